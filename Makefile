@@ -1,0 +1,55 @@
+# The two commands of the README and what a developer needs besides. Everything runs in .venv, which
+# is made on first use from pinned versions.
+
+PYTHON ?= python3
+CORES ?= $(shell nproc)
+STUDY ?= demo
+
+VENV := .venv
+READY := $(VENV)/.ready
+BIN := $(VENV)/bin
+SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
+CONFIG := $(if $(filter paper,$(STUDY)),,--configfile studies/$(STUDY).yaml)
+REPORT := results/report/$(STUDY).html
+
+.PHONY: demo study report test lint format
+.DEFAULT_GOAL := demo
+
+## make demo: every figure on a small embedded data set, on the CPU, in minutes
+demo:
+	@$(MAKE) --no-print-directory report STUDY=demo
+
+## make study STUDY=name: the figures of studies/name.yaml
+study: $(READY)
+	$(SNAKEMAKE) $(CONFIG)
+
+## make report STUDY=name: the figures, and one HTML page with all of them
+report: study
+	@if [ ! -e $(REPORT) ] || [ -n "$$(find results/figures/$(STUDY) results/summary/$(STUDY) \
+	    -type f -newer $(REPORT) -print -quit)" ]; then \
+	  mkdir -p $(dir $(REPORT)) && $(SNAKEMAKE) $(CONFIG) --report $(REPORT); fi
+	@echo; echo "Report:  $(REPORT)"; echo "Tables:  results/summary/$(STUDY)/"; echo "Figures:"
+	@ls results/figures/$(STUDY)/*.png | sed 's/^/  /'
+
+## make test: the test suite
+test: $(READY)
+	$(BIN)/python -m pytest -n $(CORES)
+
+## make lint: formatter, linter, type checker, Snakemake's own linter
+lint: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/mypy
+	$(BIN)/snakemake --lint
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/snakefmt Snakefile workflow
+
+$(READY): requirements.txt constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV) || { echo "No virtual environment: apt-get install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r requirements.txt
+	@touch $@

@@ -1,0 +1,1 @@
+"""Warm starts, plasticity and the early phase of training, as chains of training stages."""

@@ -1,0 +1,162 @@
+"""The state of a stage on disk: saved whole, checked against its checksum, refused where foreign.
+
+One format serves three purposes: the state that a later stage starts from, the rung that a longer
+pretraining continues from, and the place where a killed job goes on. Only safetensors: nothing that
+is read is unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from plasticity import files
+from plasticity.errors import UserError
+from plasticity.metrics import EpochMetrics, as_rows, from_rows
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whatever moves the bits of a stage: a state with another identity is not continued."""
+
+    run: str
+    code: str
+    data: str
+    precision: str
+    device: str
+    torch: str
+
+
+DIFFERENCES = {
+    "run": "of another run",
+    "code": "written by another version of the training code",
+    "data": "trained on other data",
+    "precision": "trained in another precision",
+    "device": "trained on another kind of device",
+    "torch": "written under another version of torch",
+}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state after the last epoch of `history`; tensors are on the CPU."""
+
+    identity: Identity
+    network: dict[str, Tensor]
+    optimiser: dict[str, Tensor]
+    history: list[EpochMetrics]
+
+    @property
+    def epoch(self) -> int:
+        """The number of epochs trained."""
+        return self.history[-1].epoch
+
+
+def capture(
+    identity: Identity, network: nn.Module, optimiser: Optimizer, history: Sequence[EpochMetrics]
+) -> Checkpoint:
+    """A copy of the present state."""
+    slots = {
+        f"{index}/{name}": value
+        for index, state in optimiser.state_dict()["state"].items()
+        for name, value in state.items()
+        if isinstance(value, Tensor)
+    }
+    return Checkpoint(
+        identity=identity,
+        network={name: _copy(value) for name, value in network.state_dict().items()},
+        optimiser={name: _copy(value) for name, value in slots.items()},
+        history=list(history),
+    )
+
+
+def restore(checkpoint: Checkpoint, network: nn.Module, optimiser: Optimizer) -> None:
+    """Put `network` and `optimiser`, freshly built, into the state of `checkpoint`."""
+    network.load_state_dict(checkpoint.network)
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for slot, value in checkpoint.optimiser.items():
+        index, name = slot.split("/")
+        parameter = parameters[int(index)]
+        if value.shape == parameter.shape:
+            # In the memory order of the parameter, as if it had never left: vectorised kernels
+            # round by position.
+            value = torch.empty_like(parameter).copy_(value)
+        state.setdefault(int(index), {})[name] = value
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": state, "param_groups": groups})
+
+
+def save(path: str | Path, checkpoint: Checkpoint) -> None:
+    """Write `checkpoint` to `path`, whole or not at all."""
+    tensors = {
+        **{f"network/{name}": value for name, value in checkpoint.network.items()},
+        **{f"optimiser/{name}": value for name, value in checkpoint.optimiser.items()},
+        "history": torch.tensor(as_rows(checkpoint.history), dtype=torch.float64),
+    }
+    identity = asdict(checkpoint.identity)
+    header = {"identity": identity, "checksum": _checksum(identity, tensors)}
+    with files.whole(path) as partial:
+        # One key: safetensors does not promise an order between several.
+        save_file(tensors, partial, metadata={"plasticity": json.dumps(header, sort_keys=True)})
+
+
+def load(path: str | Path) -> Checkpoint:
+    """The checkpoint in `path`; raises `UserError` where it is damaged."""
+    advice = "delete it and run again: Snakemake trains it anew"
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads(file.metadata()["plasticity"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        identity = Identity(**header["identity"])
+        checksum = header["checksum"]
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not a readable checkpoint ({error}); {advice}") from error
+    if _checksum(header["identity"], tensors) != checksum:
+        raise UserError(f"{path}: damaged, its checksum is wrong; {advice}")
+    return Checkpoint(
+        identity=identity,
+        network=_below("network/", tensors),
+        optimiser=_below("optimiser/", tensors),
+        history=from_rows(tensors["history"].tolist()),
+    )
+
+
+def require(path: str | Path, checkpoint: Checkpoint, expected: Mapping[str, str]) -> None:
+    """Raise `UserError` where the identity of `checkpoint`, read from `path`, is not `expected`.
+
+    `expected` holds those fields of `Identity` that matter to the caller.
+    """
+    for name, value in expected.items():
+        found = getattr(checkpoint.identity, name)
+        if found != value:
+            raise UserError(
+                f"{path}: {DIFFERENCES[name]} ({found}, expected {value}) and not continued from; "
+                "put the right file there, or delete it and run again to train without it"
+            )
+
+
+def _copy(value: Tensor) -> Tensor:
+    return value.detach().to("cpu", copy=True).contiguous()
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _checksum(identity: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode())
+    for name in sorted(tensors):
+        digest.update(f"{name} {tensors[name].dtype} {list(tensors[name].shape)}".encode())
+        digest.update(tensors[name].numpy())
+    return digest.hexdigest()

@@ -1,0 +1,123 @@
+"""Prepared data sets on disk: uint8 images, int64 labels and a header, as safetensors."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from plasticity import files
+from plasticity.datasets.raw import RawData
+from plasticity.errors import UserError
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a prepared file says about the data set as a whole.
+
+    `mean` and `deviation` are those of each channel over the training images, in 0 .. 1;
+    `checksums` gives a SHA-256 for each part, over its images and labels.
+    """
+
+    name: str
+    source: str
+    checksums: dict[str, str]
+    classes: list[str]
+    mean: list[float]
+    deviation: list[float]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The training or the test part: images uint8 [n, c, h, w], labels int64 [n]."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    header: Header
+
+
+def write(data: RawData, name: str, train: str | Path, test: str | Path) -> None:
+    """Write both parts of `data` under the data set's `name`."""
+    parts = {
+        "train": (Path(train), np.ascontiguousarray(data.train_images), data.train_labels),
+        "test": (Path(test), np.ascontiguousarray(data.test_images), data.test_labels),
+    }
+    mean, deviation = channel_statistics(data.train_images)
+    header = Header(
+        name=name,
+        source=data.source,
+        checksums={part: _checksum(images, labels) for part, (_, images, labels) in parts.items()},
+        classes=data.classes,
+        mean=mean.tolist(),
+        deviation=deviation.tolist(),
+    )
+    for part, (path, images, labels) in parts.items():
+        metadata = {"plasticity": json.dumps({"part": part, **asdict(header)}, sort_keys=True)}
+        with files.whole(path) as partial:
+            save_file({"images": images, "labels": labels}, partial, metadata=metadata)
+
+
+def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each channel, float64 [channels], on a scale of 0 .. 1."""
+    # A uint8 image has 256 levels: counting them is exact and needs no copy in floating point.
+    counts = np.stack([np.bincount(c.ravel(), minlength=256) for c in images.swapaxes(0, 1)])
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    levels = np.arange(256) / 255.0
+    mean = shares @ levels
+    return mean, np.sqrt(shares @ levels**2 - mean**2)
+
+
+def read(path: str | Path) -> Part:
+    """The prepared part in `path`; raises `UserError` where it is not one or is damaged."""
+    with _opened(path) as (file, part, header):
+        images, labels = file.get_tensor("images"), file.get_tensor("labels")
+    if _checksum(images, labels) != header.checksums[part]:
+        raise UserError(
+            f"{path}: damaged, its checksum is wrong; delete it and run again to prepare it anew"
+        )
+    return Part(images, labels, header)
+
+
+def read_raw(train: str | Path, test: str | Path) -> RawData:
+    """Both prepared parts as one data set, to make a variant of."""
+    first, second = read(train), read(test)
+    return RawData(
+        train_images=first.images,
+        train_labels=first.labels,
+        test_images=second.images,
+        test_labels=second.labels,
+        classes=first.header.classes,
+        source=first.header.source,
+    )
+
+
+def read_labels(path: str | Path) -> tuple[np.ndarray, Header]:
+    """The labels, int64 [n], and the header of `path`, without reading its images."""
+    with _opened(path) as (file, _, header):
+        return file.get_tensor("labels"), header
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[tuple[Any, str, Header]]:
+    try:
+        with safe_open(path, framework="np") as file:
+            fields = json.loads(file.metadata()["plasticity"])
+            yield file, fields.pop("part"), Header(**fields)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path}: not a readable data set ({error}); delete it and run again to prepare it anew"
+        ) from error
+
+
+def _checksum(images: np.ndarray, labels: np.ndarray) -> str:
+    digest = hashlib.sha256(images)
+    digest.update(np.ascontiguousarray(labels))
+    return digest.hexdigest()

@@ -1,0 +1,79 @@
+"""The figures of a study, one module a kind of figure.
+
+A module here defines ``draw(tables: Tables) -> Drawing`` and may be named in a configuration under
+``draw``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from plasticity import files
+from plasticity.figures import style
+
+SUFFIXES = ("svg", "pdf", "png")
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What a figure is drawn from.
+
+    `runs` and `curves` are the tables of `plasticity.summary` with a column `role`: in `runs` in
+    the order in which the configuration gives the roles, in `curves` without a value where the
+    epochs are those of pretraining. `labels` are the roles in words.
+    """
+
+    title: str
+    runs: pd.DataFrame
+    curves: pd.DataFrame
+    labels: Mapping[str, str]
+
+    @classmethod
+    def of(
+        cls,
+        title: str,
+        runs: pd.DataFrame,
+        curves: pd.DataFrame,
+        roles: Mapping[str, list[str]],
+        labels: Mapping[str, str],
+    ) -> Tables:
+        """Tables with the role of each run; a run that plays two roles appears twice."""
+        played = pd.DataFrame(
+            [("tune", role, run) for role, paths in roles.items() for run in paths],
+            columns=["kind", "role", "run"],
+        )
+        return cls(
+            title=title,
+            runs=played.drop(columns="kind").merge(runs, on="run", how="left"),
+            curves=curves.merge(played, on=["run", "kind"], how="left"),
+            labels=labels,
+        )
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A picture and the numbers that it shows, a row a point."""
+
+    picture: Figure
+    numbers: pd.DataFrame
+
+
+def render(draw: str, tables: Tables, outputs: Mapping[str, str | Path]) -> None:
+    """Draw with the module `draw` and write the picture in each format, and the numbers as CSV."""
+    module = importlib.import_module(f"plasticity.figures.{draw}")
+    with rc_context(style.RC):
+        drawing: Drawing = module.draw(tables)
+        for suffix in SUFFIXES:
+            # No date in the file: the same numbers give the same bytes.
+            dated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(suffix)
+            with files.whole(outputs[suffix]) as partial:
+                drawing.picture.savefig(partial, format=suffix, metadata=dated)
+    with files.whole(outputs["csv"]) as partial:
+        drawing.numbers.to_csv(partial, index=False, float_format="%.6g")

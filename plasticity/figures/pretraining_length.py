@@ -1,0 +1,58 @@
+"""Figures 2, 8, 9 and 10: final accuracy against the length of pretraining."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from plasticity.figures import Drawing, Tables, style
+
+
+def draw(tables: Tables) -> Drawing:
+    """Mean and deviation over seeds by pretraining epochs, with the cold level as a band."""
+    picture = style.picture()
+    axes = picture.subplots()
+    cold = style.cold_band(axes, tables.runs, tables.labels["cold"])
+    warm = tables.runs[tables.runs["role"] != "cold"]
+    table = style.over_seeds(warm, ["role", "pretrain_epochs"], "test_accuracy")
+    for position, (role, line) in enumerate(table.groupby("role", sort=False)):
+        color = style.OTHERS[position]
+        axes.errorbar(
+            line["pretrain_epochs"],
+            line["mean"],
+            yerr=line["deviation"].fillna(0),
+            color=color,
+            marker=style.MARKERS[position],
+            markersize=5,
+            linewidth=1.3,
+            capsize=3,
+            label=tables.labels[str(role)],
+            zorder=3,
+        )
+    axes.scatter(
+        warm["pretrain_epochs"], warm["test_accuracy"] * 100, s=9, color="0.45", alpha=0.6,
+        linewidth=0, zorder=2, label="single seeds",
+    )  # fmt: skip
+    mark_full_accuracy(axes, tables)
+    lengths = sorted(warm["pretrain_epochs"].unique())
+    axes.set_xscale("log")
+    axes.set_xticks(lengths, [str(length) for length in lengths])
+    axes.minorticks_off()
+    axes.set(xlabel="Epochs of pretraining", ylabel=style.FINAL_ACCURACY)
+    axes.set_title(f"{tables.title}\n", loc="left")
+    axes.text(0, 1.02, style.seeds_note(table["n"]), transform=axes.transAxes, fontsize=8.5)
+    axes.legend(loc="best")
+    return Drawing(picture, pd.concat([cold, table], ignore_index=True))
+
+
+def mark_full_accuracy(axes, tables: Tables) -> None:
+    """Mark the first epoch of pretraining with 100% training accuracy, the mean over seeds.
+
+    Left out where a seed never gets there.
+    """
+    pretraining = tables.curves[tables.curves["kind"] == "pretrain"]
+    full = pretraining[pretraining["train_accuracy"] == 1.0].groupby("seed")["epoch"].min()
+    if len(full) == pretraining["seed"].nunique():
+        axes.axvline(
+            full.mean(), color="0.4", linewidth=1, linestyle=":",
+            label="100% training accuracy\nin pretraining",
+        )  # fmt: skip

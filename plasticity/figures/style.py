@@ -1,0 +1,92 @@
+"""One look for all figures: readable in print, in grey, and to colour-blind readers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+RC: dict[str, Any] = {
+    **sns.axes_style("ticks"),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 10,
+    "grid.color": "0.9",
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "savefig.dpi": 200,
+    "savefig.bbox": "tight",
+    "svg.hashsalt": "plasticity",
+}
+PALETTE = sns.color_palette("colorblind")
+COLD = PALETTE[0]
+OTHERS = [PALETTE[position] for position in (1, 4, 3, 5, 2)]
+MARKERS = "sD^vP"
+WINDOW = PALETTE[2]
+ACCURACY = "Test accuracy (%)"
+FINAL_ACCURACY = "Test accuracy, last fifth\nof tuning (%)"
+
+
+def picture(width: float = 6.0, height: float = 3.8) -> Figure:
+    """An empty picture of `width` x `height` inches."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def over_seeds(table: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
+    """Mean and standard deviation of `value` over seeds, in per cent, and their number.
+
+    The deviation of a single seed is not a number.
+    """
+    groups = table.groupby(by, sort=False, dropna=False)[value]
+    return pd.DataFrame(
+        {"mean": groups.mean() * 100, "deviation": groups.std(ddof=1) * 100, "n": groups.count()}
+    ).reset_index()
+
+
+def cold_band(axes: Axes, runs: pd.DataFrame, label: str) -> pd.DataFrame:
+    """Draw the level of the cold runs as a line and a band of one standard deviation."""
+    cold = runs[runs["role"] == "cold"]
+    level = over_seeds(cold, ["role"], "test_accuracy").iloc[0]
+    axes.axhline(level["mean"], color=COLD, linewidth=1.5, label=label, zorder=1)
+    if level["deviation"] == level["deviation"]:
+        low, high = level["mean"] - level["deviation"], level["mean"] + level["deviation"]
+        axes.axhspan(low, high, color=COLD, alpha=0.15, linewidth=0, zorder=0)
+    return level.to_frame().T
+
+
+def curve(axes: Axes, curve: pd.DataFrame, **line: Any) -> None:
+    """Draw the mean test accuracy by `x` with a band of one standard deviation over seeds."""
+    axes.plot(curve["x"], curve["mean"], linewidth=1.4, **line)
+    low, high = curve["mean"] - curve["deviation"], curve["mean"] + curve["deviation"]
+    axes.fill_between(curve["x"], low, high, color=line["color"], alpha=0.2, linewidth=0)
+
+
+def mark_window(axes: Axes, epochs: int, share: int) -> None:
+    """Mark the last epochs, over which the final accuracy is taken."""
+    window = max(1, epochs // share)
+    axes.axvspan(
+        epochs - window + 0.5,
+        epochs + 0.5,
+        color=WINDOW,
+        alpha=0.12,
+        linewidth=0,
+        label=f"last {window} epochs",
+    )
+
+
+def seeds_note(counts: pd.Series) -> str:
+    """How many seeds stand behind a figure, in words."""
+    low, high = int(counts.min()), int(counts.max())
+    number = str(low) if low == high else f"{low} to {high}"
+    return f"{number} seed{'s' if high > 1 else ''}; error bars and bands: standard deviation"

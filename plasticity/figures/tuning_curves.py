@@ -1,0 +1,31 @@
+"""Figure 11: learning curves of tuning, for several starts."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from plasticity.figures import Drawing, Tables, style
+from plasticity.summary import FINAL_SHARE
+
+
+def draw(tables: Tables) -> Drawing:
+    """Test accuracy by epoch of tuning: whether a start makes tuning faster."""
+    picture = style.picture()
+    axes = picture.subplots()
+    numbers = []
+    tuning = tables.curves[tables.curves["kind"] == "tune"]
+    for position, role in enumerate(tables.runs["role"].unique()):
+        color = style.COLD if role == "cold" else style.OTHERS[position - 1]
+        table = style.over_seeds(tuning[tuning["role"] == role], ["epoch"], "test_accuracy")
+        table.insert(0, "x", table["epoch"])
+        table.insert(0, "series", role)
+        linestyle = ["-", "--", "-.", ":"][position % 4]
+        style.curve(axes, table, color=color, label=tables.labels[role], linestyle=linestyle)
+        numbers.append(table)
+    table = pd.concat(numbers, ignore_index=True)
+    style.mark_window(axes, int(tables.runs["epochs"].max()), FINAL_SHARE)
+    axes.set(xlabel="Epoch of tuning", ylabel=style.ACCURACY)
+    axes.set_title(f"{tables.title}\n", loc="left")
+    axes.text(0, 1.02, style.seeds_note(table["n"]), transform=axes.transAxes, fontsize=8.5)
+    axes.legend(loc="lower right")
+    return Drawing(picture, table)

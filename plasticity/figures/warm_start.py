@@ -1,0 +1,45 @@
+"""Figure 1: pretraining on part of the data, then tuning on all of it, against from scratch."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from plasticity.figures import Drawing, Tables, style
+from plasticity.summary import FINAL_SHARE
+
+
+def draw(tables: Tables) -> Drawing:
+    """Test accuracy by epoch. Tuning begins at epoch 0; pretraining stands to the left of it."""
+    picture = style.picture(6.6, 3.8)
+    axes = picture.subplots()
+    numbers = []
+    for position, role in enumerate(tables.runs["role"].unique()):
+        cold = role == "cold"
+        color = style.COLD if cold else style.OTHERS[position - 1]
+        runs = tables.runs[tables.runs["role"] == role]
+        tuning = tables.curves[(tables.curves["role"] == role) & (tables.curves["kind"] == "tune")]
+        label = tables.labels[role]
+        numbers.append(_draw_stage(axes, tuning, role, 0, color=color, label=label, linestyle="-"))
+        parents = tables.curves[tables.curves["run"].isin(runs["parent"].dropna())]
+        parents = parents[parents["kind"] == "pretrain"].drop_duplicates(["run", "epoch"])
+        if len(parents):
+            shift = -int(parents["epoch"].max())
+            label = "pretraining of it"
+            style_ = {"color": color, "label": label, "linestyle": "--"}
+            numbers.append(_draw_stage(axes, parents, f"{role}, pretraining", shift, **style_))
+    table = pd.concat(numbers, ignore_index=True)
+    axes.axvline(0.5, color="0.4", linewidth=0.8, linestyle=":")
+    style.mark_window(axes, int(tables.runs["epochs"].max()), FINAL_SHARE)
+    axes.set(xlabel="Epoch of tuning (pretraining below 1)", ylabel=style.ACCURACY)
+    axes.set_title(f"{tables.title}\n", loc="left")
+    axes.text(0, 1.02, style.seeds_note(table["n"]), transform=axes.transAxes, fontsize=8.5)
+    axes.legend(loc="lower right")
+    return Drawing(picture, table)
+
+
+def _draw_stage(axes, curves: pd.DataFrame, series: str, shift: int, **line) -> pd.DataFrame:
+    table = style.over_seeds(curves, ["epoch"], "test_accuracy")
+    table.insert(0, "x", table["epoch"] + shift)
+    table.insert(0, "series", series)
+    style.curve(axes, table, **line)
+    return table

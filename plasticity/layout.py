@@ -1,0 +1,52 @@
+"""Where every file of a study stands: one function a file name, all below ``results/``."""
+
+from plasticity.spec import Run
+
+RESULTS = "results"
+FIGURE_SUFFIXES = ("svg", "pdf", "png", "csv")
+
+
+def dataset(name: object) -> dict[str, str]:
+    """The two files of a prepared data set."""
+    return {part: f"{RESULTS}/data/{name}/{part}.safetensors" for part in ("train", "test")}
+
+
+def split(run: Run) -> str:
+    """The indices that the last stage of `run` may train on."""
+    return f"{RESULTS}/splits/{run.dataset}/seed{run.seed}/{run.stage.data}.parquet"
+
+
+def folder(run: Run, kind: str) -> str:
+    """The folder of a run as a `kind` of job: ``pretrain`` or ``tune``."""
+    return f"{RESULTS}/{kind}/{run}"
+
+
+def checkpoint(run: Run) -> str:
+    """The state that a later stage continues from."""
+    return f"{folder(run, 'pretrain')}/checkpoint.safetensors"
+
+
+def metrics(run: Run, kind: str) -> str:
+    """What was measured, an epoch a row."""
+    return f"{folder(run, kind)}/metrics.parquet"
+
+
+def run_of(path: str) -> Run:
+    """The run that the metrics or the checkpoint in `path` belong to."""
+    return Run.parse("/".join(path.split("/")[2:-1]))
+
+
+def summary(study: str, table: str, figure: str | None = None) -> str:
+    """A tidy table of one figure's runs, or of all runs of a study."""
+    place = f"figures/{figure}/" if figure else ""
+    return f"{RESULTS}/summary/{study}/{place}{table}.parquet"
+
+
+def figure(study: str, name: str, suffix: str) -> str:
+    """A picture of a figure (svg, pdf, png) or the numbers that it shows (csv)."""
+    return f"{RESULTS}/figures/{study}/{name}.{suffix}"
+
+
+def gap_table(study: str) -> str:
+    """The table of generalisation gaps, as a page of the report."""
+    return f"{RESULTS}/summary/{study}/gaps.html"

@@ -1,0 +1,71 @@
+"""What is measured at the end of every epoch, and its parquet file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from plasticity import files
+from plasticity.errors import UserError
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """One epoch of training and the evaluation that follows it.
+
+    Losses are mean cross-entropies in nats, accuracies are shares in 0 .. 1. Those of training are
+    taken over the epoch's batches as they pass, each before its update and in training mode; those
+    of testing over the whole test set, after the epoch and in evaluation mode. `seconds` is the
+    wall time of both and the only column that differs between two executions of the same run.
+    """
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    test_loss: float
+    test_accuracy: float
+    seconds: float
+
+
+SCHEMA = pa.schema(
+    [
+        pa.field(field.name, pa.int32() if field.name == "epoch" else pa.float64(), nullable=False)
+        for field in fields(EpochMetrics)
+    ]
+)
+
+
+def as_rows(history: Sequence[EpochMetrics]) -> list[tuple[float, ...]]:
+    """`history` as plain numbers, to be stored beside tensors."""
+    return [astuple(metrics) for metrics in history]
+
+
+def from_rows(rows: Sequence[Sequence[float]]) -> list[EpochMetrics]:
+    """The inverse of `as_rows`."""
+    return [EpochMetrics(int(epoch), *rest) for epoch, *rest in rows]
+
+
+def write(path: str | Path, history: Sequence[EpochMetrics], about: Mapping[str, Any]) -> None:
+    """Write `history`, an epoch a row, with `about` (the run and its circumstances) as metadata."""
+    schema = SCHEMA.with_metadata({"plasticity": json.dumps(about, sort_keys=True)})
+    table = pa.Table.from_pylist([asdict(metrics) for metrics in history], schema=schema)
+    with files.whole(path) as partial:
+        pq.write_table(table, partial)
+
+
+def read(path: str | Path) -> tuple[pa.Table, dict[str, Any]]:
+    """The table in `path` and what it says about its run; raises `UserError`."""
+    try:
+        table = pq.read_table(path)
+        about = json.loads(table.schema.metadata[b"plasticity"])
+        return table.cast(SCHEMA), about
+    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path}: not a readable metrics file ({error}); delete it and run again to train anew"
+        ) from error

@@ -1,0 +1,37 @@
+"""Networks by name.
+
+To add one, declare a function that builds a `plasticity.models.network.Network` for a number of
+classes and input channels. The fact ``modules`` says how many numbered modules it has.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from plasticity.spec import Integer, models
+
+if TYPE_CHECKING:
+    from plasticity.models.network import Network
+
+
+@models.member(
+    "resnet-d{depth}w{width}",
+    facts={"modules": 6},
+    depth=Integer(at_least=1),
+    width=Integer(at_least=1),
+)
+def resnet(classes: int, channels: int, *, depth: int, width: int) -> Network:
+    """A residual network of any depth and width (Berariu et al., appendix A.4)."""
+    from plasticity.models.resnet import ResNet
+
+    return ResNet(classes, channels, depth=depth, width=width)
+
+
+@models.member(
+    "resnet18", facts={"modules": 6, "short_for": "resnet-d2w64", "depth": 2, "width": 64}
+)
+def resnet18(classes: int, channels: int) -> Network:
+    """ResNet-18 for small images: depth 2, width 64 (Berariu et al., appendix A.4)."""
+    from plasticity.models.resnet import ResNet
+
+    return ResNet(classes, channels, depth=2, width=64)

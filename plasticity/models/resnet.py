@@ -1,0 +1,83 @@
+"""Residual networks for small images, in six modules, by depth and width."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+from plasticity.models.network import Network
+
+
+class BasicBlock(nn.Module):
+    """Two 3 x 3 convolutions and a shortcut (He et al. 2016, figure 5 left).
+
+    The shortcut is the identity, or a normalised 1 x 1 convolution where the shape changes.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.convolution1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+        self.normalisation1 = nn.BatchNorm2d(outputs)
+        self.convolution2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.normalisation2 = nn.BatchNorm2d(outputs)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+            )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[n, inputs, h, w] to [n, outputs, h / stride, w / stride]."""
+        hidden = relu(self.normalisation1(self.convolution1(images)))
+        return relu(self.normalisation2(self.convolution2(hidden)) + self.shortcut(images))
+
+
+class Stem(nn.Module):
+    """A 3 x 3 convolution at full resolution, without pooling, as is usual at 32 x 32 pixels."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(channels, width, 3, padding=1, bias=False)
+        self.normalisation = nn.BatchNorm2d(width)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[n, channels, h, w] to [n, width, h, w]."""
+        return relu(self.normalisation(self.convolution(images)))
+
+
+class Head(nn.Linear):
+    """The mean over all positions and a linear layer."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[n, features, h, w] to logits [n, classes]."""
+        # The mean over two axes: the backward pass of adaptive pooling is not deterministic.
+        return super().forward(features.mean((2, 3)))
+
+
+class ResNet(Network):
+    """The network of Berariu et al., appendix A.4, in the modules of their figure 6.
+
+    1 is the stem; 2 to 5 are four modules of `depth` blocks with `width`, 2, 4 and 8 times `width`
+    channels, all but the first halving the resolution; 6 is the linear output layer.
+    """
+
+    def __init__(self, classes: int, channels: int, *, depth: int, width: int) -> None:
+        super().__init__()
+        widths = [width * 2**module for module in range(4)]
+        modules: list[nn.Module] = [Stem(channels, width), _blocks(width, width, depth, stride=1)]
+        modules += [_blocks(i, o, depth, stride=2) for i, o in pairwise(widths)]
+        modules.append(Head(widths[-1], classes))
+        self.numbered = nn.ModuleList(modules)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised images [n, channels, h, w] to logits [n, classes]."""
+        for module in self.numbered:
+            images = module(images)
+        return images
+
+
+def _blocks(inputs: int, outputs: int, depth: int, stride: int) -> nn.Sequential:
+    first = BasicBlock(inputs, outputs, stride)
+    return nn.Sequential(first, *(BasicBlock(outputs, outputs, 1) for _ in range(depth - 1)))

@@ -1,0 +1,26 @@
+"""What a run is: a chain of stages, spelt as a path (pure: no torch, no files)."""
+
+from plasticity.spec.grammar import SpellingError
+from plasticity.spec.registry import Member, Registry, Term
+from plasticity.spec.run import RUNGS, Run, Stage, ancestors
+from plasticity.spec.values import Ascending, Integer, Number
+from plasticity.spec.vocabulary import data_selections, datasets, models, optimisers, starts
+
+__all__ = [
+    "RUNGS",
+    "Ascending",
+    "Integer",
+    "Member",
+    "Number",
+    "Registry",
+    "Run",
+    "SpellingError",
+    "Stage",
+    "Term",
+    "ancestors",
+    "data_selections",
+    "datasets",
+    "models",
+    "optimisers",
+    "starts",
+]

@@ -1,0 +1,162 @@
+"""Runs: chains of stages and the lineage paths that spell them.
+
+    cifar10/resnet18/seed0/half_adam-lr0.001_e350_init/full_adam-lr0.001_e500_reset5+6
+
+Data set, model and seed, then a folder a stage. The parent of a stage is the folder above it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+
+from plasticity.spec import vocabulary
+from plasticity.spec.grammar import SpellingError
+from plasticity.spec.registry import Term
+
+RUNGS = (10, 20, 50, 100, 200, 500, 1000)
+"""Epochs at which a longer pretraining continues from a shorter one.
+
+They are constants, not settings, so that what a path means never depends on a configuration.
+"""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of training: which examples, which update rule, how long, starting from what."""
+
+    data: Term
+    optimiser: Term
+    epochs: int
+    start: Term
+
+    @classmethod
+    def parse(cls, text: str) -> Stage:
+        """The stage that `text` spells, such as ``half_adam-lr0.001_e350_init``."""
+        tokens = text.split("_")
+        if len(tokens) != 4:
+            raise SpellingError(
+                f"stage {text!r}: expected <data>_<optimiser>_<length>_<start>, "
+                "such as half_adam-lr0.001_e350_init"
+            )
+        data, optimiser, length, start = tokens
+        return cls(
+            data=vocabulary.data_selections.parse(data),
+            optimiser=vocabulary.optimisers.parse(optimiser),
+            epochs=_counted("length", "e", length, at_least=1),
+            start=vocabulary.starts.parse(start),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.data}_{self.optimiser}_e{self.epochs}_{self.start}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A network's history: its data set, model and seed, and one or more stages of training."""
+
+    dataset: Term
+    model: Term
+    seed: int
+    stages: tuple[Stage, ...]
+
+    def __post_init__(self) -> None:
+        modules = self.model.facts["modules"]
+        for position, stage in enumerate(self.stages):
+            inherits = stage.start.facts.get("inherits", True)
+            if position == 0 and inherits:
+                raise SpellingError(
+                    f"stage '{stage}' starts with '{stage.start}', but no stage stands before it: "
+                    "the first stage of a run starts with 'init'"
+                )
+            if position > 0 and not inherits:
+                raise SpellingError(
+                    f"stage '{stage}' starts with '{stage.start}' and would forget the stages "
+                    "before it: write it as a run of its own"
+                )
+            impossible = [m for m in stage.start.options.get("modules", ()) if m > modules]
+            if impossible:
+                raise SpellingError(
+                    f"start '{stage.start}': {self.model} has the modules 1 to {modules}, "
+                    f"there is no module {impossible[0]}"
+                )
+
+    @classmethod
+    @cache
+    def parse(cls, text: str) -> Run:
+        """The run that the lineage path `text` spells; raises `SpellingError`."""
+        parts = text.split("/")
+        if len(parts) < 4:
+            raise SpellingError(
+                f"run {text!r}: expected <dataset>/<model>/seed<k>/<stage>[/<stage>...]"
+            )
+        dataset, model, seed, *stages = parts
+        try:
+            return cls(
+                dataset=vocabulary.datasets.parse(dataset),
+                model=vocabulary.models.parse(model),
+                seed=_counted("seed", "seed", seed, at_least=0),
+                stages=tuple(Stage.parse(stage) for stage in stages),
+            )
+        except SpellingError as error:
+            raise SpellingError(f"run {text!r}: {error}") from None
+
+    @cached_property
+    def path(self) -> str:
+        """The one spelling of this run."""
+        return "/".join(
+            [str(self.dataset), str(self.model), f"seed{self.seed}", *map(str, self.stages)]
+        )
+
+    def __str__(self) -> str:
+        return self.path
+
+    @property
+    def stage(self) -> Stage:
+        """The last stage: the one that this run's own job trains."""
+        return self.stages[-1]
+
+    @property
+    def parent(self) -> Run | None:
+        """The run that the last stage starts from."""
+        return replace(self, stages=self.stages[:-1]) if len(self.stages) > 1 else None
+
+    @property
+    def rung(self) -> Run | None:
+        """The shorter pretraining that this one continues: the next lower of `RUNGS`."""
+        lower = [epochs for epochs in RUNGS if epochs < self.stage.epochs]
+        if not lower:
+            return None
+        return replace(self, stages=(*self.stages[:-1], replace(self.stage, epochs=max(lower))))
+
+    @property
+    def from_scratch(self) -> Run:
+        """The cold counterpart: the last stage alone, from a fresh initialisation."""
+        init = vocabulary.starts.parse("init")
+        return replace(self, stages=(replace(self.stage, start=init),))
+
+
+def ancestors(runs: Iterable[Run]) -> list[Run]:
+    """The stages that `runs` went through before their last, each once, parents first."""
+    found: dict[Run, None] = {}
+    for run in runs:
+        lineage: list[Run] = []
+        while run.parent:
+            run = run.parent
+            lineage.insert(0, run)
+        found.update(dict.fromkeys(lineage))
+    return list(found)
+
+
+def _counted(kind: str, key: str, text: str, *, at_least: int) -> int:
+    """The number in `text`, which is `key` and a whole number in its one spelling."""
+    found = re.fullmatch(re.escape(key) + r"([+-]?\d+)", text)
+    if not found or int(found[1]) < at_least:
+        raise SpellingError(
+            f"{kind} {text!r}: expected {key}<number>, a whole number of at least {at_least}"
+        )
+    if found[1] != str(int(found[1])):
+        raise SpellingError(f"{kind} {text!r} is spelt '{key}{int(found[1])}'")
+    return int(found[1])

@@ -1,0 +1,23 @@
+"""The five registries whose words make up a path."""
+
+from plasticity.spec.registry import Registry
+from plasticity.spec.values import Integer
+
+datasets = Registry(
+    "data set",
+    home="plasticity.datasets",
+    # A smaller variant: the first n training examples of a fixed shuffle; r by r pixels.
+    suffix="[-n{examples}][-r{pixels}]",
+    examples=Integer(at_least=1, default=None),
+    pixels=Integer(at_least=1, default=None),
+)
+models = Registry("model", home="plasticity.models")
+data_selections = Registry("data selection", home="plasticity.splits")
+optimisers = Registry(
+    "optimiser",
+    home="plasticity.optim",
+    # The batch size belongs to the update rule. 128 as in Berariu et al., appendix A.
+    suffix="[-b{batch}]",
+    batch=Integer(at_least=1, default=128),
+)
+starts = Registry("start", home="plasticity.starts")

@@ -1,0 +1,52 @@
+"""Paired comparisons over seeds, with scipy."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class PairedGap:
+    """The mean of paired differences, their deviation over pairs, and a t interval of the mean.
+
+    With one pair, `deviation`, `low`, `high` and `p_value` are not a number.
+    """
+
+    n: int
+    mean: float
+    deviation: float
+    low: float
+    high: float
+    p_value: float
+
+
+def paired_gap(cold: np.ndarray, warm: np.ndarray, confidence: float = 0.95) -> PairedGap:
+    """`cold` - `warm`, float [n], pair by pair, with the interval and p value of a paired t test.
+
+    Raises `ValueError` where the two differ in length or are empty.
+    """
+    from scipy.stats import ttest_rel
+
+    if len(cold) != len(warm) or len(cold) == 0:
+        raise ValueError(f"expected pairs, got {len(cold)} cold and {len(warm)} warm values")
+    differences = cold - warm
+    mean = float(differences.mean())
+    if len(differences) == 1:
+        return PairedGap(1, mean, *[math.nan] * 4)
+    deviation = float(differences.std(ddof=1))
+    if deviation == 0.0:
+        # All pairs alike: the t statistic divides by zero, the interval is a point.
+        return PairedGap(len(cold), mean, 0.0, mean, mean, 1.0 if mean == 0.0 else 0.0)
+    test = ttest_rel(cold, warm)
+    interval = test.confidence_interval(confidence)
+    return PairedGap(
+        n=len(cold),
+        mean=mean,
+        deviation=deviation,
+        low=float(interval.low),
+        high=float(interval.high),
+        p_value=float(test.pvalue),
+    )

@@ -1,0 +1,127 @@
+"""Digests of the code that a job's result depends on: what decides whether it runs again.
+
+Snakemake does not see changes in imported modules. Each rule therefore carries, as a parameter, a
+digest of the library modules that it uses, found by following their imports. Comments, docstrings
+and layout do not count, nor do modules that move no number. Of a module that declares words of a
+registry, only the words in use count: a new optimiser leaves every old result as it is.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from plasticity.spec import Run, Term
+from plasticity.spec.vocabulary import data_selections, datasets, models, optimisers, starts
+
+PACKAGE = Path(__file__).parents[1]
+HOMES = {
+    registry.kind: registry.home
+    for registry in (data_selections, datasets, models, optimisers, starts)
+}
+MOVE_NO_NUMBER = ("spec", "study", "errors", "files", "layout", "devices")
+
+
+def training(run: Run) -> str:
+    """The digest of all that trains the last stage of `run`, given its data and its parent."""
+    stage = run.stage
+    return digest("plasticity.training", (run.model, stage.optimiser, stage.start))
+
+
+def split(selection: Term) -> str:
+    """The digest of all that draws `selection`."""
+    return digest("plasticity.splits", (selection,))
+
+
+def dataset(name: Term) -> str:
+    """The digest of all that prepares the data set `name`."""
+    return digest("plasticity.datasets.storage", (name,), "plasticity.datasets")
+
+
+def summary() -> str:
+    """The digest of all that turns metrics into tables."""
+    return digest("plasticity.summary", ())
+
+
+def drawing(name: str) -> str:
+    """The digest of all that draws figures with the module `name` of `plasticity.figures`."""
+    return digest(f"plasticity.figures.{name}", (), "plasticity.figures")
+
+
+def digest(root: str, terms: Iterable[Term], *more: str) -> str:
+    """A digest of the modules `root` and `more`, and of those below them, as `terms` use them."""
+    words = frozenset((HOMES[term.member.kind], term.member.name) for term in terms)
+    return _digest((root, *more), words)
+
+
+@cache
+def _digest(roots: tuple[str, ...], words: frozenset[tuple[str, str]]) -> str:
+    used: dict[str, set[str]] = {home: set() for home in HOMES.values()}
+    for home, word in words:
+        used[home].add(word)
+    waiting, codes = [*roots, *(home for home, names in used.items() if names)], {}
+    while waiting:
+        module = waiting.pop()
+        path = _path(module)
+        if module in codes or path is None:
+            continue
+        tree = _significant(path, used.get(module))
+        codes[module] = ast.unparse(tree)
+        waiting += [name for name in _imports(tree) if _counts(name)]
+    text = "\n".join(f"# {module}\n{codes[module]}" for module in sorted(codes))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _counts(module: str) -> bool:
+    parts = module.split(".")
+    return parts[0] == "plasticity" and len(parts) > 1 and parts[1] not in MOVE_NO_NUMBER
+
+
+def _path(module: str) -> Path | None:
+    """The file of a module of this package, or None where `module` is a name within one."""
+    place = PACKAGE.joinpath(*module.split(".")[1:])
+    for path in (place.with_suffix(".py"), place / "__init__.py"):
+        if path.is_file():
+            return path
+    return None
+
+
+def _significant(path: Path, words: set[str] | None) -> ast.Module:
+    """The syntax tree of `path` without docstrings and without registry members not in `words`."""
+    tree = ast.parse(path.read_text())
+    if words is not None:
+        tree.body = [
+            node
+            for node in tree.body
+            if not (
+                isinstance(node, ast.FunctionDef) and _is_member(node) and node.name not in words
+            )
+        ]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            if ast.get_docstring(node, clean=False) is not None:
+                node.body = node.body[1:] or [ast.Pass()]
+    return tree
+
+
+def _is_member(node: ast.FunctionDef) -> bool:
+    return any(
+        isinstance(decorator, ast.Call)
+        and isinstance(decorator.func, ast.Attribute)
+        and decorator.func.attr == "member"
+        for decorator in node.decorator_list
+    )
+
+
+def _imports(tree: ast.Module) -> Iterable[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                # `from package import module` needs the module and not what else the package holds.
+                inner = f"{node.module}.{alias.name}"
+                yield inner if _path(inner) else node.module

@@ -1,0 +1,253 @@
+"""From metrics files to tidy tables: a row a run, a row an epoch, a row a gap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from plasticity import files, metrics, stats
+from plasticity.spec import Run
+
+FINAL_SHARE = 5
+"""The final accuracy is the mean over the last fifth of tuning: the last 100 of 500 epochs, as in
+Berariu et al., section 2, and in proportion where a study is shorter."""
+
+_TEXT, _COUNT, _REAL, _FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
+
+RUNS = pa.schema(
+    [
+        ("run", _TEXT),
+        ("dataset", _TEXT),
+        ("model", _TEXT),
+        ("depth", _COUNT),
+        ("width", _COUNT),
+        ("seed", _COUNT),
+        # The final stage, factor by factor.
+        ("data", _TEXT),
+        ("optimiser", _TEXT),
+        ("optimiser_name", _TEXT),
+        ("lr", _REAL),
+        ("momentum", _REAL),
+        ("weight_decay", _REAL),
+        ("batch", _COUNT),
+        ("epochs", _COUNT),
+        ("start", _TEXT),
+        ("reset_modules", _TEXT),
+        # What came before it.
+        ("stages", _COUNT),
+        ("history", _TEXT),
+        ("parent", _TEXT),
+        ("pretrain_data", _TEXT),
+        ("pretrain_optimiser", _TEXT),
+        ("pretrain_lr", _REAL),
+        ("pretrain_epochs", _COUNT),
+        # What came of it.
+        ("test_accuracy", _REAL),
+        ("best_test_accuracy", _REAL),
+        ("last_test_accuracy", _REAL),
+        ("best_train_accuracy", _REAL),
+        ("final_train_accuracy", _REAL),
+        ("epochs_to_full_train_accuracy", _COUNT),
+        ("reached_full_train_accuracy", _FLAG),
+        ("training_examples", _COUNT),
+        ("parameters", _COUNT),
+        ("seconds", _REAL),
+        ("device", _TEXT),
+        ("precision", _TEXT),
+        ("torch", _TEXT),
+        ("code", _TEXT),
+        ("data_checksum", _TEXT),
+    ]
+)
+CURVES = pa.schema(
+    [("run", _TEXT), ("kind", _TEXT), ("seed", _COUNT), *((f.name, f.type) for f in metrics.SCHEMA)]
+)
+GAPS = pa.schema(
+    [
+        ("warm", _TEXT),
+        ("cold", _TEXT),
+        ("dataset", _TEXT),
+        ("model", _TEXT),
+        ("n", _COUNT),
+        ("seeds", _TEXT),
+        ("cold_accuracy", _REAL),
+        ("warm_accuracy", _REAL),
+        ("gap", _REAL),
+        ("deviation", _REAL),
+        ("low", _REAL),
+        ("high", _REAL),
+        ("p_value", _REAL),
+    ]
+)
+
+
+def describe_run(run: Run, path: str | Path) -> dict[str, object]:
+    """The row of `RUNS` for a tuned `run` whose metrics are in `path`.
+
+    Accuracies are shares in 0 .. 1; `test_accuracy` is the mean over the last fifth of the epochs.
+    """
+    table, about = metrics.read(path)
+    test = table["test_accuracy"].to_numpy()
+    train = table["train_accuracy"].to_numpy()
+    full = np.flatnonzero(train == 1.0)
+    optimiser, start = run.stage.optimiser, run.stage.start
+    pretrain = run.parent.stage if run.parent else None
+    return {
+        "run": str(run),
+        "dataset": str(run.dataset),
+        "model": str(run.model),
+        # A named architecture, such as resnet18, states its size as a fact.
+        "depth": run.model.options.get("depth", run.model.facts.get("depth")),
+        "width": run.model.options.get("width", run.model.facts.get("width")),
+        "seed": run.seed,
+        "data": str(run.stage.data),
+        "optimiser": str(optimiser),
+        "optimiser_name": optimiser.member.name,
+        "lr": optimiser.options.get("lr"),
+        "momentum": optimiser.options.get("momentum"),
+        "weight_decay": optimiser.options.get("weight_decay"),
+        "batch": optimiser.options["batch"],
+        "epochs": run.stage.epochs,
+        "start": str(start),
+        "reset_modules": "+".join(map(str, start.options.get("modules", ()))) or None,
+        "stages": len(run.stages),
+        "history": "/".join(map(str, run.stages[:-1])),
+        "parent": str(run.parent) if run.parent else None,
+        "pretrain_data": str(pretrain.data) if pretrain else None,
+        "pretrain_optimiser": str(pretrain.optimiser) if pretrain else None,
+        "pretrain_lr": pretrain.optimiser.options.get("lr") if pretrain else None,
+        "pretrain_epochs": pretrain.epochs if pretrain else 0,
+        "test_accuracy": final_accuracy(test),
+        "best_test_accuracy": test.max(),
+        "last_test_accuracy": test[-1],
+        "best_train_accuracy": train.max(),
+        "final_train_accuracy": final_accuracy(train),
+        "epochs_to_full_train_accuracy": int(full[0]) + 1 if len(full) else None,
+        "reached_full_train_accuracy": bool(len(full)),
+        "training_examples": about["training_examples"],
+        "parameters": about["parameters"],
+        "seconds": table["seconds"].to_numpy().sum(),
+        **{key: about[key] for key in ("device", "precision", "torch", "code", "data_checksum")},
+    }
+
+
+def final_accuracy(accuracy: np.ndarray) -> float:
+    """The mean of `accuracy`, one value an epoch, over the last fifth of the epochs."""
+    window = max(1, len(accuracy) // FINAL_SHARE)
+    return float(accuracy[-window:].mean())
+
+
+def runs_table(tuned: Mapping[Run, str]) -> pa.Table:
+    """A row of `RUNS` for each run of `tuned`, which gives the path of its metrics."""
+    rows = [describe_run(run, path) for run, path in tuned.items()]
+    return pa.Table.from_pylist(rows, schema=RUNS)
+
+
+def curves_table(tuned: Mapping[Run, str], pretrained: Mapping[Run, str]) -> pa.Table:
+    """Every epoch of every run, by `CURVES`; `kind` is ``tune`` or ``pretrain``."""
+    tables = [
+        _curve(run, kind, path)
+        for kind, paths in (("pretrain", pretrained), ("tune", tuned))
+        for run, path in paths.items()
+    ]
+    return pa.concat_tables(tables)
+
+
+def _curve(run: Run, kind: str, path: str) -> pa.Table:
+    table, _ = metrics.read(path)
+    constant = {"run": str(run), "kind": kind, "seed": run.seed}
+    columns = {name: pa.repeat(value, len(table)) for name, value in constant.items()}
+    return pa.table({**columns, **{n: table[n] for n in table.column_names}}).cast(CURVES)
+
+
+def gaps_table(runs: pd.DataFrame) -> pa.Table:
+    """Cold minus warm final test accuracy, in shares, paired by seed, with a 95% interval.
+
+    A row of `GAPS` for each warm setting whose cold counterpart is in `runs` too: the same final
+    stage from a fresh initialisation. A setting with one seed has a gap and no interval.
+    """
+    accuracy = runs.set_index("run")["test_accuracy"]
+    warm = runs[runs["stages"] > 1].copy()
+    warm["cold_run"] = [str(Run.parse(path).from_scratch) for path in warm["run"]]
+    warm = warm[warm["cold_run"].isin(accuracy.index)]
+    keys = ["dataset", "model", "history", "data", "optimiser", "epochs", "start"]
+    rows = []
+    for _, group in warm.groupby(keys, sort=False):
+        group = group.sort_values("seed")
+        first = group.iloc[0]
+        cold = accuracy[group["cold_run"]].to_numpy()
+        paired = stats.paired_gap(cold, group["test_accuracy"].to_numpy())
+        rows.append(
+            {
+                "warm": _without_place(first["run"]),
+                "cold": _without_place(first["cold_run"]),
+                "dataset": first["dataset"],
+                "model": first["model"],
+                "n": paired.n,
+                "seeds": " ".join(map(str, group["seed"])),
+                "cold_accuracy": cold.mean(),
+                "warm_accuracy": group["test_accuracy"].mean(),
+                "gap": paired.mean,
+                "deviation": paired.deviation,
+                "low": paired.low,
+                "high": paired.high,
+                "p_value": paired.p_value,
+            }
+        )
+    return pa.Table.from_pylist(rows, schema=GAPS)
+
+
+def _without_place(path: str) -> str:
+    """The stages of a lineage path, without data set, model and seed."""
+    return "/".join(path.split("/")[3:])
+
+
+def write_table(path: str | Path, table: pa.Table) -> None:
+    """Write `table`, whole or not at all."""
+    with files.whole(path) as partial:
+        pq.write_table(table, partial)
+
+
+def gaps_page(gaps: pd.DataFrame, study: str) -> str:
+    """The gaps as a page of HTML for the report, accuracies in per cent."""
+    shown = pd.DataFrame(
+        {
+            "data set": gaps["dataset"],
+            "network": gaps["model"],
+            "warm": gaps["warm"],
+            "n": gaps["n"],
+            "cold / %": (gaps["cold_accuracy"] * 100).round(2),
+            "warm / %": (gaps["warm_accuracy"] * 100).round(2),
+            "gap / points": (gaps["gap"] * 100).round(2),
+            "deviation": (gaps["deviation"] * 100).round(2),
+            "95% interval": [
+                f"{low * 100:.2f} to {high * 100:.2f}" if low == low else "one seed: none"
+                for low, high in zip(gaps["low"], gaps["high"], strict=True)
+            ],
+            "p (t test)": gaps["p_value"].map(lambda p: f"{p:.2g}" if p == p else ""),
+        }
+    )
+    table = shown.to_html(index=False, border=0, float_format="%.2f")
+    return f"""<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Generalisation gaps: {study}</title>
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2em; color: #222; }}
+table {{ border-collapse: collapse; }}
+th, td {{ text-align: right; padding: .3em .8em; border-bottom: 1px solid #ddd; }}
+th:nth-child(-n+3), td:nth-child(-n+3) {{ text-align: left; }}
+td:nth-child(3) {{ font-family: ui-monospace, monospace; font-size: 12px; }}
+</style>
+<h1>Generalisation gaps: {study}</h1>
+<p>Final test accuracy from scratch (cold) minus that of the warm start, paired by seed; the final
+accuracy is the mean over the last fifth of tuning. n counts the seeds; deviation is the standard
+deviation of the gap over seeds; the interval and the two-sided p value are those of a paired t
+test, not corrected for the number of rows. A positive gap means that the warm start generalises
+worse.</p>
+{table}
+</html>
+"""

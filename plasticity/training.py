@@ -1,0 +1,252 @@
+"""One stage of a run as a job: from a parent's weights, a rung or a killed attempt to results."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from plasticity import checkpoint, metrics, splits
+from plasticity.checkpoint import Checkpoint, Identity
+from plasticity.datasets import storage
+from plasticity.devices import claim_gpu
+from plasticity.engine import (
+    PRECISIONS,
+    Examples,
+    Trainee,
+    prepare_backends,
+    run_epoch,
+    shuffled_batches,
+)
+from plasticity.errors import UserError
+from plasticity.metrics import EpochMetrics
+from plasticity.models.network import Network, initialise
+from plasticity.spec import Run
+from plasticity.streams import torch_generator
+
+RESUME_EVERY = 30.0
+"""Seconds between two saves of the state that a killed job goes on from."""
+
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Where and how to compute: device ``cuda`` or ``cpu``, a precision, threads on the CPU."""
+
+    device: str
+    precision: str
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise UserError(
+                f"precision: {self.precision!r} is not known; expected {', '.join(PRECISIONS)}"
+            )
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The files that a stage reads; `parent` and `rung` where it has one."""
+
+    train: Path
+    test: Path
+    split: Path
+    parent: Path | None = None
+    rung: Path | None = None
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The files that a stage writes; `checkpoint` only where a later stage may need it."""
+
+    metrics: Path
+    checkpoint: Path | None = None
+
+    @property
+    def resume(self) -> Path:
+        """Where a killed attempt left its state. It is removed once the others are written."""
+        return self.metrics.with_name("resume.safetensors")
+
+
+def train_stage(
+    run: Run,
+    inputs: Inputs,
+    outputs: Outputs,
+    hardware: Hardware,
+    code: str,
+    log: Log,
+    resume_every: float = RESUME_EVERY,
+) -> list[EpochMetrics]:
+    """Train the last stage of `run` and write its outputs; returns its history.
+
+    `code` is a digest of the training code; states written under another one are refused. Raises
+    `UserError` for inputs that cannot be used.
+    """
+    if hardware.device == "cuda":
+        claim_gpu(log)
+    device = torch.device(hardware.device)
+    prepare_backends(device, hardware.threads)
+    train_part, test_part = storage.read(inputs.train), storage.read(inputs.test)
+    train, test = on_device(train_part, device), on_device(test_part, device)
+    indices = torch.from_numpy(splits.read(inputs.split, len(train)))
+    batch = run.stage.optimiser.options["batch"]
+    if len(indices) < batch:
+        raise UserError(
+            f"stage '{run.stage}': {run.stage.data} of {run.dataset} has {len(indices)} examples, "
+            f"fewer than one batch of {batch}; take more data or a smaller batch (-b)"
+        )
+    identity = Identity(
+        run=str(run),
+        code=code,
+        data=train_part.header.checksums["train"],
+        precision=hardware.precision,
+        device=hardware.device,
+        torch=torch.__version__,
+    )
+
+    classes, channels = len(train_part.header.classes), train_part.images.shape[1]
+    network = build_network(run, classes, channels)
+    if run.parent:
+        if inputs.parent is None:
+            raise UserError(f"run {run}: its parent's checkpoint is missing")
+        inherit(run, network, inputs.parent)
+    network = network.to(device, memory_format=torch.channels_last)
+    trainee = Trainee(network, run.stage.optimiser(network.parameters()), hardware.precision)
+    history: list[EpochMetrics] = []
+    if earlier := earlier_state(run, inputs, outputs, identity, log):
+        checkpoint.restore(earlier, trainee.network, trainee.optimiser)
+        history = earlier.history
+
+    saved = time.monotonic()
+    for epoch in range(len(history) + 1, run.stage.epochs + 1):
+        batches = epoch_batches(run, epoch, indices, batch, device)
+        history.append(run_epoch(trainee, epoch, train, batches, test))
+        log(progress(history, run.stage.epochs, len(indices) // batch * batch))
+        if time.monotonic() - saved >= resume_every and epoch < run.stage.epochs:
+            state = checkpoint.capture(identity, trainee.network, trainee.optimiser, history)
+            checkpoint.save(outputs.resume, state)
+            saved = time.monotonic()
+
+    about = describe(run, hardware, identity, network, len(indices))
+    metrics.write(outputs.metrics, history, about)
+    if outputs.checkpoint:
+        state = checkpoint.capture(identity, trainee.network, trainee.optimiser, history)
+        checkpoint.save(outputs.checkpoint, state)
+    outputs.resume.unlink(missing_ok=True)
+    return history
+
+
+def on_device(part: storage.Part, device: torch.device) -> Examples:
+    """The examples of `part` on `device`, with what normalises them."""
+    per_channel = (1, -1, 1, 1)
+    scale = {"dtype": torch.float32, "device": device}
+    return Examples(
+        images=torch.from_numpy(part.images).to(device),
+        labels=torch.from_numpy(part.labels).to(device),
+        mean=torch.tensor(part.header.mean, **scale).mul(255).view(per_channel),
+        deviation=torch.tensor(part.header.deviation, **scale).mul(255).view(per_channel),
+    )
+
+
+def build_network(run: Run, classes: int, channels: int) -> Network:
+    """The network of `run` as it is drawn at initialisation: one draw a seed, shared by all runs.
+
+    A cold run and the pretraining of its warm counterpart thus begin at the same point.
+    """
+    network: Network = run.model(classes, channels)
+    initialise(network, torch_generator(run.seed, "initialisation"))
+    return network
+
+
+def inherit(run: Run, network: Network, path: Path) -> None:
+    """Give `network` the weights of the parent's checkpoint in `path`, changed by the start."""
+    parent = checkpoint.load(path)
+    checkpoint.require(path, parent, {"run": str(run.parent)})
+    network.load_state_dict(parent.network)
+    generator = torch_generator(run.seed, "start", len(run.stages))
+    with torch.no_grad():
+        run.stage.start(network, generator)
+
+
+def earlier_state(
+    run: Run, inputs: Inputs, outputs: Outputs, identity: Identity, log: Log
+) -> Checkpoint | None:
+    """The state to continue from: that of a killed attempt, else the rung's, else none."""
+    if outputs.resume.exists():
+        state = checkpoint.load(outputs.resume)
+        checkpoint.require(outputs.resume, state, asdict(identity))
+        log(f"resuming after epoch {state.epoch}, where an earlier attempt was ended")
+        return state
+    if inputs.rung:
+        state = checkpoint.load(inputs.rung)
+        checkpoint.require(inputs.rung, state, {**asdict(identity), "run": str(run.rung)})
+        log(f"continuing from the shorter pretraining of {state.epoch} epochs")
+        return state
+    return None
+
+
+def epoch_batches(
+    run: Run, epoch: int, indices: Tensor, batch: int, device: torch.device
+) -> Iterator[Tensor]:
+    """The batches of one epoch, which depend on nothing but the seed, the stage and the epoch.
+
+    The stage counts as its data selection and the number of earlier stages on the same, so that
+    the tuning of a warm run and its cold counterpart see the same batches.
+    """
+    data = run.stage.data
+    before = sum(stage.data == data for stage in run.stages[:-1])
+    generator = torch_generator(run.seed, "order", data, before, epoch)
+    return shuffled_batches(indices, batch, generator, device)
+
+
+def progress(history: Sequence[EpochMetrics], epochs: int, images: int) -> str:
+    """One line on the last epoch: accuracies, training images a second, time left."""
+    last = history[-1]
+    recent = [epoch.seconds for epoch in history[-10:]]
+    left = round(sum(recent) / len(recent) * (epochs - last.epoch))
+    minutes, seconds = divmod(left, 60)
+    return (
+        f"epoch {last.epoch:>{len(str(epochs))}}/{epochs}  "
+        f"loss {last.train_loss:.4f}  train {last.train_accuracy:6.2%}  "
+        f"test {last.test_accuracy:6.2%}  {images / last.seconds:,.0f} images/s  "
+        f"{minutes // 60}:{minutes % 60:02}:{seconds:02} left"
+    )
+
+
+def describe(
+    run: Run, hardware: Hardware, identity: Identity, network: Network, examples: int
+) -> dict[str, Any]:
+    """All that a metrics file needs to explain itself when it is found alone."""
+    name = torch.cuda.get_device_name() if hardware.device == "cuda" else platform.processor()
+    return {
+        "run": str(run),
+        "dataset": str(run.dataset),
+        "model": str(run.model),
+        "seed": run.seed,
+        "stages": [
+            {
+                "data": str(stage.data),
+                "optimiser": {"name": stage.optimiser.member.name, **stage.optimiser.options},
+                "epochs": stage.epochs,
+                "start": str(stage.start),
+            }
+            for stage in run.stages
+        ],
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "training_examples": examples,
+        "data_checksum": identity.data,
+        "code": identity.code,
+        "precision": identity.precision,
+        "device": identity.device,
+        "device_name": name,
+        "threads": hardware.threads,
+        "torch": identity.torch,
+        "python": platform.python_version(),
+    }

@@ -1,0 +1,76 @@
+"""Wildcards and the few functions that turn them into runs."""
+
+from snakemake.exceptions import WorkflowError
+
+from plasticity import devices, layout
+from plasticity.errors import UserError
+from plasticity.spec import Run, ancestors, data_selections, datasets
+from plasticity.study import Study, digest
+
+
+wildcard_constraints:
+    dataset=r"[^/]+",
+    model=r"[^/]+",
+    seed=r"\d+",
+    history=r"(?:[^/]+/)*",
+    data=r"[^/_]+",
+    optimiser=r"[^/_]+",
+    length=r"[^/_]+",
+    start=r"[^/_]+",
+    figure=r"[^/]+",
+
+
+LINEAGE = "{dataset}/{model}/seed{seed}/{history}{data}_{optimiser}_{length}_{start}"
+
+
+def checked(function, *arguments):
+    """Call `function`; a mistake of the user's ends the workflow with its message alone."""
+    try:
+        return function(*arguments)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def run_of(wildcards):
+    """The run that a job's wildcards spell."""
+    return checked(Run.parse, LINEAGE.format(**dict(wildcards.items())))
+
+
+def training_inputs(wildcards):
+    """What the last stage of a run is trained from."""
+    run = run_of(wildcards)
+    inputs = {**layout.dataset(run.dataset), "split": layout.split(run)}
+    if run.parent:
+        inputs["parent"] = layout.checkpoint(run.parent)
+    return inputs
+
+
+def pretraining_inputs(wildcards):
+    """The same for a pretraining, which continues from the next lower rung."""
+    run = run_of(wildcards)
+    rung = {"rung": layout.checkpoint(run.rung)} if run.rung else {}
+    return {**training_inputs(wildcards), **rung}
+
+
+def check_targets(arguments):
+    """Refuse a run path in a wrong spelling before Snakemake looks for a rule."""
+    for argument in arguments:
+        if argument.startswith(
+            (f"{layout.RESULTS}/pretrain/", f"{layout.RESULTS}/tune/")
+        ):
+            checked(layout.run_of, argument)
+
+
+def require_device():
+    """Stop before anything is trained where the study needs a GPU and this machine has none."""
+    training = any(
+        job.rule.name in ("pretrain", "tune") for job in workflow.dag.needrun_jobs()
+    )
+    here = workflow.is_main_process and workflow.local_exec and not workflow.touch
+    if (
+        training
+        and here
+        and study.settings.device == "cuda"
+        and not devices.visible_gpus()
+    ):
+        raise WorkflowError(devices.NO_GPU)

@@ -1,0 +1,61 @@
+"""Data sets, decoded once, and the examples that a stage may use."""
+
+
+rule dataset:
+    output:
+        **layout.dataset("{dataset}"),
+    log:
+        "results/logs/data/{dataset}.log",
+    wildcard_constraints:
+        dataset="|".join(member.template.name for member in datasets.members.values()),
+    localrule: True
+    conda:
+        "../../envs/train.yaml"
+    resources:
+        mem_mb=4000,
+    params:
+        # A function of `input` is not tracked: moving a local copy does not train anything anew.
+        source=lambda wildcards, input: study.source(wildcards.dataset),
+        downloads=f"{layout.RESULTS}/downloads",
+        code=lambda wildcards: digest.dataset(datasets.parse(wildcards.dataset)),
+    script:
+        "../scripts/dataset.py"
+
+
+rule dataset_variant:
+    input:
+        **layout.dataset("{base}"),
+    output:
+        **layout.dataset("{base}{variant}"),
+    log:
+        "results/logs/data/{base}{variant}.log",
+    wildcard_constraints:
+        base="|".join(member.template.name for member in datasets.members.values()),
+        variant=r"(?:-n\d+)?(?:-r\d+)?",
+    localrule: True
+    conda:
+        "../../envs/train.yaml"
+    resources:
+        mem_mb=4000,
+    params:
+        code=lambda wildcards: digest.dataset(datasets.parse(wildcards.base)),
+    script:
+        "../scripts/dataset_variant.py"
+
+
+rule split:
+    input:
+        lambda wildcards: layout.dataset(wildcards.dataset)["train"],
+    output:
+        "results/splits/{dataset}/seed{seed}/{data}.parquet",
+    log:
+        "results/logs/splits/{dataset}/seed{seed}/{data}.log",
+    localrule: True
+    conda:
+        "../../envs/train.yaml"
+    params:
+        code=lambda wildcards: digest.split(
+            checked(data_selections.parse, wildcards.data)
+        ),
+    script:
+        "../scripts/split.py"

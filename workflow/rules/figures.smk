@@ -1,0 +1,49 @@
+"""Figures: a picture in three formats and the numbers that it shows."""
+
+
+rule figure:
+    input:
+        runs=layout.summary(study.name, "runs", "{figure}"),
+        curves=layout.summary(study.name, "curves", "{figure}"),
+    output:
+        svg=report(
+            layout.figure(study.name, "{figure}", "svg"),
+            caption="../report/figure.rst",
+            category="Figures",
+            labels=lambda wildcards: {
+                "figure": wildcards.figure,
+                "shows": study.figures[wildcards.figure].settings.title,
+            },
+        ),
+        pdf=layout.figure(study.name, "{figure}", "pdf"),
+        png=layout.figure(study.name, "{figure}", "png"),
+        csv=layout.figure(study.name, "{figure}", "csv"),
+    log:
+        f"results/logs/figures/{study.name}/{{figure}}.log",
+    localrule: True
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        draw=lambda wildcards: study.figures[wildcards.figure].settings.draw,
+        title=lambda wildcards: study.figures[wildcards.figure].settings.title,
+        caption=lambda wildcards: study.figures[wildcards.figure].settings.caption,
+        roles=lambda wildcards: json.dumps(study.figures[wildcards.figure].roles),
+        labels=lambda wildcards: json.dumps(study.figures[wildcards.figure].labels),
+        code=lambda wildcards: digest.drawing(
+            study.figures[wildcards.figure].settings.draw
+        ),
+    script:
+        "../scripts/figure.py"
+
+
+for name in study.figures:
+
+    rule:
+        name:
+            name
+        input:
+            [
+                layout.figure(study.name, name, suffix)
+                for suffix in layout.FIGURE_SUFFIXES
+            ],
+        localrule: True

@@ -1,0 +1,50 @@
+"""Tidy tables: of one figure's runs, and of all runs of the study."""
+
+TABLES = ("runs", "curves", "gaps")
+
+
+def metrics_of(runs):
+    """The metrics of tuned `runs` and of the pretraining that they went through."""
+    return {
+        "tuned": [layout.metrics(run, "tune") for run in runs],
+        "pretrained": [layout.metrics(run, "pretrain") for run in ancestors(runs)],
+    }
+
+
+rule summarise_figure:
+    input:
+        unpack(lambda wildcards: metrics_of(study.figures[wildcards.figure].runs)),
+    output:
+        **{table: layout.summary(study.name, table, "{figure}") for table in TABLES},
+    log:
+        f"results/logs/summary/{study.name}/{{figure}}.log",
+    localrule: True
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        code=digest.summary(),
+    script:
+        "../scripts/summarise.py"
+
+
+rule summarise_study:
+    input:
+        **metrics_of(study.runs),
+    output:
+        **{table: layout.summary(study.name, table) for table in TABLES},
+        page=report(
+            layout.gap_table(study.name),
+            caption="../report/gaps.rst",
+            category="Tables",
+            labels={"table": "generalisation gaps", "study": study.name},
+        ),
+    log:
+        f"results/logs/summary/{study.name}.log",
+    localrule: True
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        study=study.name,
+        code=digest.summary(),
+    script:
+        "../scripts/summarise.py"

@@ -1,0 +1,18 @@
+"""Prepare a data set from its source."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from plasticity.datasets import storage
+from plasticity.jobs import logged
+from plasticity.spec import datasets
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with logged(snakemake.log[0]) as log:
+    name = snakemake.wildcards.dataset
+    source = snakemake.params.source
+    data = datasets.parse(name)(Path(source) if source else None, Path(snakemake.params.downloads))
+    storage.write(data, name, snakemake.output.train, snakemake.output.test)
+    log(f"{name}: {len(data.train_labels)} + {len(data.test_labels)} images from {data.source}")

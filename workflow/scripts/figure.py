@@ -1,0 +1,23 @@
+"""Draw one figure."""
+
+import json
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from plasticity.figures import Tables, render
+from plasticity.jobs import logged
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with logged(snakemake.log[0]) as log:
+    tables = Tables.of(
+        title=snakemake.params.title,
+        runs=pd.read_parquet(snakemake.input.runs),
+        curves=pd.read_parquet(snakemake.input.curves),
+        roles=json.loads(snakemake.params.roles),
+        labels=json.loads(snakemake.params.labels),
+    )
+    render(snakemake.params.draw, tables, dict(snakemake.output.items()))
+    log(f"drawn with {snakemake.params.draw} from {len(tables.runs)} runs")

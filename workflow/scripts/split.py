@@ -1,0 +1,18 @@
+"""Draw the examples that a stage may use."""
+
+from typing import TYPE_CHECKING
+
+from plasticity import splits
+from plasticity.datasets import storage
+from plasticity.jobs import logged
+from plasticity.spec import data_selections
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with logged(snakemake.log[0]) as log:
+    labels, header = storage.read_labels(snakemake.input[0])
+    selection = data_selections.parse(snakemake.wildcards.data)
+    seed = int(snakemake.wildcards.seed)
+    splits.write(snakemake.output[0], selection, labels, header.classes, seed)
+    log(f"{selection}: drawn from {len(labels)} examples by seed {seed}")

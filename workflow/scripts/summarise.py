@@ -1,0 +1,23 @@
+"""Turn metrics files into the tables of runs, curves and gaps."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from plasticity import files, layout, summary
+from plasticity.jobs import logged
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with logged(snakemake.log[0]) as log:
+    tuned = {layout.run_of(path): path for path in snakemake.input.tuned}
+    pretrained = {layout.run_of(path): path for path in snakemake.input.pretrained}
+    runs = summary.runs_table(tuned)
+    gaps = summary.gaps_table(runs.to_pandas())
+    summary.write_table(snakemake.output.runs, runs)
+    summary.write_table(snakemake.output.curves, summary.curves_table(tuned, pretrained))
+    summary.write_table(snakemake.output.gaps, gaps)
+    if "page" in snakemake.output.keys():  # noqa: SIM118 (not a dict)
+        with files.whole(snakemake.output.page) as partial:
+            Path(partial).write_text(summary.gaps_page(gaps.to_pandas(), snakemake.params.study))
+    log(f"{len(tuned)} tuned runs, {len(pretrained)} pretraining stages, {len(gaps)} gaps")
