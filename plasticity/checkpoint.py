@@ -158,5 +158,5 @@ def _checksum(identity: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode())
     for name in sorted(tensors):
         digest.update(f"{name} {tensors[name].dtype} {list(tensors[name].shape)}".encode())
-        digest.update(tensors[name].numpy())
+        digest.update(tensors[name].numpy().data)
     return digest.hexdigest()

@@ -6,9 +6,11 @@ waits for the device.
 
 from __future__ import annotations
 
+import inspect
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -78,6 +80,7 @@ def run_epoch(
 def train_on(trainee: Trainee, examples: Examples, batches: Iterator[Tensor]) -> Tensor:
     """One update for each batch of indices. Returns the sums of loss, hits and examples."""
     sums = torch.zeros(3, dtype=torch.float64, device=examples.images.device)
+    update = bare_update(trainee.optimiser)
     trainee.network.train()
     for indices in batches:
         images, labels = examples.batch(indices)
@@ -85,8 +88,8 @@ def train_on(trainee: Trainee, examples: Examples, batches: Iterator[Tensor]) ->
             logits = trainee.network(images)
         loss = cross_entropy(logits.float(), labels)
         trainee.optimiser.zero_grad()
-        loss.backward()
-        trainee.optimiser.step()
+        loss.backward()  # type: ignore[no-untyped-call]
+        update()
         add_batch(sums, loss.detach(), logits.detach(), labels)
     return sums
 
@@ -102,6 +105,12 @@ def evaluate(trainee: Trainee, examples: Examples) -> Tensor:
             logits = trainee.network(images)
         add_batch(sums, cross_entropy(logits.float(), labels), logits, labels)
     return sums
+
+
+def bare_update(optimiser: Optimizer) -> Callable[[], object]:
+    """The update of `optimiser` without torch's wrappers, which load its compiler."""
+    step = partial(inspect.unwrap(type(optimiser).step), optimiser)
+    return torch.no_grad()(step)
 
 
 def add_batch(sums: Tensor, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
@@ -126,7 +135,23 @@ def shuffled_batches(
 
 def prepare_backends(device: torch.device, threads: int) -> None:
     """Ask torch for the same bits on every execution, with `threads` threads on the CPU."""
-    torch.use_deterministic_algorithms(True)
+    # The same as use_deterministic_algorithms(True), which loads the compiler to tell it as well.
+    torch.set_deterministic_debug_mode("error")
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False  # it may choose another algorithm in another process
     if device.type == "cpu":
         torch.set_num_threads(threads)
+    leave_compiler_unloaded()
+
+
+def leave_compiler_unloaded() -> None:
+    """Spare every job the seconds that importing torch's compiler takes.
+
+    The first call of some methods of an optimiser imports it, only to mark them as not to be
+    compiled. Nothing is compiled here, so the methods are marked with themselves. The mark is
+    private to torch: where another version does not read it, the import comes back and nothing
+    else changes. `bare_update` does the same for the update itself.
+    """
+    for method in vars(Optimizer).values():
+        if (wrapped := getattr(method, "__wrapped__", None)) is not None:
+            wrapped.__dynamo_disable = wrapped

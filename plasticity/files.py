@@ -25,7 +25,7 @@ def whole(path: str | Path) -> Iterator[Path]:
         yield partial
         with open(partial, "rb") as written:
             os.fsync(written.fileno())
-        os.replace(partial, path)
+        partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True) if os.access(path.parent, os.W_OK) else None
         raise UserError(

@@ -59,7 +59,7 @@ def write(
 def read(path: str | Path, examples: int) -> np.ndarray:
     """The indices in `path`, int64 [n], for a data set of `examples`; raises `UserError`."""
     try:
-        indices = pq.read_table(path, schema=SCHEMA)["index"].to_numpy().copy()
+        indices: np.ndarray = pq.read_table(path, schema=SCHEMA)["index"].to_numpy().copy()
     except (OSError, pa.ArrowException) as error:
         raise UserError(
             f"{path}: not a readable split ({error}); delete it and run again to draw it anew"

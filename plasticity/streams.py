@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def derive(seed: int, *purpose: object) -> int:
-    """A 63-bit seed for `purpose`, such as ``(0, "order", "half", 3)``; equal inputs, equal seed."""
+    """A 63-bit seed for `purpose`, such as ``("order", "half", 3)``: equal inputs, equal seed."""
     text = "/".join(map(str, (seed, *purpose)))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1
 

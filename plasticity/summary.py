@@ -232,7 +232,7 @@ def gaps_page(gaps: pd.DataFrame, study: str) -> str:
             "p (t test)": gaps["p_value"].map(lambda p: f"{p:.2g}" if p == p else ""),
         }
     )
-    table = shown.to_html(index=False, border=0, float_format="%.2f")
+    table = shown.to_html(index=False, border=0, float_format="{:.2f}".format)
     return f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Generalisation gaps: {study}</title>
 <style>

@@ -117,7 +117,7 @@ def train_stage(
         if inputs.parent is None:
             raise UserError(f"run {run}: its parent's checkpoint is missing")
         inherit(run, network, inputs.parent)
-    network = network.to(device, memory_format=torch.channels_last)
+    network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     trainee = Trainee(network, run.stage.optimiser(network.parameters()), hardware.precision)
     history: list[EpochMetrics] = []
     if earlier := earlier_state(run, inputs, outputs, identity, log):
@@ -145,13 +145,16 @@ def train_stage(
 
 def on_device(part: storage.Part, device: torch.device) -> Examples:
     """The examples of `part` on `device`, with what normalises them."""
-    per_channel = (1, -1, 1, 1)
-    scale = {"dtype": torch.float32, "device": device}
+
+    def per_channel(values: list[float]) -> Tensor:
+        # Images are stored in 0 .. 255, their statistics in 0 .. 1.
+        return torch.tensor(values, dtype=torch.float32, device=device).mul(255).view(1, -1, 1, 1)
+
     return Examples(
         images=torch.from_numpy(part.images).to(device),
         labels=torch.from_numpy(part.labels).to(device),
-        mean=torch.tensor(part.header.mean, **scale).mul(255).view(per_channel),
-        deviation=torch.tensor(part.header.deviation, **scale).mul(255).view(per_channel),
+        mean=per_channel(part.header.mean),
+        deviation=per_channel(part.header.deviation),
     )
 
 

@@ -70,4 +70,5 @@ def shrink(images: np.ndarray, pixels: int, name: Term) -> np.ndarray:
         )
     block = height // pixels
     blocks = images.reshape(count, channels, pixels, block, pixels, block)
-    return np.round(blocks.mean(axis=(3, 5))).astype(np.uint8)
+    means: np.ndarray = np.round(blocks.mean(axis=(3, 5)))
+    return means.astype(np.uint8)

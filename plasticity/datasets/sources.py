@@ -18,7 +18,18 @@ from plasticity.errors import UserError
 
 LABEL_COLUMNS = {"CIFAR10": ("label",), "CIFAR100": ("fine_label", "label"), "SVHN": ("label",)}
 CLASSES = {
-    "CIFAR10": ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"],
+    "CIFAR10": [
+        "airplane",
+        "automobile",
+        "bird",
+        "cat",
+        "deer",
+        "dog",
+        "frog",
+        "horse",
+        "ship",
+        "truck",
+    ],
     "SVHN": [str(digit) for digit in range(10)],
 }
 
@@ -137,7 +148,7 @@ def from_torchvision(name: str, root: Path, source: str) -> RawData:
     """Data set `name` through torchvision, which downloads what is missing below `root`."""
     dataset = getattr(_torchvision_datasets(), name)
     root.mkdir(parents=True, exist_ok=True)
-    parts: list[np.ndarray] = []
+    parts: dict[str, np.ndarray] = {}
     classes: list[str] | None = CLASSES.get(name)
     for part in _PARTS:
         selector = {"split": part} if name == "SVHN" else {"train": part == "train"}
@@ -151,10 +162,11 @@ def from_torchvision(name: str, root: Path, source: str) -> RawData:
             ) from error
         images = loaded.data if name == "SVHN" else loaded.data.transpose(0, 3, 1, 2)
         labels = loaded.labels if name == "SVHN" else loaded.targets
-        parts += [np.ascontiguousarray(images), np.asarray(labels, dtype=np.int64)]
+        parts[f"{part}_images"] = np.ascontiguousarray(images)
+        parts[f"{part}_labels"] = np.asarray(labels, dtype=np.int64)
         classes = classes or list(loaded.classes)
     assert classes is not None
-    return RawData(*parts, classes=classes, source=source)
+    return RawData(**parts, classes=classes, source=source)
 
 
 def _torchvision_datasets() -> Any:
@@ -170,7 +182,7 @@ def _torchvision_datasets() -> Any:
     except RuntimeError as error:
         if "torchvision::nms" not in str(error):
             raise
-        library = torch.library.Library("torchvision", "DEF")
+        library: Any = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
         box = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
         library.define(f"nms{box}")
         library.define(f"qnms{box}")

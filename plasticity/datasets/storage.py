@@ -118,6 +118,6 @@ def _opened(path: str | Path) -> Iterator[tuple[Any, str, Header]]:
 
 
 def _checksum(images: np.ndarray, labels: np.ndarray) -> str:
-    digest = hashlib.sha256(images)
-    digest.update(np.ascontiguousarray(labels))
+    digest = hashlib.sha256(images.data)
+    digest.update(np.ascontiguousarray(labels).data)
     return digest.hexdigest()

@@ -68,7 +68,7 @@ class Drawing:
 def render(draw: str, tables: Tables, outputs: Mapping[str, str | Path]) -> None:
     """Draw with the module `draw` and write the picture in each format, and the numbers as CSV."""
     module = importlib.import_module(f"plasticity.figures.{draw}")
-    with rc_context(style.RC):
+    with rc_context(style.RC):  # type: ignore[arg-type]
         drawing: Drawing = module.draw(tables)
         for suffix in SUFFIXES:
             # No date in the file: the same numbers give the same bytes.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
+from matplotlib.axes import Axes
 
 from plasticity.figures import Drawing, Tables, style
 
@@ -44,7 +45,7 @@ def draw(tables: Tables) -> Drawing:
     return Drawing(picture, pd.concat([cold, table], ignore_index=True))
 
 
-def mark_full_accuracy(axes, tables: Tables) -> None:
+def mark_full_accuracy(axes: Axes, tables: Tables) -> None:
     """Mark the first epoch of pretraining with 100% training accuracy, the mean over seeds.
 
     Left out where a seed never gets there.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
+from matplotlib.axes import Axes
 
 from plasticity.figures import Drawing, Tables, style
 from plasticity.summary import FINAL_SHARE
@@ -37,7 +40,9 @@ def draw(tables: Tables) -> Drawing:
     return Drawing(picture, table)
 
 
-def _draw_stage(axes, curves: pd.DataFrame, series: str, shift: int, **line) -> pd.DataFrame:
+def _draw_stage(
+    axes: Axes, curves: pd.DataFrame, series: str, shift: int, **line: Any
+) -> pd.DataFrame:
     table = style.over_seeds(curves, ["epoch"], "test_accuracy")
     table.insert(0, "x", table["epoch"] + shift)
     table.insert(0, "series", series)

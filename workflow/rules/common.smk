@@ -52,6 +52,14 @@ def pretraining_inputs(wildcards):
     return {**training_inputs(wildcards), **rung}
 
 
+def metrics_of(runs):
+    """The metrics of tuned `runs` and of the pretraining that they went through."""
+    return {
+        "tuned": [layout.metrics(run, "tune") for run in runs],
+        "pretrained": [layout.metrics(run, "pretrain") for run in ancestors(runs)],
+    }
+
+
 def check_targets(arguments):
     """Refuse a run path in a wrong spelling before Snakemake looks for a rule."""
     for argument in arguments:

@@ -3,14 +3,6 @@
 TABLES = ("runs", "curves", "gaps")
 
 
-def metrics_of(runs):
-    """The metrics of tuned `runs` and of the pretraining that they went through."""
-    return {
-        "tuned": [layout.metrics(run, "tune") for run in runs],
-        "pretrained": [layout.metrics(run, "pretrain") for run in ancestors(runs)],
-    }
-
-
 rule summarise_figure:
     input:
         unpack(lambda wildcards: metrics_of(study.figures[wildcards.figure].runs)),

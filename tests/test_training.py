@@ -1,0 +1,257 @@
+"""One stage as a job: same bits after rungs, kills and repetitions; refusals of foreign states."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny import HARDWARE, PRETRAIN, TUNE, Folder
+
+from plasticity import checkpoint, metrics
+from plasticity.checkpoint import Checkpoint
+from plasticity.engine import shuffled_batches
+from plasticity.errors import UserError
+from plasticity.spec import Run
+from plasticity.training import Hardware, Inputs, epoch_batches, progress, train_stage
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder.prepare(tmp_path)
+
+
+def equal(one: Checkpoint, other: Checkpoint) -> bool:
+    """Whether two states hold the same bits, wall times aside."""
+    rows = [
+        [tuple(getattr(e, name) for name in metrics.SCHEMA.names[:-1]) for e in state.history]
+        for state in (one, other)
+    ]
+    return (
+        one.network.keys() == other.network.keys()
+        and one.optimiser.keys() == other.optimiser.keys()
+        and all(torch.equal(one.network[name], other.network[name]) for name in one.network)
+        and all(torch.equal(one.optimiser[name], other.optimiser[name]) for name in one.optimiser)
+        and rows[0] == rows[1]
+    )
+
+
+def test_a_stage_writes_metrics_and_a_checkpoint_and_leaves_no_resume_file(folder: Folder):
+    run = Run.parse(PRETRAIN.format(epochs=3))
+    outputs = folder.train(run)
+    table, about = metrics.read(outputs.metrics)
+    assert table["epoch"].to_pylist() == [1, 2, 3]
+    assert about["run"] == str(run)
+    assert about["training_examples"] == 32
+    assert checkpoint.load(outputs.checkpoint).epoch == 3
+    assert not outputs.resume.exists()
+    assert sorted(path.name for path in outputs.metrics.parent.iterdir()) == [
+        "checkpoint.safetensors",
+        "metrics.parquet",
+    ]
+
+
+def test_the_same_run_twice_gives_the_same_bits(folder: Folder):
+    run = Run.parse(PRETRAIN.format(epochs=3))
+    first = folder.train(run, "first")
+    second = folder.train(run, "second")
+    assert equal(checkpoint.load(first.checkpoint), checkpoint.load(second.checkpoint))
+
+
+@pytest.mark.parametrize(
+    "optimiser", ["adam-lr0.01-b16", "rmsprop-lr0.001-b16", "sgd-lr0.1-m0.9-wd0.001-b16"]
+)
+def test_twenty_epochs_from_the_rung_of_ten_equal_twenty_straight(folder: Folder, optimiser: str):
+    stages = "digits-clutter/resnet-d1w2/seed0/half_{}_e{}_init"
+    ten = folder.train(Run.parse(stages.format(optimiser, 10)))
+    run = Run.parse(stages.format(optimiser, 20))
+    assert run.rung == Run.parse(stages.format(optimiser, 10))
+    straight = folder.train(run, "straight")
+    continued = folder.train(run, "continued", rung=ten.checkpoint)
+    assert equal(checkpoint.load(straight.checkpoint), checkpoint.load(continued.checkpoint))
+
+
+def test_a_warm_start_begins_with_the_weights_of_its_parent(folder: Folder):
+    parent = Run.parse(PRETRAIN.format(epochs=3))
+    trained = folder.train(parent)
+    # A vanishing learning rate keeps the weights where the stage began.
+    run = Run.parse(f"{parent}/full_sgd-lr0.{'0' * 30}1-b16_e1_keep")
+    outputs = folder.train(run, parent=trained.checkpoint, keep=True)
+    before, after = checkpoint.load(trained.checkpoint), checkpoint.load(outputs.checkpoint)
+    for name, value in before.network.items():
+        if "running" not in name and "num_batches" not in name:
+            assert torch.equal(value, after.network[name])
+
+
+def test_killed_at_twenty_random_moments_ends_in_the_same_bits(tmp_path: Path):
+    driver = Path(__file__).with_name("kill_driver.py")
+    finished = subprocess.run(
+        [sys.executable, driver, tmp_path],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": str(driver.parents[1])},
+    )
+    assert finished.returncode == 0, finished.stderr
+    report = json.loads(finished.stdout)
+    assert report["kills"] == 20
+    assert report["resumed"] >= 5
+    undisturbed = checkpoint.load(report["calm"])
+    for disturbed in report["killed"]:
+        assert equal(undisturbed, checkpoint.load(disturbed))
+
+
+class TestResumeFiles:
+    """The state that an earlier attempt left is continued only where nothing differs."""
+
+    @pytest.fixture
+    def left(self, folder: Folder) -> Folder:
+        """A folder in which a run of 3 epochs was ended after 2."""
+        run = Run.parse(PRETRAIN.format(epochs=3))
+        outputs = folder.outputs(run)
+        shorter = folder.train(Run.parse(PRETRAIN.format(epochs=2)), "shorter")
+        state = checkpoint.load(shorter.checkpoint)
+        state = replace(state, identity=replace(state.identity, run=str(run)))
+        checkpoint.save(outputs.resume, state)
+        return folder
+
+    def test_it_is_continued(self, left: Folder):
+        lines: list[str] = []
+        run = Run.parse(PRETRAIN.format(epochs=3))
+        resumed = left.train(run, log=lines.append)
+        assert lines[0].startswith("resuming after epoch 2")
+        straight = left.train(run, "straight")
+        assert equal(checkpoint.load(resumed.checkpoint), checkpoint.load(straight.checkpoint))
+
+    @pytest.mark.parametrize(
+        ("field", "words"),
+        [("run", "of another run"), ("code", "another version of the training code")],
+    )
+    def test_a_foreign_one_is_refused_by_name_and_kept(self, left: Folder, field: str, words: str):
+        run = Run.parse(PRETRAIN.format(epochs=3))
+        resume = left.outputs(run).resume
+        state = checkpoint.load(resume)
+        state = replace(state, identity=replace(state.identity, **{field: "something else"}))
+        checkpoint.save(resume, state)
+        before = resume.read_bytes()
+        with pytest.raises(UserError, match=words) as error:
+            left.train(run)
+        assert str(resume) in str(error.value)
+        assert resume.read_bytes() == before
+
+    def test_a_damaged_one_is_refused_by_name(self, left: Folder):
+        run = Run.parse(PRETRAIN.format(epochs=3))
+        resume = left.outputs(run).resume
+        data = bytearray(resume.read_bytes())
+        data[-5] ^= 1
+        resume.write_bytes(data)
+        with pytest.raises(UserError, match=r"resume\.safetensors: damaged"):
+            left.train(run)
+
+
+def test_a_damaged_parent_is_refused_by_name(folder: Folder):
+    parent = folder.train(Run.parse(PRETRAIN.format(epochs=2)))
+    parent.checkpoint.write_bytes(parent.checkpoint.read_bytes()[:-100])
+    run = Run.parse(TUNE.format(pretrain=2, tune=2))
+    with pytest.raises(UserError, match=r"checkpoint\.safetensors: not a readable checkpoint"):
+        folder.train(run, parent=parent.checkpoint)
+
+
+def test_the_checkpoint_of_another_run_is_refused_as_parent(folder: Folder):
+    other = folder.train(Run.parse(PRETRAIN.format(epochs=3)))
+    run = Run.parse(TUNE.format(pretrain=2, tune=2))
+    with pytest.raises(UserError, match="of another run"):
+        folder.train(run, parent=other.checkpoint)
+
+
+def test_fewer_examples_than_a_batch_are_refused(folder: Folder):
+    run = Run.parse("digits-clutter/resnet-d1w2/seed0/half_adam-lr0.01_e2_init")
+    with pytest.raises(UserError, match="has 32 examples, fewer than one batch of 128"):
+        folder.train(run)
+
+
+def test_an_unknown_precision_is_refused():
+    with pytest.raises(UserError, match="precision: 'float16'"):
+        Hardware("cpu", "float16")
+
+
+def test_cold_and_warm_tuning_see_the_same_batches():
+    cold = Run.parse("digits-clutter/resnet-d1w2/seed0/full_adam-lr0.01-b16_e3_init")
+    warm = Run.parse(TUNE.format(pretrain=2, tune=3))
+    indices = torch.arange(64)
+    cpu = torch.device("cpu")
+    for epoch in (1, 2):
+        one = torch.stack(list(epoch_batches(cold, epoch, indices, 16, cpu)))
+        other = torch.stack(list(epoch_batches(warm, epoch, indices, 16, cpu)))
+        assert torch.equal(one, other)
+    later = torch.stack(list(epoch_batches(cold, 3, indices, 16, cpu)))
+    assert not torch.equal(one, later)
+
+
+def test_an_epoch_is_a_permutation_without_its_last_short_batch():
+    indices = torch.arange(100, 170)
+    batches = list(shuffled_batches(indices, 16, torch.Generator(), torch.device("cpu")))
+    seen = torch.cat(batches)
+    assert [len(batch) for batch in batches] == [16] * 4
+    assert len(seen.unique()) == 64
+    assert set(seen.tolist()) <= set(indices.tolist())
+
+
+def test_a_learnable_task_is_learnt(folder: Folder):
+    """Labels that are a function of brightness: a network that trains at all gets them right."""
+    run = Run.parse("digits-clutter/resnet-d1w2/seed0/full_adam-lr0.01-b16_e30_init")
+    table, _ = metrics.read(folder.train(run).metrics)
+    assert np.mean(table["train_accuracy"].to_numpy()[-3:]) > 0.95
+    assert table["train_loss"][29].as_py() < table["train_loss"][0].as_py()
+
+
+def test_bfloat16_changes_the_arithmetic_and_is_recorded(folder: Folder):
+    run = Run.parse(PRETRAIN.format(epochs=2))
+    single = folder.train(run, "float32")
+    half = folder.train(run, "bfloat16", hardware=Hardware("cpu", "bfloat16"))
+    one, other = checkpoint.load(single.checkpoint), checkpoint.load(half.checkpoint)
+    assert not equal(one, other)
+    assert all(v.dtype in (torch.float32, torch.int64) for v in other.network.values())
+    assert metrics.read(half.metrics)[1]["precision"] == "bfloat16"
+
+
+def test_progress_tells_epoch_accuracy_speed_and_time_left():
+    history = [metrics.EpochMetrics(e, 0.5, 0.75, 0.6, 0.5, seconds=2.0) for e in range(1, 11)]
+    line = progress(history, epochs=100, images=1000)
+    assert "epoch  10/100" in line
+    assert "train 75.00%" in line
+    assert "test 50.00%" in line
+    assert "500 images/s" in line
+    assert "0:03:00 left" in line
+
+
+def test_a_missing_parent_is_named(folder: Folder):
+    run = Run.parse(TUNE.format(pretrain=2, tune=2))
+    inputs = Inputs(folder.train_file, folder.test_file, folder.split(run))
+    with pytest.raises(UserError, match="its parent's checkpoint is missing"):
+        train_stage(run, inputs, folder.outputs(run), HARDWARE, "code", print)
+
+
+@pytest.mark.parametrize("optimiser", ["adam-lr0.01", "rmsprop-lr0.01", "sgd-lr0.1-m0.9"])
+def test_training_does_not_load_the_compiler(tmp_path: Path, optimiser: str):
+    """Loading it takes longer than a short stage of training."""
+    script = (
+        "import sys; from pathlib import Path; from tiny import Folder; "
+        "from plasticity.spec import Run; "
+        f"run = Run.parse('digits-clutter/resnet-d1w2/seed0/half_{optimiser}-b16_e1_init'); "
+        f"folder = Folder.prepare(Path({str(tmp_path)!r})); folder.train(run); "
+        "print('torch._dynamo' in sys.modules)"
+    )
+    tests = Path(__file__).parent
+    finished = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": f"{tests.parent}:{tests}"},
+        check=True,
+    )
+    assert finished.stdout.strip() == "False"
