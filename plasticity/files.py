@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from safetensors import SafetensorError
 
 from plasticity.errors import UserError
 
@@ -26,9 +28,10 @@ def whole(path: str | Path) -> Iterator[Path]:
         with open(partial, "rb") as written:
             os.fsync(written.fileno())
         partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True) if os.access(path.parent, os.W_OK) else None
+    except (OSError, SafetensorError) as error:
+        with suppress(OSError):  # the message below matters more than what is left behind
+            partial.unlink()
         raise UserError(
-            f"{path}: cannot be written ({error.strerror or error}); "
+            f"{path}: cannot be written ({error}); "
             "make room or make the folder writable, then run the same command again"
         ) from error

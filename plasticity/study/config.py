@@ -197,6 +197,12 @@ class Study:
             for name, settings in self.settings.figures.items()
         }
 
+    def figure(self, name: str) -> Figure:
+        """The figure called `name`; raises `UserError` where there is none."""
+        if name not in self.figures:
+            raise UserError(_unknown("targets", "figure", name, self.figures))
+        return self.figures[name]
+
     @property
     def targets(self) -> list[Figure]:
         """The figures that are made where no target is named."""

@@ -1,5 +1,7 @@
 """Wildcards and the few functions that turn them into runs."""
 
+import re
+
 from snakemake.exceptions import WorkflowError
 
 from plasticity import devices, layout
@@ -61,8 +63,13 @@ def metrics_of(runs):
 
 
 def check_targets(arguments):
-    """Refuse a run path in a wrong spelling before Snakemake looks for a rule."""
+    """Refuse a run path in a wrong spelling, or a figure that there is not, with a message.
+
+    Snakemake would only say that it has no rule for it.
+    """
     for argument in arguments:
+        if re.fullmatch(r"fig\d+", argument):
+            checked(study.figure, argument)
         if argument.startswith(
             (f"{layout.RESULTS}/pretrain/", f"{layout.RESULTS}/tune/")
         ):

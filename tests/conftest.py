@@ -1,0 +1,59 @@
+"""Shared fixtures: a tiny prepared data set, a full disk, and hypothesis without surprises."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from plasticity.datasets import storage
+from plasticity.datasets.raw import RawData
+
+# The same cases on every execution, so that a failure is never another machine's luck; no
+# deadlines, because the machines that run this are slow and shared.
+settings.register_profile("plasticity", deadline=None, derandomize=True, max_examples=50)
+settings.load_profile("plasticity")
+
+
+@pytest.fixture
+def raw() -> RawData:
+    """Random images: 24 + 8 of 3 x 8 x 8 pixels in 3 classes, of which each has some."""
+    generator = np.random.default_rng(0)
+    return RawData(
+        train_images=generator.integers(0, 256, (24, 3, 8, 8), dtype=np.uint8),
+        train_labels=np.arange(24) % 3,
+        test_images=generator.integers(0, 256, (8, 3, 8, 8), dtype=np.uint8),
+        test_labels=np.arange(8) % 3,
+        classes=["ant", "bee", "cow"],
+        source="random numbers",
+    )
+
+
+@pytest.fixture
+def prepared(tmp_path: Path, raw: RawData) -> dict[str, Path]:
+    """`raw` as prepared files, by part."""
+    places = {part: tmp_path / "data" / f"{part}.safetensors" for part in ("train", "test")}
+    storage.write(raw, "random", **places)
+    return places
+
+
+@pytest.fixture
+def full_disk() -> Callable[[int], AbstractContextManager[None]]:
+    """A context in which no file can grow beyond some bytes: the disk is full."""
+
+    @contextmanager
+    def limited(size: int) -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        # Python ignores the signal that comes with it, so that writing fails with EFBIG.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited

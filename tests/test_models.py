@@ -1,0 +1,199 @@
+"""Networks: their sizes and modules, and initialisation from an explicit generator."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from plasticity.models.network import Network, initialise
+from plasticity.models.resnet import BasicBlock, Head
+from plasticity.spec import models
+from plasticity.streams import torch_generator
+
+
+def small(channels=3, classes=10):
+    return models.parse("resnet-d1w4")(classes, channels)
+
+
+def drawn(network, seed=0):
+    initialise(network, torch_generator(seed, "test"))
+    return network
+
+
+def same(first, second):
+    """Whether two networks have the same bits in all parameters and statistics."""
+    first, second = first.state_dict(), second.state_dict()
+    return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
+
+
+def count(network):
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_resnet18_has_as_many_parameters_as_published():
+    assert count(models.parse("resnet18")(10, 3)) == 11_173_962
+
+
+def test_resnet18_is_depth_2_and_width_64():
+    term = models.parse("resnet18")
+    named, spelt = term(10, 3), models.term("resnet", {"depth": 2, "width": 64})(10, 3)
+    shapes = {name: value.shape for name, value in named.state_dict().items()}
+    assert shapes == {name: value.shape for name, value in spelt.state_dict().items()}
+    assert (term.facts["depth"], term.facts["width"]) == (2, 64)
+
+
+@pytest.mark.parametrize("spelling", ["resnet18", "resnet-d1w8", "resnet-d3w2"])
+def test_the_numbered_modules_are_as_many_as_stated_and_hold_all_parameters(spelling):
+    term = models.parse(spelling)
+    network = term(10, 3)
+    assert len(network.numbered) == term.facts["modules"] == 6
+    numbered = [p for number in range(1, 7) for p in network.module(number).parameters()]
+    assert {id(p) for p in numbered} == {id(p) for p in network.parameters()}
+    assert len(numbered) == len(list(network.parameters()))
+
+
+def test_every_model_says_how_many_modules_it_has():
+    for member in models.members.values():
+        assert member.facts["modules"] >= 1
+
+
+def test_resnet18_gives_logits_for_small_colour_images():
+    network = models.parse("resnet18")(10, 3).eval()
+    with torch.inference_mode():
+        assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+
+
+def test_a_narrow_network_gives_logits_for_grey_images():
+    network = models.parse("resnet-d1w8")(7, 1).eval()
+    assert network(torch.zeros(3, 1, 12, 12)).shape == (3, 7)
+
+
+def test_the_modules_halve_the_resolution_and_double_the_channels():
+    network, features, shapes = (
+        models.parse("resnet-d2w4")(10, 3).eval(),
+        torch.zeros(1, 3, 16, 16),
+        [],
+    )
+    for number in range(1, 7):
+        features = network.module(number)(features)
+        shapes.append(tuple(features.shape[1:]))
+    assert shapes == [(4, 16, 16), (4, 16, 16), (8, 8, 8), (16, 4, 4), (32, 2, 2), (10,)]
+
+
+def test_a_block_adds_its_input():
+    block = BasicBlock(2, 2, stride=1).eval()
+    nn.init.zeros_(block.convolution2.weight)
+    images = torch.randn(1, 2, 4, 4, generator=torch_generator(0))
+    assert torch.equal(block(images), images.relu())
+
+
+def test_the_head_takes_the_mean_over_positions():
+    head = Head(2, 3)
+    features = torch.randn(5, 2, 3, 3, generator=torch_generator(0))
+    expected = features.mean(dim=(2, 3)) @ head.weight.T + head.bias
+    torch.testing.assert_close(head(features), expected)
+
+
+# Initialisation
+
+
+def test_a_generator_gives_the_same_network_each_time():
+    assert same(drawn(small()), drawn(small()))
+
+
+def test_another_seed_gives_another_network():
+    assert not same(drawn(small(), 0), drawn(small(), 1))
+
+
+def test_initialisation_does_not_change_between_versions():
+    # A change here changes every result.
+    weight = drawn(small()).module(6).weight
+    expected = [-0.143981025, 0.165584326, 0.151922062]
+    assert weight[0, :3].tolist() == pytest.approx(expected, abs=1e-7)
+
+
+def test_initialisation_neither_heeds_nor_moves_the_global_generator():
+    torch.manual_seed(1)
+    first = drawn(small())
+    torch.manual_seed(2)
+    second, before = small(), torch.get_rng_state()
+    initialise(second, torch_generator(0, "test"))
+    assert same(first, second)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_weights_are_uniform_within_the_stated_bound():
+    network = drawn(models.parse("resnet-d1w16")(10, 3))
+    for layer in network.modules():
+        if not isinstance(layer, nn.Conv2d | nn.Linear):
+            continue
+        fan_in = layer.weight[0].numel()
+        weights = layer.weight.detach().double().flatten()
+        bound = 1 / math.sqrt(fan_in)
+        assert weights.abs().max() <= bound
+        assert weights.abs().max() > 0.95 * bound
+        # A uniform distribution: no mean, a variance of a third of the squared bound. The sample's
+        # deviate by its size.
+        assert abs(weights.mean()) < 5 * bound / math.sqrt(3 * len(weights))
+        assert weights.var() == pytest.approx(bound**2 / 3, rel=5 / math.sqrt(len(weights)))
+
+
+def test_the_bound_is_that_of_the_framework_s_default():
+    torch.manual_seed(0)
+    layer = nn.Conv2d(16, 512, 3)
+    assert layer.weight.abs().max().item() == pytest.approx(1 / math.sqrt(16 * 9), rel=1e-3)
+
+
+def test_biases_are_within_the_bound_too():
+    head = drawn(small(classes=1000)).module(6)
+    bound = 1 / math.sqrt(32)
+    assert 0.95 * bound < head.bias.abs().max() <= bound
+
+
+def test_normalisation_starts_as_the_identity():
+    network = small()
+    network(torch.randn(4, 3, 8, 8))
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.constant_(layer.weight, 3)
+            nn.init.constant_(layer.bias, 3)
+    drawn(network)
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            assert (layer.weight == 1).all()
+            assert (layer.bias == 0).all()
+            assert (layer.running_mean == 0).all()
+            assert (layer.running_var == 1).all()
+            assert layer.num_batches_tracked == 0
+
+
+def test_a_draw_does_not_depend_on_the_memory_order():
+    """As with reset: the same modules are drawn whether the network is channels-last or not."""
+    assert same(drawn(small()), drawn(small().to(memory_format=torch.channels_last)))
+
+
+@pytest.mark.parametrize("layer", [nn.PReLU(), nn.LayerNorm(3), nn.BatchNorm1d(3)])
+def test_a_layer_of_unknown_distribution_is_an_error(layer):
+    network = nn.Sequential(nn.Linear(2, 3), nn.Sequential(layer))
+    with pytest.raises(
+        TypeError, match=f"no initial distribution is known for {type(layer).__name__}"
+    ):
+        initialise(network, torch_generator(0))
+
+
+def test_layers_without_parameters_need_no_distribution():
+    initialise(nn.Sequential(nn.ReLU(), nn.Identity(), nn.Flatten()), torch_generator(0))
+
+
+def test_a_fresh_network_is_another_of_the_same_architecture():
+    network = drawn(small(), 0)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    fresh = network.fresh(torch_generator(1, "test"))
+    assert isinstance(fresh, Network)
+    assert type(fresh) is type(network)
+    assert same(fresh, drawn(small(), 1))
+    assert all(torch.equal(network.state_dict()[name], before[name]) for name in before)
+    assert not {p.data_ptr() for p in network.parameters()} & {
+        p.data_ptr() for p in fresh.parameters()
+    }

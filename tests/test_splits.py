@@ -1,0 +1,178 @@
+"""Data selections: their sizes, what they depend on, and their files."""
+
+import json
+import re
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plasticity import splits
+from plasticity.errors import UserError
+from plasticity.spec import data_selections
+
+FULL, HALF = data_selections.parse("full"), data_selections.parse("half")
+LABELS = np.arange(101) % 3
+CLASSES = ["ant", "bee", "cow"]
+
+
+@pytest.fixture
+def written(tmp_path):
+    """A split of half of 101 examples by seed 0, as a file."""
+    path = tmp_path / "splits" / "half.parquet"
+    splits.write(path, HALF, LABELS, CLASSES, seed=0)
+    return path
+
+
+def refusal(path, examples=101):
+    with pytest.raises(UserError, match=re.escape(str(path))) as refused:
+        splits.read(path, examples)
+    return str(refused.value)
+
+
+def test_full_is_every_example():
+    assert splits.draw(FULL, LABELS, seed=3).tolist() == list(range(101))
+
+
+@given(st.integers(2, 500), st.integers(0, 10))
+def test_half_is_half_of_the_examples_each_once(examples, seed):
+    indices = splits.draw(HALF, np.zeros(examples, dtype=np.int64), seed)
+    assert len(indices) == examples // 2
+    assert len(np.unique(indices)) == len(indices)
+    assert indices.min() >= 0
+    assert indices.max() < examples
+
+
+def test_indices_ascend_and_are_int64():
+    indices = splits.draw(HALF, LABELS, seed=0)
+    assert indices.dtype == np.int64
+    assert (np.diff(indices) > 0).all()
+
+
+def test_a_seed_gives_the_same_half_each_time():
+    assert np.array_equal(splits.draw(HALF, LABELS, 0), splits.draw(HALF, LABELS, 0))
+
+
+def test_another_seed_gives_another_half():
+    halves = {tuple(splits.draw(HALF, LABELS, seed)) for seed in range(20)}
+    assert len(halves) == 20
+
+
+def test_half_is_drawn_uniformly():
+    """Over 400 seeds each of 20 examples is taken in about half: 200, deviation 10."""
+    counts = np.zeros(20)
+    for seed in range(400):
+        counts[splits.draw(HALF, np.zeros(20), seed)] += 1
+    assert counts.sum() == 400 * 10
+    assert np.abs(counts - 200).max() < 50
+
+
+def test_half_does_not_change_between_versions():
+    # A change here changes every result that rests on half of the data.
+    assert splits.draw(HALF, np.zeros(12), seed=0).tolist() == [0, 2, 3, 6, 8, 9]
+
+
+def test_a_file_gives_back_what_was_drawn(written):
+    indices = splits.read(written, len(LABELS))
+    assert np.array_equal(indices, splits.draw(HALF, LABELS, seed=0))
+    assert indices.dtype == np.int64
+    assert indices.flags.writeable  # torch warns about arrays that are not
+
+
+def test_a_file_has_the_declared_schema(written):
+    assert pq.read_schema(written).remove_metadata().equals(splits.SCHEMA)
+
+
+def test_a_file_explains_itself(written):
+    about = json.loads(pq.read_schema(written).metadata[b"plasticity"])
+    indices = splits.draw(HALF, LABELS, seed=0)
+    assert about == {
+        "selection": "half",
+        "seed": 0,
+        "examples": 50,
+        "of": 101,
+        "class_counts": {
+            name: int((LABELS[indices] == label).sum()) for label, name in enumerate(CLASSES)
+        },
+    }
+    assert sum(about["class_counts"].values()) == 50
+
+
+def test_a_class_without_examples_is_counted_too(tmp_path):
+    splits.write(tmp_path / "full.parquet", FULL, np.zeros(4, dtype=np.int64), CLASSES, seed=0)
+    about = json.loads(pq.read_schema(tmp_path / "full.parquet").metadata[b"plasticity"])
+    assert about["class_counts"] == {"ant": 4, "bee": 0, "cow": 0}
+
+
+def test_two_draws_give_the_same_bytes(written, tmp_path):
+    splits.write(tmp_path / "again.parquet", HALF, LABELS, CLASSES, seed=0)
+    assert (tmp_path / "again.parquet").read_bytes() == written.read_bytes()
+
+
+def test_a_missing_file_is_named(tmp_path):
+    assert "not a readable split" in refusal(tmp_path / "none.parquet")
+
+
+@pytest.mark.parametrize("size", [0, 3, 100, -1])
+def test_a_truncated_file_is_named(written, size):
+    written.write_bytes(written.read_bytes()[:size])
+    assert "delete it and run again to draw it anew" in refusal(written)
+
+
+def test_a_file_of_another_kind_is_named(tmp_path):
+    (tmp_path / "split.parquet").write_text("index\n1\n2\n")
+    assert "not a readable split" in refusal(tmp_path / "split.parquet")
+
+
+def test_a_flipped_byte_is_named_or_gives_indices_of_the_data_set(written):
+    good = written.read_bytes()
+    for position in range(0, len(good), 3):
+        damaged = bytearray(good)
+        damaged[position] ^= 0xFF
+        written.write_bytes(damaged)
+        try:
+            indices = splits.read(written, 101)
+        except UserError:
+            continue
+        assert indices.dtype == np.int64
+        assert set(indices) <= set(range(101))
+
+
+@pytest.mark.parametrize("examples", [1, 50, 90])
+def test_indices_beyond_the_data_set_are_refused(written, examples):
+    assert f"do not fit a data set of {examples} examples" in refusal(written, examples)
+
+
+@pytest.mark.parametrize("indices", [[-1, 3], [0, 101], []])
+def test_indices_out_of_range_are_refused(tmp_path, indices):
+    table = pa.table({"index": indices}, schema=splits.SCHEMA)
+    pq.write_table(table, tmp_path / "split.parquet")
+    assert "do not fit a data set of 101 examples" in refusal(tmp_path / "split.parquet")
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"other": [1, 2, 3]},
+        {"index": pa.array([1, None, 3])},
+        {"index": ["one", "two"]},
+        {"index": [0.5, 1.5]},
+    ],
+)
+def test_a_table_of_something_else_is_refused(tmp_path, columns):
+    pq.write_table(pa.table(columns), tmp_path / "split.parquet")
+    refusal(tmp_path / "split.parquet")
+
+
+def test_a_full_disk_leaves_what_was_there(written, full_disk):
+    before = written.read_bytes()
+    with (
+        full_disk(100),
+        pytest.raises(UserError, match=r"half\.parquet: cannot be written .* make room"),
+    ):
+        splits.write(written, HALF, LABELS, CLASSES, seed=1)
+    assert written.read_bytes() == before
+    assert [path.name for path in written.parent.iterdir()] == ["half.parquet"]

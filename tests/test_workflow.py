@@ -1,0 +1,253 @@
+"""The workflow as a whole: exact job sets, reruns, refusals, and a tiny study from end to end."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = ("Snakefile", "config.yaml", "plasticity", "workflow", "profiles", "studies", "envs")
+TINY = """
+study: tiny
+dataset: digits-clutter-n64-r6
+model: resnet-d1w2
+device: cpu
+precision: float32
+threads: 1
+seeds: [0, 1]
+lengths: {pretrain: 2, tune: 3}
+optimisers:
+  adam: {lr: 0.01, batch: 16}
+targets: [fig01, fig11]
+"""
+PLACE = "digits-clutter-n64-r6/resnet-d1w2/seed0"
+PRETRAIN = "half_adam-lr0.01-b16_e2_init"
+CHECKPOINT = f"results/pretrain/{PLACE}/{PRETRAIN}/checkpoint.safetensors"
+
+
+class Clone:
+    """A copy of the project in a folder of its own."""
+
+    def __init__(self, path: Path) -> None:
+        for name in SOURCES:
+            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+            copy(ROOT / name, path / name)
+        (path / "studies" / "tiny.yaml").write_text(TINY)
+        self.path = path
+
+    def snakemake(self, *arguments: str, study: str | None = "tiny") -> tuple[int, str]:
+        """Run Snakemake; returns its exit status and what it printed."""
+        config = ["--configfile", f"studies/{study}.yaml"] if study else []
+        finished = subprocess.run(
+            [sys.executable, "-m", "snakemake", *arguments, "--cores", "2", *config],
+            cwd=self.path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=600,
+            # No GPU for anybody, so that the tests mean the same on every machine.
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+        )
+        return finished.returncode, finished.stdout
+
+    def planned(self, *targets: str, study: str | None = "tiny") -> dict[str, int]:
+        """The number of jobs of each rule that a dry run of `targets` plans."""
+        status, printed = self.snakemake("-n", *targets, study=study)
+        assert status == 0, printed
+        if "Nothing to be done" in printed:
+            return {}
+        table = printed.split("Job stats:")[1].split("\n\n")[0]
+        counts = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.M)}
+        del counts["total"]
+        return counts
+
+    @contextmanager
+    def edited(self, name: str, *, add: str = "", data: bytes | None = None) -> Iterator[None]:
+        """The file `name` with `add` at its end, or with other `data`, for as long as this lasts."""
+        file = self.path / name
+        before, times = file.read_bytes(), file.stat()
+        file.write_bytes(before + add.encode() if data is None else data)
+        if data is not None:  # as if the change had gone unnoticed
+            os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+        yield
+        file.write_bytes(before)
+        os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A copy in which nothing was run."""
+    return Clone(tmp_path_factory.mktemp("clone"))
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A copy in which the tiny study was run."""
+    clone = Clone(tmp_path_factory.mktemp("study"))
+    status, printed = clone.snakemake()
+    assert status == 0, printed
+    return clone
+
+
+class TestPlans:
+    """Dry runs of the paper's study: exactly the jobs that its grids ask for."""
+
+    def jobs(self, clone: Clone, *targets: str) -> tuple[int, int]:
+        planned = clone.planned(*targets, study=None)
+        return planned["pretrain"], planned["tune"]
+
+    def test_one_figure_two_figures(self, clone: Clone):
+        # Figure 2: nine lengths, each a rung of the next or shorter than the first rung; a cold run
+        # and nine warm ones. Figure 6: the six rungs up to 350; cold, warm, 6 + 5 + 4 subsets. They
+        # share the rungs, the cold run and the warm one. Five seeds.
+        assert self.jobs(clone, "fig02") == (5 * 9, 5 * 10)
+        assert self.jobs(clone, "fig06") == (5 * 6, 5 * 17)
+        assert self.jobs(clone, "fig02", "fig06") == (5 * 9, 5 * 25)
+
+    def test_a_run_that_no_figure_names(self, clone: Clone):
+        run = "svhn/resnet-d1w16/seed7/half_sgd-lr0.3_e3_init/full_sgd-lr0.3_e4_reset2+3"
+        assert clone.planned(f"results/tune/{run}/metrics.parquet", study=None) == {
+            "dataset": 1,
+            "split": 2,
+            "pretrain": 1,
+            "tune": 1,
+        }
+
+
+class TestRefusals:
+    """Mistakes end with one message, before anything is run or written."""
+
+    def refused(self, clone: Clone, *arguments: str, study: str | None = "tiny") -> str:
+        status, printed = clone.snakemake(*arguments, study=study)
+        assert status != 0
+        assert "Traceback" not in printed
+        assert not (clone.path / "results").exists()
+        return printed
+
+    def test_no_gpu(self, clone: Clone):
+        printed = self.refused(clone, "--resources", "gpu=2", study=None)
+        assert "this study trains on a GPU (device: cuda) and none is visible here" in printed
+        assert "make demo" in printed
+        assert "device=cpu" in printed
+
+    def test_a_run_in_another_spelling(self, clone: Clone):
+        path = f"results/tune/{PLACE}/full_adam-lr1e-3-b128_e3_init/metrics.parquet"
+        assert "is spelt 'adam-lr0.001'" in self.refused(clone, path)
+
+    def test_a_misspelt_key(self, clone: Clone):
+        printed = self.refused(clone, "--config", "sedes=[1]")
+        assert "unknown key 'sedes'" in printed
+        assert "did you mean 'seeds'?" in printed
+
+    def test_an_unknown_figure(self, clone: Clone):
+        assert "unknown figure 'fig99'; expected one of fig01, " in self.refused(clone, "fig99")
+
+    def test_a_rate_that_yaml_reads_as_text(self, clone: Clone):
+        printed = self.refused(clone, "--config", "optimisers={adam: {lr: '1e-3'}}")
+        assert "optimisers.adam.lr: expected a number above 0, got the text '1e-3'" in printed
+
+
+class TestTinyStudy:
+    """Two figures on 64 digits: everything that a study makes, then what is made again."""
+
+    def test_it_makes_figures_tables_and_a_page(self, study: Clone):
+        results = study.path / "results"
+        for figure in ("fig01", "fig11"):
+            for suffix in ("svg", "pdf", "png", "csv"):
+                assert (results / f"figures/tiny/{figure}.{suffix}").stat().st_size > 100
+        runs = pd.read_parquet(results / "summary/tiny/runs.parquet")
+        assert len(runs) == 8
+        gaps = pd.read_parquet(results / "summary/tiny/gaps.parquet")
+        assert gaps["n"].tolist() == [2, 2, 2]
+        assert "Generalisation gaps" in (results / "summary/tiny/gaps.html").read_text()
+        assert not list(results.rglob("resume.safetensors"))
+        assert not list(results.rglob(".*.partial"))
+
+    def test_each_job_leaves_a_log_of_its_progress(self, study: Clone):
+        log = study.path / f"results/logs/pretrain/{PLACE}/{PRETRAIN}.log"
+        assert "epoch 2/2" in log.read_text()
+
+    def test_again_there_is_nothing_to_do(self, study: Clone):
+        status, printed = study.snakemake()
+        assert status == 0
+        assert "Nothing to be done" in printed
+
+    def test_touching_every_source_reruns_nothing(self, study: Clone):
+        for name in SOURCES:
+            for file in [study.path / name, *(study.path / name).rglob("*")]:
+                file.touch()
+        assert study.planned() == {}
+
+    def test_comments_and_docstrings_rerun_nothing(self, study: Clone):
+        with study.edited("plasticity/engine.py", add="\n# a remark\n"):
+            assert study.planned() == {}
+
+    def test_a_changed_drawing_redraws(self, study: Clone):
+        with study.edited("plasticity/figures/warm_start.py", add="\nCHANGED = True\n"):
+            assert study.planned() == {"figure": 1, "all": 1}
+
+    def test_a_changed_engine_trains_again(self, study: Clone):
+        with study.edited("plasticity/engine.py", add="\nCHANGED = True\n"):
+            planned = study.planned()
+        assert (planned["pretrain"], planned["tune"]) == (2, 8)
+        assert "dataset" not in planned
+
+    def test_a_new_start_trains_nothing_again(self, study: Clone):
+        remedy = (
+            '\n\n@starts.member("halve")\n'
+            "def halve(network: Network, generator: torch.Generator) -> None:\n"
+            '    """Halve every parameter."""\n'
+            "    for parameter in network.parameters():\n"
+            "        parameter.mul_(0.5)\n"
+        )
+        with study.edited("plasticity/starts.py", add=remedy):
+            assert study.planned() == {}
+            run = f"results/tune/{PLACE}/{PRETRAIN}/full_adam-lr0.01-b16_e3_halve/metrics.parquet"
+            assert study.planned(run) == {"tune": 1}
+
+    def test_another_clone_measures_the_same_numbers(self, study: Clone, tmp_path: Path):
+        run = f"results/tune/{PLACE}/full_adam-lr0.01-b16_e3_init/metrics.parquet"
+        other = Clone(tmp_path)
+        status, printed = other.snakemake(run)
+        assert status == 0, printed
+        one, two = (pq.read_table(place / run) for place in (study.path, other.path))
+        assert one.drop_columns("seconds").equals(two.drop_columns("seconds"))
+        assert one.schema.metadata == two.schema.metadata
+
+    def test_a_damaged_checkpoint_is_named_and_nothing_is_lost(self, study: Clone):
+        run = f"results/tune/{PLACE}/{PRETRAIN}/full_adam-lr0.01-b16_e3_reset4/metrics.parquet"
+        whole = (study.path / CHECKPOINT).read_bytes()
+        damaged = whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:]
+        with study.edited(CHECKPOINT, data=damaged):
+            status, printed = study.snakemake(run)
+            assert status != 0
+            assert f"error: {CHECKPOINT}: damaged, its checksum is wrong; delete it" in printed
+            assert (study.path / CHECKPOINT).read_bytes() == damaged
+        assert not (study.path / run).exists()
+
+    def test_results_that_cannot_be_written_are_named(self, study: Clone):
+        run = f"results/tune/{PLACE}/{PRETRAIN}/full_adam-lr0.01-b16_e3_reset5/metrics.parquet"
+        place = (study.path / run).parent
+        place.mkdir(parents=True)
+        # A folder where the temporary file should stand: nobody can write it, not even root.
+        (place / ".metrics.parquet.partial").mkdir()
+        status, printed = study.snakemake(run)
+        assert status != 0
+        assert f"error: {run}: cannot be written" in printed
+
+    def test_the_report_holds_every_figure(self, study: Clone):
+        status, printed = study.snakemake("--report", "report.html")
+        assert status == 0, printed
+        report = (study.path / "report.html").read_text()
+        for word in ("fig01", "fig11", "generalisation gaps", "Pretraining on half of the data"):
+            assert word in report
