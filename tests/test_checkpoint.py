@@ -194,7 +194,7 @@ def refusal(path):
     return str(refused.value)
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_flipped_byte_anywhere_is_named(folder, good, state, data):
     # Half of the file is header: both halves are damaged equally often.

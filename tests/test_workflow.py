@@ -73,7 +73,7 @@ class Clone:
 
     @contextmanager
     def edited(self, name: str, *, add: str = "", data: bytes | None = None) -> Iterator[None]:
-        """The file `name` with `add` at its end, or with other `data`, for as long as this lasts."""
+        """The file `name` with `add` at its end, or other `data`, for as long as this lasts."""
         file = self.path / name
         before, times = file.read_bytes(), file.stat()
         file.write_bytes(before + add.encode() if data is None else data)

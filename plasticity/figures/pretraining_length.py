@@ -16,13 +16,13 @@ def draw(tables: Tables) -> Drawing:
     warm = tables.runs[tables.runs["role"] != "cold"]
     table = style.over_seeds(warm, ["role", "pretrain_epochs"], "test_accuracy")
     for position, (role, line) in enumerate(table.groupby("role", sort=False)):
-        color = style.OTHERS[position]
+        color = style.series_color(str(role), position + 1)
         axes.errorbar(
             line["pretrain_epochs"],
             line["mean"],
             yerr=line["deviation"].fillna(0),
             color=color,
-            marker=style.MARKERS[position],
+            marker=style.MARKERS[position % len(style.MARKERS)],
             markersize=5,
             linewidth=1.3,
             capsize=3,

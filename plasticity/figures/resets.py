@@ -13,7 +13,6 @@ def draw(tables: Tables) -> Drawing:
     warm = tables.runs[tables.runs["role"] != "cold"].copy()
     warm["reset_modules"] = warm["reset_modules"].fillna("")
     table = style.over_seeds(warm, ["role", "reset_modules"], "test_accuracy")
-    table = table.drop_duplicates("reset_modules")
     modules = max(int(m) for subset in table["reset_modules"] for m in subset.split("+") if m)
     places = _places(table["role"])
 
@@ -22,7 +21,7 @@ def draw(tables: Tables) -> Drawing:
     cold = style.cold_band(upper, tables.runs, tables.labels["cold"])
     for position, (role, group) in enumerate(table.groupby("role", sort=False)):
         at = [places[index] for index in group.index]
-        color = style.OTHERS[position % len(style.OTHERS)]
+        color = style.series_color(str(role), position + 1)
         upper.errorbar(
             at,
             group["mean"],
@@ -35,7 +34,7 @@ def draw(tables: Tables) -> Drawing:
             label=tables.labels[str(role)],
             zorder=3,
         )
-        seeds = warm[warm["reset_modules"].isin(group["reset_modules"])]
+        seeds = warm[warm["role"] == role]
         where = dict(zip(group["reset_modules"], at, strict=True))
         x = [where[subset] for subset in seeds["reset_modules"]]
         upper.scatter(x, seeds["test_accuracy"] * 100, s=9, color="0.45", alpha=0.6, linewidth=0)

@@ -38,6 +38,11 @@ ACCURACY = "Test accuracy (%)"
 FINAL_ACCURACY = "Test accuracy, last fifth\nof tuning (%)"
 
 
+def series_color(role: str, position: int) -> Any:
+    """The colour of the series at `position` among a figure's roles; cold runs have their own."""
+    return COLD if role == "cold" else OTHERS[(position - 1) % len(OTHERS)]
+
+
 def picture(width: float = 6.0, height: float = 3.8) -> Figure:
     """An empty picture of `width` x `height` inches."""
     return Figure(figsize=(width, height), layout="constrained")

@@ -15,7 +15,7 @@ def draw(tables: Tables) -> Drawing:
     numbers = []
     tuning = tables.curves[tables.curves["kind"] == "tune"]
     for position, role in enumerate(tables.runs["role"].unique()):
-        color = style.COLD if role == "cold" else style.OTHERS[position - 1]
+        color = style.series_color(role, position)
         table = style.over_seeds(tuning[tuning["role"] == role], ["epoch"], "test_accuracy")
         table.insert(0, "x", table["epoch"])
         table.insert(0, "series", role)

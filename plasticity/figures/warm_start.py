@@ -15,21 +15,21 @@ def draw(tables: Tables) -> Drawing:
     """Test accuracy by epoch. Tuning begins at epoch 0; pretraining stands to the left of it."""
     picture = style.picture(6.6, 3.8)
     axes = picture.subplots()
-    numbers = []
+    numbers, drawn = [], set[str]()
     for position, role in enumerate(tables.runs["role"].unique()):
-        cold = role == "cold"
-        color = style.COLD if cold else style.OTHERS[position - 1]
+        color = style.series_color(role, position)
         runs = tables.runs[tables.runs["role"] == role]
         tuning = tables.curves[(tables.curves["role"] == role) & (tables.curves["kind"] == "tune")]
         label = tables.labels[role]
         numbers.append(_draw_stage(axes, tuning, role, 0, color=color, label=label, linestyle="-"))
-        parents = tables.curves[tables.curves["run"].isin(runs["parent"].dropna())]
-        parents = parents[parents["kind"] == "pretrain"].drop_duplicates(["run", "epoch"])
-        if len(parents):
-            shift = -int(parents["epoch"].max())
-            label = "pretraining of it"
-            style_ = {"color": color, "label": label, "linestyle": "--"}
-            numbers.append(_draw_stage(axes, parents, f"{role}, pretraining", shift, **style_))
+        parents = set(runs["parent"].dropna()) - drawn
+        drawn |= parents
+        before = tables.curves[tables.curves["run"].isin(parents)]
+        before = before[before["kind"] == "pretrain"]
+        if len(before):
+            shift = -int(before["epoch"].max())
+            line = {"color": color, "label": "its pretraining", "linestyle": "--"}
+            numbers.append(_draw_stage(axes, before, f"{role}, pretraining", shift, **line))
     table = pd.concat(numbers, ignore_index=True)
     axes.axvline(0.5, color="0.4", linewidth=0.8, linestyle=":")
     style.mark_window(axes, int(tables.runs["epochs"].max()), FINAL_SHARE)

@@ -1,0 +1,144 @@
+"""Figures and the runs that they ask for."""
+
+from __future__ import annotations
+
+import itertools
+import string
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from plasticity.errors import UserError
+from plasticity.spec import Run, starts
+from plasticity.study.settings import FigureSettings, Settings, spell_optimiser, unknown
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run and the role that it plays in a figure, such as ``cold``."""
+
+    role: str
+    run: Run
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure with all of its runs, each seed a run, and its roles in the words of a legend."""
+
+    name: str
+    settings: FigureSettings
+    planned: tuple[PlannedRun, ...]
+    labels: Mapping[str, str]
+
+    @property
+    def runs(self) -> list[Run]:
+        """The tuned runs, each once."""
+        return list(dict.fromkeys(planned.run for planned in self.planned))
+
+    @property
+    def roles(self) -> dict[str, list[str]]:
+        """The lineage paths of the runs that play each role."""
+        roles: dict[str, list[str]] = {}
+        for planned in self.planned:
+            roles.setdefault(planned.role, []).append(str(planned.run))
+        return roles
+
+
+class Study:
+    """A checked configuration and the runs that it asks for."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        """Read `config`; raises `UserError` for what is wrong in it."""
+        self.settings = Settings.read(config)
+        self.name = self.settings.study
+        # Every figure is planned, also those that are no targets: a mistake shows at once.
+        self.figures = {name: self._figure(name) for name in self.settings.figures}
+
+    def figure(self, name: str) -> Figure:
+        """The figure called `name`; raises `UserError` where there is none."""
+        if name not in self.figures:
+            raise UserError(unknown("targets", "figure", name, self.figures))
+        return self.figures[name]
+
+    @property
+    def targets(self) -> list[Figure]:
+        """The figures that are made where no target is named."""
+        return [self.figures[name] for name in self.settings.targets]
+
+    @cached_property
+    def runs(self) -> list[Run]:
+        """The tuned runs of all targets, each once."""
+        return list(dict.fromkeys(run for figure in self.targets for run in figure.runs))
+
+    def source(self, dataset: str) -> str | None:
+        """Where the configuration says that a local copy of `dataset` is."""
+        return self.settings.sources.get(dataset)
+
+    def _figure(self, name: str) -> Figure:
+        settings = self.settings.figures[name]
+        planned = list(dict.fromkeys(self._with_remedies(self._plan(name, settings))))
+        labels = {}
+        for role in settings.runs:
+            labels[role] = settings.labels.get(role, role)
+            for remedy in self.settings.remedies:
+                labels[f"{role}-{remedy}"] = f"{labels[role]}, {remedy}"
+        roles = {run.role for run in planned}
+        labels = {role: label for role, label in labels.items() if role in roles}
+        order = list(labels)
+        planned.sort(key=lambda run: order.index(run.role))
+        return Figure(name, settings, tuple(planned), labels)
+
+    def _with_remedies(self, planned: Iterable[PlannedRun]) -> Iterator[PlannedRun]:
+        """`planned`, and each plain warm start once more with every remedy in its place."""
+        keep = starts.parse("keep")
+        for item in planned:
+            yield item
+            if item.run.stage.start != keep:
+                continue
+            for name, remedy in self.settings.remedies.items():
+                stage = replace(item.run.stage, start=starts.parse(remedy))
+                try:
+                    run = replace(item.run, stages=(*item.run.stages[:-1], stage))
+                except UserError as error:
+                    raise UserError(f"remedies.{name}: {error}") from None
+                yield PlannedRun(f"{item.role}-{name}", run)
+
+    def _plan(self, name: str, figure: FigureSettings) -> Iterator[PlannedRun]:
+        """The runs that the templates of `figure` spell over its grid and its seeds."""
+        words: dict[str, Any] = {
+            **self.settings.lengths,
+            **{key: spell_optimiser(key, e) for key, e in self.settings.optimisers.items()},
+        }
+        place = f"{figure.dataset or self.settings.dataset}/{figure.model or self.settings.model}"
+        unused = set(figure.grid)
+        for role, stages in figure.runs.items():
+            where = f"figures.{name}.runs.{role}"
+            template = f"{place}/seed{{seed}}/{stages}"
+            fields = _fields(where, template) - {"seed"}
+            for field in fields - set(words) - set(figure.grid):
+                raise UserError(
+                    unknown(where, "word in braces", field, {**words, **figure.grid})
+                    + " (the words are the keys of lengths, of optimisers and of the grid)"
+                )
+            unused -= fields
+            # Only over what the role mentions: a cold run is the same for every pretraining.
+            grid = {key: values for key, values in figure.grid.items() if key in fields}
+            for point in itertools.product(*grid.values()):
+                filling = {**words, **dict(zip(grid, point, strict=True))}
+                for seed in figure.seeds or self.settings.seeds:
+                    try:
+                        run = Run.parse(template.format(seed=seed, **filling))
+                    except UserError as error:
+                        raise UserError(f"{where}: {error}") from None
+                    yield PlannedRun(role, run)
+        for variable in sorted(unused):
+            raise UserError(f"figures.{name}.grid.{variable}: no run of the figure uses it")
+
+
+def _fields(where: str, template: str) -> set[str]:
+    """The words in braces in `template`."""
+    try:
+        return {field for _, field, _, _ in string.Formatter().parse(template) if field is not None}
+    except ValueError as error:
+        raise UserError(f"{where}: {template!r}: {error}") from None

@@ -1,0 +1,310 @@
+"""Digests of code: they change with what a result depends on, and with nothing else."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+import plasticity
+from plasticity.spec import Run, data_selections, datasets
+from plasticity.study import digest
+
+ADAM = Run.parse("cifar10/resnet18/seed0/full_adam-lr0.001_e500_init")
+SGD = Run.parse("cifar10/resnet18/seed0/full_sgd-lr0.1_e500_init")
+RESET = Run.parse(
+    "cifar10/resnet18/seed0/half_adam-lr0.001_e350_init/full_adam-lr0.001_e500_reset6"
+)
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A copy of the package that the digests are taken of, to be edited."""
+    original = Path(plasticity.__file__).parent
+    ignored = shutil.ignore_patterns("__pycache__")
+    package = shutil.copytree(original, tmp_path / "plasticity", ignore=ignored)
+    monkeypatch.setattr(digest, "PACKAGE", package)
+    digest._digest.cache_clear()
+    yield package
+    digest._digest.cache_clear()
+
+
+def edit(path, change):
+    """Change the text of a module, and forget the digests taken before."""
+    before = path.read_text()
+    after = change(before)
+    assert after != before
+    path.write_text(after)
+    digest._digest.cache_clear()
+
+
+def append(path, text):
+    edit(path, lambda code: f"{code}\n\n{text}\n")
+
+
+def replaced(old, new):
+    def change(code):
+        assert old in code
+        return code.replace(old, new)
+
+    return change
+
+
+def modules():
+    root = Path(plasticity.__file__).parent
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*.py"))
+
+
+# What does not count
+
+
+def test_a_digest_is_short_and_the_same_each_time(package):
+    first = digest.training(ADAM)
+    digest._digest.cache_clear()
+    assert digest.training(ADAM) == first
+    assert re.fullmatch(r"[0-9a-f]{16}", first)
+
+
+def test_a_copy_elsewhere_has_the_same_digest(package):
+    copied = digest.training(ADAM)
+    digest.PACKAGE = Path(plasticity.__file__).parent
+    digest._digest.cache_clear()
+    assert digest.training(ADAM) == copied
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda code: "# a comment\n" + code.replace("\n\n\n", "\n\n\n# another\n"),
+        lambda code: code.replace("\n\n", "\n\n\n\n"),
+        lambda code: re.sub(r'^"""', '"""Other words. ', code, count=1),
+        lambda code: re.sub(
+            r'(def \w+\([^)]*\)[^:]*:\n    """)', r"\1Other words. ", code, count=1
+        ),
+        lambda code: re.sub(r'(class \w+.*:\n    """)', r"\1Other words. ", code, count=1),
+        lambda code: code.replace("(images)", "(\n        images\n    )"),
+    ],
+    ids=["comment", "blank lines", "module", "function", "class", "line breaks"],
+)
+def test_comments_docstrings_and_layout_do_not_count(package, change):
+    before = digest.training(ADAM)
+    edit(package / "models" / "resnet.py", change)
+    assert digest.training(ADAM) == before
+
+
+def test_the_docstring_of_a_constant_does_not_count_either(package):
+    before = digest.training(ADAM)
+    edit(
+        package / "engine.py",
+        replaced("It bounds memory and moves no result.", "It moves no result and bounds memory."),
+    )
+    assert digest.training(ADAM) == before
+
+
+def test_a_docstring_may_be_all_that_a_function_has(package):
+    before = digest.training(ADAM)
+    append(package / "starts.py", 'def helper():\n    """Nothing."""')
+    changed = digest.training(ADAM)
+    assert changed != before
+    edit(package / "starts.py", replaced("Nothing.", "Nothing at all."))
+    assert digest.training(ADAM) == changed
+
+
+# What training depends on
+
+TRAINS = {
+    "checkpoint.py",
+    "datasets/raw.py",
+    "datasets/storage.py",
+    "engine.py",
+    "metrics.py",
+    "models/__init__.py",
+    "models/network.py",
+    "models/resnet.py",
+    "optim.py",
+    "splits.py",
+    "starts.py",
+    "streams.py",
+    "training.py",
+}
+
+
+@pytest.mark.parametrize("module", sorted(TRAINS))
+def test_training_depends_on(package, module):
+    before = digest.training(ADAM)
+    append(package / module, "VALUE = 1")
+    assert digest.training(ADAM) != before
+
+
+@pytest.mark.parametrize("module", sorted({*modules()} - TRAINS))
+def test_training_does_not_depend_on(package, module):
+    before = digest.training(ADAM)
+    append(package / module, "VALUE = 1")
+    assert digest.training(ADAM) == before
+
+
+# Words of a registry
+
+LION = '''
+@optimisers.member("lion-lr{lr}", lr=LEARNING_RATE)
+def lion(parameters, *, lr):
+    """A new rule."""
+    from torch.optim import SGD
+
+    return SGD(parameters, lr=lr)
+'''
+
+
+@pytest.mark.parametrize("run", [ADAM, SGD, RESET])
+def test_a_new_word_leaves_old_runs_as_they_are(package, run):
+    before = digest.training(run)
+    append(package / "optim.py", LION)
+    append(package / "starts.py", LION.replace("optimisers", "starts"))
+    append(package / "models" / "__init__.py", LION.replace("optimisers", "models"))
+    append(package / "splits.py", LION.replace("optimisers", "data_selections"))
+    assert digest.training(run) == before
+
+
+def test_what_a_new_word_alone_needs_leaves_old_runs_as_they_are_too(package):
+    before = digest.training(SGD)
+    edit(
+        package / "optim.py",
+        replaced(
+            "import Number, optimisers",
+            "import Integer, Number, optimisers\n\nHALVINGS = Integer(default=0)",
+        ),
+    )
+    word = LION.replace("lr{lr}", "lr{lr}[-h{halvings}]").replace("*, lr", "*, lr, halvings")
+    append(
+        package / "optim.py",
+        word.replace("lr=LEARNING_RATE", "lr=LEARNING_RATE, halvings=HALVINGS"),
+    )
+    assert digest.training(SGD) == before
+
+
+def test_a_change_to_a_word_changes_the_runs_that_use_it(package):
+    before = {run: digest.training(run) for run in (ADAM, SGD, RESET)}
+    edit(
+        package / "optim.py",
+        replaced("return Adam(parameters, lr=lr", "return Adam(parameters, lr=2 * lr"),
+    )
+    assert digest.training(ADAM) != before[ADAM]
+    assert digest.training(RESET) != before[RESET]
+    assert digest.training(SGD) == before[SGD]
+
+
+def test_a_change_to_a_template_changes_the_runs_that_use_it(package):
+    before = digest.training(ADAM), digest.training(SGD)
+    edit(package / "optim.py", replaced('"sgd-lr{lr}[-m{momentum}]', '"sgd-lr{lr}[-v{momentum}]'))
+    assert digest.training(ADAM) == before[0]
+    assert digest.training(SGD) != before[1]
+
+
+def test_a_change_to_a_start_changes_the_runs_that_use_it(package):
+    before = digest.training(ADAM), digest.training(RESET)
+    edit(package / "starts.py", replaced("fresh = network.fresh(generator)", "fresh = network"))
+    assert digest.training(ADAM) == before[0]
+    assert digest.training(RESET) != before[1]
+
+
+def test_what_words_share_changes_all_of_them(package):
+    before = digest.training(ADAM), digest.training(SGD)
+    edit(package / "optim.py", replaced("Number(above=0)", "Number(above=1)"))
+    assert digest.training(ADAM) != before[0]
+    assert digest.training(SGD) != before[1]
+
+
+def test_only_the_last_stage_counts():
+    """What came before is in the parent's own digest, and Snakemake trains the child after it."""
+    tuned = Run.parse(
+        "cifar10/resnet18/seed0/half_sgd-lr0.1_e350_init/full_adam-lr0.001_e500_reset6"
+    )
+    assert digest.training(tuned) == digest.training(RESET)
+
+
+def test_the_length_the_seed_and_the_options_do_not_count():
+    """They are in the path already."""
+    other = Run.parse("cifar10/resnet18/seed3/half_adam-lr0.5_e10_init")
+    assert digest.training(other) == digest.training(ADAM)
+
+
+# The other jobs
+
+
+def test_a_split_depends_on_its_own_selection(package):
+    full, half = (data_selections.parse(name) for name in ("full", "half"))
+    before = digest.split(full), digest.split(half)
+    edit(package / "splits.py", replaced("[: len(labels) // 2]", "[: len(labels) // 3]"))
+    assert digest.split(full) == before[0]
+    assert digest.split(half) != before[1]
+
+
+def test_a_split_depends_on_the_streams_and_not_on_training(package):
+    full = data_selections.parse("full")
+    before = digest.split(full)
+    append(package / "engine.py", "VALUE = 1")
+    assert digest.split(full) == before
+    append(package / "streams.py", "VALUE = 1")
+    assert digest.split(full) != before
+
+
+def test_a_data_set_depends_on_its_own_source(package):
+    cifar, digits = (datasets.parse(name) for name in ("cifar10", "digits-clutter"))
+    before = digest.dataset(cifar), digest.dataset(digits)
+    edit(package / "datasets" / "__init__.py", replaced("uniform(0.0, 0.6", "uniform(0.0, 0.7"))
+    assert digest.dataset(cifar) == before[0]
+    assert digest.dataset(digits) != before[1]
+
+
+def test_a_data_set_depends_on_how_it_is_stored(package):
+    cifar = datasets.parse("cifar10")
+    before = digest.dataset(cifar)
+    append(package / "datasets" / "storage.py", "VALUE = 1")
+    assert digest.dataset(cifar) != before
+
+
+@pytest.mark.parametrize(
+    ("module", "depends"),
+    [
+        ("summary.py", True),
+        ("stats.py", True),
+        ("metrics.py", True),
+        ("engine.py", False),
+        ("training.py", False),
+        ("figures/style.py", False),
+    ],
+)
+def test_tables_depend_on(package, module, depends):
+    before = digest.summary()
+    append(package / module, "VALUE = 1")
+    assert (digest.summary() != before) == depends
+
+
+@pytest.mark.parametrize(
+    ("module", "depends"),
+    [
+        ("figures/resets.py", True),
+        ("figures/style.py", True),
+        ("figures/__init__.py", True),
+        ("figures/warm_start.py", False),
+        ("engine.py", False),
+        ("jobs.py", False),
+    ],
+)
+def test_a_drawing_depends_on(package, module, depends):
+    before = digest.drawing("resets")
+    append(package / module, "VALUE = 1")
+    assert (digest.drawing("resets") != before) == depends
+
+
+def test_different_jobs_have_different_digests():
+    all_of_them = [
+        digest.training(ADAM),
+        digest.training(SGD),
+        digest.split(data_selections.parse("full")),
+        digest.dataset(datasets.parse("svhn")),
+        digest.summary(),
+        digest.drawing("resets"),
+        digest.drawing("warm_start"),
+    ]
+    assert len(set(all_of_them)) == len(all_of_them)

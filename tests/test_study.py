@@ -1,0 +1,417 @@
+"""The configuration: the paper's study as planned, and one clear message for each mistake."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+from snakemake.utils import update_config
+
+from plasticity.errors import UserError
+from plasticity.study import Study
+
+ROOT = Path(__file__).parents[1]
+PAPER = yaml.safe_load((ROOT / "config.yaml").read_text())
+OVERLAYS = sorted((ROOT / "studies").glob("*.yaml"))
+
+
+def with_changes(changes):
+    """The paper's configuration with an overlay, as Snakemake lays one over another."""
+    config = copy.deepcopy(PAPER)
+    update_config(config, changes)
+    return config
+
+
+def without(*keys):
+    config = copy.deepcopy(PAPER)
+    *above, last = keys
+    place = config
+    for key in above:
+        place = place[key]
+    del place[last]
+    return config
+
+
+def refusal(config):
+    with pytest.raises(UserError) as refused:
+        Study(config)
+    return str(refused.value)
+
+
+def of_figure(**settings):
+    """An overlay of figure 2."""
+    return {"figures": {"fig02": settings}}
+
+
+def of_runs(cold):
+    return of_figure(runs={"cold": cold})
+
+
+@pytest.fixture(scope="module")
+def paper():
+    return Study(PAPER)
+
+
+# The paper's study
+
+
+@pytest.mark.parametrize(
+    ("figure", "runs"),
+    [
+        ("fig01", 5 * 2),
+        ("fig02", 5 * (1 + 9)),
+        ("fig06", 5 * (1 + 1 + 6 + 5 + 4)),
+        ("fig08", 5 * (1 + 9)),
+        ("fig09", 5 * (1 + 9)),
+        ("fig10", 5 * (1 + 9)),
+        ("fig11", 5 * 3),
+    ],
+)
+def test_the_figures_of_the_paper_have_their_runs(paper, figure, runs):
+    assert len(paper.figures[figure].runs) == runs
+    assert len(paper.figures[figure].planned) == runs
+
+
+def test_the_paper_has_its_figures_and_makes_all_of_them(paper):
+    assert list(paper.figures) == ["fig01", "fig02", "fig06", "fig08", "fig09", "fig10", "fig11"]
+    assert [figure.name for figure in paper.targets] == list(paper.figures)
+
+
+def test_figures_share_runs(paper):
+    """Figure 2 holds the runs of figure 1, figure 6 those of 11, and both the cold and the kept.
+
+    50 + (85 - 10) + 3 * 50.
+    """
+    assert len(paper.runs) == len(set(paper.runs)) == 275
+
+
+def test_the_paper_s_settings(paper):
+    """What the paper states: data, network, lengths, Adam's rate and the momentum."""
+    warm = [planned.run for planned in paper.figures["fig01"].planned if planned.role == "warm"]
+    assert [str(run) for run in warm] == [
+        f"cifar10/resnet18/seed{seed}/half_adam-lr0.001_e350_init/full_adam-lr0.001_e500_keep"
+        for seed in range(5)
+    ]
+    momentum = paper.figures["fig10"].runs[0].stage.optimiser
+    assert momentum.options["momentum"] == 0.9
+    assert {run.stage.optimiser.options["batch"] for run in paper.runs} == {128}
+
+
+def test_a_figure_gives_the_paths_of_each_role(paper):
+    figure = paper.figures["fig11"]
+    assert list(figure.roles) == ["cold", "keep1", "keep2"]
+    assert figure.roles["keep2"][1] == (
+        "cifar10/resnet18/seed1/half_adam-lr0.001_e350_init/full_adam-lr0.001_e500_reset3+4+5+6"
+    )
+    assert figure.labels["keep1"] == "module 1 kept"
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.stem)
+def test_every_overlay_is_a_valid_study(overlay):
+    changes = yaml.safe_load(overlay.read_text())
+    study = Study(with_changes(changes))
+    assert study.name == overlay.stem
+    assert study.runs
+
+
+# What a study does with its configuration
+
+
+def test_a_figure_may_have_its_own_data_model_and_seeds():
+    own = {"dataset": "svhn", "model": "resnet-d1w8", "seeds": [7]}
+    figure = Study(with_changes(of_figure(**own))).figures["fig02"]
+    assert {str(run).split("/full")[0].split("/half")[0] for run in figure.runs} == {
+        "svhn/resnet-d1w8/seed7"
+    }
+
+
+def test_data_and_model_may_come_from_the_grid():
+    changes = of_figure(model="resnet-d1w{width}", grid={"width": [4, 8]})
+    figure = Study(with_changes(changes)).figures["fig02"]
+    assert {str(run.model) for run in figure.runs} == {"resnet-d1w4", "resnet-d1w8"}
+    assert len(figure.runs) == 5 * 2 * (1 + 9)
+
+
+def test_a_role_is_its_own_label_where_none_is_given():
+    config = without("figures", "fig02", "labels")
+    assert Study(config).figures["fig02"].labels == {"cold": "cold", "warm": "warm"}
+
+
+def test_an_option_of_an_optimiser_is_spelt_into_the_path():
+    changes = {"optimisers": {"adam": {"batch": 64, "weight_decay": 0.0001}}}
+    run = Study(with_changes(changes)).figures["fig01"].runs[0]
+    assert str(run.stage.optimiser) == "adam-lr0.001-wd0.0001-b64"
+
+
+def test_options_at_their_default_leave_the_path_as_it_is(paper):
+    changes = {"optimisers": {"adam": {"batch": 128, "weight_decay": 0.0}}}
+    assert Study(with_changes(changes)).runs == paper.runs
+
+
+def test_a_source_is_found_by_its_data_set():
+    study = Study(with_changes({"sources": {"cifar10": "/data/cifar"}}))
+    assert study.source("cifar10") == "/data/cifar"
+    assert study.source("svhn") is None
+
+
+def test_figures_that_are_no_targets_are_planned_but_not_made():
+    study = Study({**PAPER, "targets": ["fig11"]})
+    assert len(study.figures) == 7
+    assert len(study.runs) == 15
+
+
+def test_the_configuration_is_left_alone():
+    config = copy.deepcopy(PAPER)
+    Study(config)
+    assert config == PAPER
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"datset": "svhn"}, "configuration: unknown key 'datset'; expected one of study, "),
+        ({"datset": "svhn"}, "; did you mean 'dataset'?"),
+        (of_figure(titel="x"), "figures.fig02: unknown key 'titel'; expected one of title, "),
+        (of_figure(titel="x"), "; did you mean 'title'?"),
+        ({"targets": ["fig2"]}, "targets: unknown figure 'fig2'; expected one of fig01, fig02"),
+        ({"targets": ["fig01", "fig01"]}, "targets: holds 'fig01' twice; remove one"),
+        ({"targets": []}, "targets: is empty; expected at least one value"),
+        ({"study": "My Study"}, "study: got 'My Study'; expected a lower-case letter, then"),
+        ({"study": "../up"}, "study: got '../up'; expected a lower-case letter, then"),
+        ({"device": "gpu"}, "device: expected 'cuda' or 'cpu', got the text 'gpu'"),
+        ({"precision": "fp16"}, "precision: expected 'float32' or 'bfloat16', got the text"),
+        ({"threads": 0}, "threads: expected greater than or equal to 1, got 0"),
+        ({"threads": "2"}, "threads: expected a valid integer, got the text '2'"),
+    ],
+)
+def test_a_mistake_at_the_top_is_named(changes, message):
+    assert message in refusal(with_changes(changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dataset": "cifar11"}, "dataset: unknown data set 'cifar11': expected one of cifar10"),
+        ({"dataset": "cifar11"}, "did you mean 'cifar10'?"),
+        (
+            {"dataset": "cifar10-r16-n10"},
+            "dataset: data set 'cifar10-r16-n10' is spelt 'cifar10-n1",
+        ),
+        ({"dataset": "../data"}, "dataset: unknown data set '../data'"),
+        ({"dataset": "cifar{n}"}, "dataset: unknown word in braces 'n'"),
+        ({"model": "resnet19"}, "model: unknown model 'resnet19'"),
+        ({"model": "resnet-d2w64"}, "model: model 'resnet-d2w64' is spelt 'resnet18'"),
+        ({"model": 18}, "model: expected a valid string, got 18"),
+        (of_figure(model="resnet19"), "figures.fig02.model: unknown model 'resnet19'"),
+        (of_figure(dataset="svnh"), "figures.fig02.dataset: unknown data set 'svnh'"),
+    ],
+)
+def test_an_unknown_data_set_or_model_is_named(changes, message):
+    assert message in refusal(with_changes(changes))
+
+
+@pytest.mark.parametrize(
+    ("seeds", "message"),
+    [
+        ([0, 1, 0], "seeds: holds 0 twice; remove one"),
+        ([0, -1], "seeds.1: expected greater than or equal to 0, got -1"),
+        ([], "seeds: is empty; expected at least one value"),
+        ([0.5], "seeds.0: expected a valid integer, got 0.5"),
+        ([True], "seeds.0: expected a valid integer, got True"),
+        (["1"], "seeds.0: expected a valid integer, got the text '1'; YAML reads it as text"),
+        (5, "seeds: expected a valid list, got 5"),
+    ],
+)
+def test_impossible_seeds_are_named(seeds, message):
+    assert message in refusal(with_changes({"seeds": seeds}))
+    assert f"figures.fig02.{message}" in refusal(with_changes(of_figure(seeds=seeds)))
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"rule": "adma"}, "rule: unknown optimiser 'adma': expected one of adam, rmsprop, sgd; "),
+        ({"rule": "adma"}, "did you mean 'adam'?"),
+        ({"rule": 3}, "rule: "),
+        ({"rule": ["adam"]}, "rule: "),
+        ({"rule": None}, "rule: "),
+        ({"lr": "1e-3"}, "lr: expected a number above 0, got the text '1e-3'; YAML reads it as "),
+        ({"lr": "1e-3"}, "write 0.001"),
+        ({"lr": -0.1}, "lr: expected a number above 0, got -0.1"),
+        ({"lr": 0}, "lr: expected a number above 0, got 0"),
+        ({"lr": None}, "lr: expected a number above 0, got None"),
+        ({"lr": float("nan")}, "lr: expected a number above 0, got nan"),
+        ({"rule": "sgd", "momentum": 1.5}, "momentum: expected a number of at least 0 and below 1"),
+        ({"momentum": 0.9}, "momentum: no such option of adam-lr{lr}[-wd{weight_decay}]"),
+        ({"batch": 0}, "batch: expected a whole number of at least 1, got 0"),
+        ({"batch": 64.0}, "batch: expected a whole number of at least 1, got 64.0"),
+    ],
+)
+def test_a_mistake_in_an_optimiser_is_named(entry, message):
+    found = refusal(with_changes({"optimisers": {"adam": entry}}))
+    assert found.startswith("optimisers.adam.")
+    assert message in found
+
+
+def test_an_optimiser_without_a_rule_is_named():
+    message = refusal(without("optimisers", "adam", "rule"))
+    assert message == "optimisers.adam.rule: missing; expected one of adam, rmsprop, sgd"
+
+
+def test_an_optimiser_without_a_rate_is_named():
+    message = refusal(without("optimisers", "adam", "lr"))
+    assert message == "optimisers.adam.lr: missing, expected a number above 0"
+
+
+@pytest.mark.parametrize(
+    ("length", "message"),
+    [
+        (0, "lengths.tune: expected greater than or equal to 1, got 0"),
+        (5.0, "lengths.tune: expected a valid integer, got 5.0"),
+        (
+            "500",
+            "lengths.tune: expected a valid integer, got the text '500'; YAML reads it as text",
+        ),
+    ],
+)
+def test_an_impossible_length_is_named(length, message):
+    assert message in refusal(with_changes({"lengths": {"tune": length}}))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([], "figures.fig02.grid.epochs: is empty; expected at least one value"),
+        ([1, 2, 1], "figures.fig02.grid.epochs: holds 1 twice; remove one"),
+        ([True], "figures.fig02.grid.epochs.0: expected a valid integer, got True"),
+        ([[1]], "figures.fig02.grid.epochs.0: expected a valid integer, got [1]"),
+        (3, "figures.fig02.grid.epochs: expected a valid list, got 3"),
+        ([0], "figures.fig02.runs.warm: run "),
+        ([0], "length 'e0': expected e<number>, a whole number of at least 1"),
+        ([1.5], "length 'e1.5': expected e<number>"),
+    ],
+)
+def test_a_mistake_in_a_grid_is_named(values, message):
+    assert message in refusal(with_changes(of_figure(grid={"epochs": values})))
+
+
+@pytest.mark.parametrize("variable", ["depth", "epoch", "ep"])
+def test_a_grid_variable_that_no_run_uses_is_named(variable):
+    """Also one whose name is the beginning of another's, such as epoch and epochs."""
+    message = refusal(with_changes(of_figure(grid={variable: [1, 2]})))
+    assert message == f"figures.fig02.grid.{variable}: no run of the figure uses it"
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("full_{adm}_e{tune}_init", "unknown word in braces 'adm'; expected one of pretrain, tune"),
+        ("full_{adm}_e{tune}_init", "did you mean 'adam'?"),
+        ("full_{adam}_e{tune}", "expected <data>_<optimiser>_<length>_<start>"),
+        ("full_{adam}_e{tune}_init_init", "expected <data>_<optimiser>_<length>_<start>"),
+        ("ful_{adam}_e{tune}_init", "unknown data selection 'ful'"),
+        ("full_{adam}_e{tune}_keep", "the first stage of a run starts with 'init'"),
+        ("full_{adam}_e{tune}_init/full_{adam}_e{tune}_reset7", "there is no module 7"),
+        ("full_{adam}_e{tune}_init/full_{adam}_e{tune}_reset6+5", "'reset6+5' is spelt 'reset5+6'"),
+        ("full_{adam}_e{tune}_init/", "stage '': expected <data>_"),
+        ("../full_{adam}_e{tune}_init", "stage '..': expected <data>_"),
+        ("full_{adam_e{tune}_init", "expected '}' before end of string"),
+        ("full_adam}_e{tune}_init", "Single '}' encountered"),
+        ("full_{}_e{tune}_init", "braces"),
+        ("full_{0}_e{tune}_init", "unknown word in braces '0'"),
+        ("full_{adam}_e{tune:q}_init", "{tune:q}"),
+        ("full_{adam}_e{tune:{x}}_init", "{tune:{x}}"),
+        ("full_{adam.name}_e{tune}_init", "unknown word in braces 'adam.name'"),
+        ("", "stage '': expected <data>_"),
+    ],
+)
+def test_a_mistake_in_a_run_is_named(template, message):
+    found = refusal(with_changes(of_runs(template)))
+    assert found.startswith("figures.fig02.runs.cold: ")
+    assert message in found
+
+
+@pytest.mark.parametrize("dataset", ["{}", "{adam.name}", "{adam[x]}", "{", "{tune:q}"])
+def test_strange_braces_in_a_data_set_are_named(dataset):
+    assert refusal(with_changes({"dataset": dataset})).startswith("dataset: ")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"draw": "pretraining"}, "figures.fig02.draw: got 'pretraining'; expected one of pret"),
+        ({"draw": "style"}, "figures.fig02.draw: got 'style'; expected one of pretraining_length"),
+        ({"draw": "os"}, "figures.fig02.draw: got 'os'; expected one of pretraining_length"),
+        (
+            {"labels": {"warn": "x"}},
+            "unknown role 'warn'; expected one of cold, warm; did you mean",
+        ),
+        ({"labels": {"warn": "x"}}, "figures.fig02.labels: "),
+        ({"runs": {}, "grid": {}}, None),
+        ({"runs": None}, "figures.fig02.runs: expected a valid dictionary, got None"),
+        ({"runs": {"Cold": "full_{adam}_e1_init"}}, "got 'Cold'; expected a lower-case letter"),
+        ({"title": 3}, "figures.fig02.title: expected a valid string, got 3"),
+    ],
+)
+def test_a_mistake_in_a_figure_is_named(settings, message):
+    if message is None:
+        config = with_changes({})
+        config["figures"]["fig02"].update(settings)
+        assert "figures.fig02.runs: " in refusal(config)
+    else:
+        assert message in refusal(with_changes(of_figure(**settings)))
+
+
+@pytest.mark.parametrize("draw", ["pretraining_length", "resets"])
+def test_a_figure_that_lacks_a_role_of_its_drawing_is_named(draw):
+    """Rather than after weeks of training: both drawings show the level of the cold runs."""
+    config = with_changes({"figures": {"fig06": {"draw": draw}, "fig02": {"draw": draw}}})
+    for figure in config["figures"].values():
+        figure["runs"].pop("cold")
+        figure["labels"].pop("cold")
+    assert "cold" in refusal(config)
+
+
+@pytest.mark.parametrize(
+    "keys", [("seeds",), ("study",), ("figures", "fig02", "runs"), ("figures", "fig02", "draw")]
+)
+def test_a_missing_key_is_named(keys):
+    key = ".".join(keys)
+    assert f"{key}: missing; add it to the configuration" in refusal(without(*keys))
+
+
+def test_an_empty_configuration_lacks_every_key():
+    message = refusal({})
+    for key in ("study", "dataset", "model", "seeds", "device", "optimisers", "figures"):
+        assert f"{key}: missing" in message
+
+
+@pytest.mark.parametrize("name", ["cifar11", "cifar10-n10"])
+def test_a_source_of_no_data_set_is_named(name):
+    """A variant is made from the whole data set, whose source is the only one that is read."""
+    assert refusal(with_changes({"sources": {name: "/data"}})).startswith("sources")
+
+
+def test_everything_that_is_wrong_is_said_at_once():
+    changes = {"devcie": "cpu", "seeds": [-1], "threads": 0, "figures": {"fig02": {"draw": "x"}}}
+    message = refusal(with_changes(changes))
+    for key in ("devcie", "seeds.0", "threads", "figures.fig02.draw"):
+        assert key in message
+    assert len(message.splitlines()) == 4
+
+
+def test_mistakes_in_words_are_said_with_the_others():
+    message = refusal(with_changes({"threads": 0, "optimisers": {"adam": {"lr": -1}}}))
+    assert "threads" in message
+    assert "optimisers.adam.lr" in message
+
+
+@pytest.mark.parametrize("value", [None, 3, "text", [], [{}]])
+@pytest.mark.parametrize("key", sorted({*PAPER} - {"sources"}))
+def test_a_value_of_another_kind_is_named(key, value):
+    if isinstance(value, str) and key == "study":
+        return  # a text is right there
+    assert refusal({**PAPER, key: value}).startswith(key)
