@@ -33,7 +33,7 @@ report: study
 
 ## make test: the test suite
 test: $(READY)
-	$(BIN)/python -m pytest -n $(CORES)
+	$(BIN)/python -m pytest -n $(CORES) --dist loadfile
 
 ## make lint: formatter, linter, type checker, Snakemake's own linter
 lint: $(READY)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import subprocess
 import tempfile
 import time
@@ -31,18 +32,28 @@ _HELD: list[IO[str]] = []
 def visible_gpus() -> list[str]:
     """The names, for ``CUDA_VISIBLE_DEVICES``, of the GPUs that this process may use.
 
-    Those in an inherited ``CUDA_VISIBLE_DEVICES``, else all that the driver lists.
+    Those in an inherited ``CUDA_VISIBLE_DEVICES``, else all that the driver lists. Numbers become
+    the driver's unique names where it tells them: within a cluster's job every GPU is number 0.
     """
+    listed = _driver_list()
     inherited = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if inherited is not None:
-        names = [name.strip() for name in inherited.split(",")]
-        return [name for name in names if name and name != "-1"]
+    if inherited is None:
+        return listed
+    names = [name.strip() for name in inherited.split(",")]
+    return [
+        listed[int(name)] if name.isdigit() and int(name) < len(listed) else name
+        for name in names
+        if name and name != "-1"
+    ]
+
+
+def _driver_list() -> list[str]:
+    """The unique names of all GPUs that the driver lists; none without a driver."""
     try:
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
-        return []  # no driver, no GPU
-    lines = [line for line in listed.stdout.splitlines() if line.startswith("GPU ")]
-    return [str(number) for number, _ in enumerate(lines)]
+        return []
+    return re.findall(r"^GPU \d+: .*\(UUID: (\S+)\)", listed.stdout, re.MULTILINE)
 
 
 def claim_gpu(log: Callable[[str], None], locks: Path | None = None) -> str:

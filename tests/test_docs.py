@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pandas as pd
-from test_workflow import ROOT, Clone
+from clone import ROOT, Clone
 
 # The documented experiment, made small enough for a test: the last overlay wins.
 SMALL = """

@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import HARDWARE, PRETRAIN, TUNE, Folder
+from tiny import HARDWARE, PRETRAIN, TUNE, Folder, equal
 
 from plasticity import checkpoint, metrics
-from plasticity.checkpoint import Checkpoint
 from plasticity.engine import shuffled_batches
 from plasticity.errors import UserError
 from plasticity.spec import Run
@@ -23,21 +22,6 @@ from plasticity.training import Hardware, Inputs, epoch_batches, progress, train
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
     return Folder.prepare(tmp_path)
-
-
-def equal(one: Checkpoint, other: Checkpoint) -> bool:
-    """Whether two states hold the same bits, wall times aside."""
-    rows = [
-        [tuple(getattr(e, name) for name in metrics.SCHEMA.names[:-1]) for e in state.history]
-        for state in (one, other)
-    ]
-    return (
-        one.network.keys() == other.network.keys()
-        and one.optimiser.keys() == other.optimiser.keys()
-        and all(torch.equal(one.network[name], other.network[name]) for name in one.network)
-        and all(torch.equal(one.optimiser[name], other.optimiser[name]) for name in one.optimiser)
-        and rows[0] == rows[1]
-    )
 
 
 def test_a_stage_writes_metrics_and_a_checkpoint_and_leaves_no_resume_file(folder: Folder):

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from plasticity import splits
+from plasticity import metrics, splits
+from plasticity.checkpoint import Checkpoint
 from plasticity.datasets import storage
 from plasticity.datasets.raw import RawData
 from plasticity.spec import Run
@@ -93,3 +95,18 @@ class Folder:
         outputs = self.outputs(run, name, keep)
         train_stage(run, inputs, outputs, hardware, "code", log, resume_every)
         return outputs
+
+
+def equal(one: Checkpoint, other: Checkpoint) -> bool:
+    """Whether two states hold the same bits, wall times aside."""
+    rows = [
+        [tuple(getattr(e, name) for name in metrics.SCHEMA.names[:-1]) for e in state.history]
+        for state in (one, other)
+    ]
+    return (
+        one.network.keys() == other.network.keys()
+        and one.optimiser.keys() == other.optimiser.keys()
+        and all(torch.equal(one.network[name], other.network[name]) for name in one.network)
+        and all(torch.equal(one.optimiser[name], other.optimiser[name]) for name in one.optimiser)
+        and rows[0] == rows[1]
+    )
