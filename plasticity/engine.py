@@ -7,6 +7,7 @@ waits for the device.
 from __future__ import annotations
 
 import inspect
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -135,6 +136,10 @@ def shuffled_batches(
 
 def prepare_backends(device: torch.device, threads: int) -> None:
     """Ask torch for the same bits on every execution, with `threads` threads on the CPU."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic with it
+    # float32 means float32, not TF32.
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+    torch.backends.cuda.matmul.fp32_precision = "ieee"
     # The same as use_deterministic_algorithms(True), which loads the compiler to tell it as well.
     torch.set_deterministic_debug_mode("error")
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
