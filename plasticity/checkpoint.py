@@ -92,7 +92,7 @@ def restore(checkpoint: Checkpoint, network: nn.Module, optimiser: Optimizer) ->
             # In the memory order of the parameter, as if it had never left: vectorised kernels
             # round by position.
             value = torch.empty_like(parameter).copy_(value)
-        state.setdefault(int(index), {})[name] = value
+        state.setdefault(int(index), {})[name] = value.clone()
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": state, "param_groups": groups})
 

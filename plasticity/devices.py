@@ -26,7 +26,7 @@ NO_GPU = (
     "(for the paper's study that is months of computing)"
 )
 
-_HELD: list[IO[str]] = []
+_HELD: dict[str, IO[str]] = {}  # the lock of the GPU that this process has taken
 
 
 def visible_gpus() -> list[str]:
@@ -59,9 +59,12 @@ def _driver_list() -> list[str]:
 def claim_gpu(log: Callable[[str], None], locks: Path | None = None) -> str:
     """Take one visible GPU until this process ends, waiting for one if need be.
 
-    Sets ``CUDA_VISIBLE_DEVICES``, so it must come before CUDA starts. Returns the GPU's name.
+    Sets ``CUDA_VISIBLE_DEVICES``, so it must come before CUDA starts. Returns the GPU's name: that
+    of the one already taken where there is one.
     Raises `UserError` where no GPU is visible.
     """
+    for name in _HELD:
+        return name
     names = visible_gpus()
     if not names:
         raise UserError(NO_GPU)
@@ -76,7 +79,7 @@ def claim_gpu(log: Callable[[str], None], locks: Path | None = None) -> str:
             except BlockingIOError:
                 lock.close()
                 continue
-            _HELD.append(lock)
+            _HELD[name] = lock
             os.environ["CUDA_VISIBLE_DEVICES"] = name
             log(f"device: GPU {name} of {', '.join(names)}")
             return name

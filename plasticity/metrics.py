@@ -56,13 +56,13 @@ def write(path: str | Path, history: Sequence[EpochMetrics], about: Mapping[str,
     schema = SCHEMA.with_metadata({"plasticity": json.dumps(about, sort_keys=True)})
     table = pa.Table.from_pylist([asdict(metrics) for metrics in history], schema=schema)
     with files.whole(path) as partial:
-        pq.write_table(table, partial)
+        pq.write_table(table, partial, write_page_checksum=True)
 
 
 def read(path: str | Path) -> tuple[pa.Table, dict[str, Any]]:
     """The table in `path` and what it says about its run; raises `UserError`."""
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(path, page_checksum_verification=True)
         about = json.loads(table.schema.metadata[b"plasticity"])
         return table.cast(SCHEMA), about
     except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:

@@ -53,14 +53,18 @@ def write(
     }
     schema = SCHEMA.with_metadata({"plasticity": json.dumps(about)})
     with files.whole(path) as partial:
-        pq.write_table(pa.table({"index": indices}, schema=schema), partial)
+        table = pa.table({"index": indices}, schema=schema)
+        pq.write_table(table, partial, write_page_checksum=True)
 
 
 def read(path: str | Path, examples: int) -> np.ndarray:
     """The indices in `path`, int64 [n], for a data set of `examples`; raises `UserError`."""
     try:
-        indices: np.ndarray = pq.read_table(path, schema=SCHEMA)["index"].to_numpy().copy()
-    except (OSError, pa.ArrowException) as error:
+        table = pq.read_table(path, page_checksum_verification=True)
+        if table.schema.names != SCHEMA.names or table["index"].null_count:
+            raise ValueError(f"expected one column without gaps, {SCHEMA.names[0]}")
+        indices: np.ndarray = table.cast(SCHEMA)["index"].to_numpy().copy()
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise UserError(
             f"{path}: not a readable split ({error}); delete it and run again to draw it anew"
         ) from error

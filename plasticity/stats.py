@@ -37,7 +37,7 @@ def paired_gap(cold: np.ndarray, warm: np.ndarray, confidence: float = 0.95) -> 
     if len(differences) == 1:
         return PairedGap(1, mean, *[math.nan] * 4)
     deviation = float(differences.std(ddof=1))
-    if deviation == 0.0:
+    if np.allclose(differences, mean, rtol=0.0, atol=1e-12):
         # All pairs alike: the t statistic divides by zero, the interval is a point.
         return PairedGap(len(cold), mean, 0.0, mean, mean, 1.0 if mean == 0.0 else 0.0)
     test = ttest_rel(cold, warm)

@@ -230,7 +230,7 @@ def gaps_page(gaps: pd.DataFrame, study: str) -> str:
             "cold / %": (gaps["cold_accuracy"] * 100).round(2),
             "warm / %": (gaps["warm_accuracy"] * 100).round(2),
             "gap / points": (gaps["gap"] * 100).round(2),
-            "deviation": (gaps["deviation"] * 100).round(2),
+            "deviation": [f"{d * 100:.2f}" if d == d else "" for d in gaps["deviation"]],
             "95% interval": [
                 f"{low * 100:.2f} to {high * 100:.2f}" if low == low else "one seed: none"
                 for low, high in zip(gaps["low"], gaps["high"], strict=True)

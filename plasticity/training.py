@@ -105,7 +105,7 @@ def train_stage(
     identity = Identity(
         run=str(run),
         code=code,
-        data=train_part.header.checksums["train"],
+        data=train_part.header.checksum,
         precision=hardware.precision,
         device=hardware.device,
         torch=torch.__version__,

@@ -380,16 +380,6 @@ def test_a_mistake_in_a_figure_is_named(settings, message):
         assert message in refusal(with_changes(of_figure(**settings)))
 
 
-@pytest.mark.parametrize("draw", ["pretraining_length", "resets"])
-def test_a_figure_that_lacks_a_role_of_its_drawing_is_named(draw):
-    """Rather than after weeks of training: both drawings show the level of the cold runs."""
-    config = with_changes({"figures": {"fig06": {"draw": draw}, "fig02": {"draw": draw}}})
-    for figure in config["figures"].values():
-        figure["runs"].pop("cold")
-        figure["labels"].pop("cold")
-    assert "cold" in refusal(config)
-
-
 @pytest.mark.parametrize(
     "keys", [("seeds",), ("study",), ("figures", "fig02", "runs"), ("figures", "fig02", "draw")]
 )

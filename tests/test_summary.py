@@ -365,7 +365,7 @@ def test_the_page_holds_the_numbers(gaps):
         "70.00",
         "60.00",
         "10.00",
-        "NaN",
+        "",
         "one seed: none",
         "1",
         "",

@@ -67,7 +67,8 @@ def _read_part(name: str, folder: Path, part: str) -> tuple[np.ndarray, np.ndarr
     paths = sorted(folder.glob(f"{part}*.parquet"))
     if not paths:
         raise UserError(f"sources: {folder}: no {part}*.parquet in it, expected train and test")
-    images, labels = [], []
+    images: list[np.ndarray] = []
+    labels: list[np.ndarray] = []
     for path in paths:
         try:
             table = pq.read_table(path)
@@ -78,9 +79,23 @@ def _read_part(name: str, folder: Path, part: str) -> tuple[np.ndarray, np.ndarr
         image_column = _column(path, table, ("img", "image"))
         label_column = _column(path, table, LABEL_COLUMNS[name])
         for row, cell in enumerate(table[image_column].to_pylist()):
-            images.append(_decode(path, row, cell))
-        labels.append(table[label_column].to_numpy())
-    return np.stack(images), np.concatenate(labels).astype(np.int64)
+            image = _decode(path, row, cell)
+            if images and image.shape != images[0].shape:
+                raise UserError(
+                    f"{path}: row {row} is an image of {image.shape[1:]} pixels among others of "
+                    f"{images[0].shape[1:]}; expected one size"
+                )
+            images.append(image)
+        column = table[label_column]
+        if not pa.types.is_integer(column.type) or column.null_count:
+            raise UserError(
+                f"{path}: column {label_column} is {column.type} with {column.null_count} gaps; "
+                "expected whole numbers without gaps"
+            )
+        labels.append(column.to_numpy().astype(np.int64))
+    if not images:
+        raise UserError(f"{folder}: its {part}*.parquet hold no rows; fetch them again")
+    return np.stack(images), np.concatenate(labels)
 
 
 def _column(path: Path, table: pa.Table, names: tuple[str, ...]) -> str:
@@ -95,11 +110,11 @@ def _column(path: Path, table: pa.Table, names: tuple[str, ...]) -> str:
 
 def _decode(path: Path, row: int, cell: Any) -> np.ndarray:
     """One encoded image as uint8 [3, height, width]."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         image = Image.open(io.BytesIO(cell["bytes"])).convert("RGB")
-    except (UnidentifiedImageError, OSError, TypeError, KeyError) as error:
+    except (OSError, ValueError, SyntaxError, TypeError, KeyError) as error:  # as Pillow has it
         raise UserError(
             f"{path}: row {row} holds no readable image ({error}); fetch the file again"
         ) from error

@@ -18,18 +18,20 @@ from plasticity import files
 from plasticity.datasets.raw import RawData
 from plasticity.errors import UserError
 
+ADVICE = "delete it and run again to prepare it anew"
+
 
 @dataclass(frozen=True)
 class Header:
     """What a prepared file says about the data set as a whole.
 
     `mean` and `deviation` are those of each channel over the training images, in 0 .. 1;
-    `checksums` gives a SHA-256 for each part, over its images and labels.
+    `checksum` is a SHA-256 over the images and labels of both parts.
     """
 
     name: str
     source: str
-    checksums: dict[str, str]
+    checksum: str
     classes: list[str]
     mean: list[float]
     deviation: list[float]
@@ -47,22 +49,27 @@ class Part:
 def write(data: RawData, name: str, train: str | Path, test: str | Path) -> None:
     """Write both parts of `data` under the data set's `name`."""
     parts = {
-        "train": (Path(train), np.ascontiguousarray(data.train_images), data.train_labels),
-        "test": (Path(test), np.ascontiguousarray(data.test_images), data.test_labels),
+        Path(train): {"images": data.train_images, "labels": data.train_labels},
+        Path(test): {"images": data.test_images, "labels": data.test_labels},
     }
     mean, deviation = channel_statistics(data.train_images)
-    header = Header(
-        name=name,
-        source=data.source,
-        checksums={part: _checksum(images, labels) for part, (_, images, labels) in parts.items()},
-        classes=data.classes,
-        mean=mean.tolist(),
-        deviation=deviation.tolist(),
+    header = asdict(
+        Header(
+            name=name,
+            source=data.source,
+            checksum=_checksum("", *parts.values()),
+            classes=data.classes,
+            mean=mean.tolist(),
+            deviation=deviation.tolist(),
+        )
     )
-    for part, (path, images, labels) in parts.items():
-        metadata = {"plasticity": json.dumps({"part": part, **asdict(header)}, sort_keys=True)}
+    text = json.dumps(header, sort_keys=True)
+    for path, arrays in parts.items():
+        # A checksum of each file's own, so that one part can be verified without the other.
+        metadata = {"plasticity": json.dumps({"header": text, "file": _checksum(text, arrays)})}
+        contiguous = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
         with files.whole(path) as partial:
-            save_file({"images": images, "labels": labels}, partial, metadata=metadata)
+            save_file(contiguous, partial, metadata=metadata)
 
 
 def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -77,13 +84,11 @@ def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def read(path: str | Path) -> Part:
     """The prepared part in `path`; raises `UserError` where it is not one or is damaged."""
-    with _opened(path) as (file, part, header):
-        images, labels = file.get_tensor("images"), file.get_tensor("labels")
-    if _checksum(images, labels) != header.checksums[part]:
-        raise UserError(
-            f"{path}: damaged, its checksum is wrong; delete it and run again to prepare it anew"
-        )
-    return Part(images, labels, header)
+    with _opened(path) as (file, text, checksum):
+        arrays = {key: file.get_tensor(key) for key in ("images", "labels")}
+        if _checksum(text, arrays) != checksum:
+            raise UserError(f"{path}: damaged, its checksum is wrong; {ADVICE}")
+        return Part(arrays["images"], arrays["labels"], Header(**json.loads(text)))
 
 
 def read_raw(train: str | Path, test: str | Path) -> RawData:
@@ -101,23 +106,25 @@ def read_raw(train: str | Path, test: str | Path) -> RawData:
 
 def read_labels(path: str | Path) -> tuple[np.ndarray, Header]:
     """The labels, int64 [n], and the header of `path`, without reading its images."""
-    with _opened(path) as (file, _, header):
-        return file.get_tensor("labels"), header
+    with _opened(path) as (file, text, _):
+        return file.get_tensor("labels"), Header(**json.loads(text))
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[tuple[Any, str, Header]]:
+def _opened(path: str | Path) -> Iterator[tuple[Any, str, str]]:
+    """The file in `path`, its header as text, and its checksum."""
     try:
         with safe_open(path, framework="np") as file:
-            fields = json.loads(file.metadata()["plasticity"])
-            yield file, fields.pop("part"), Header(**fields)
+            about = json.loads(file.metadata()["plasticity"])
+            yield file, about["header"], about["file"]
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{path}: not a readable data set ({error}); delete it and run again to prepare it anew"
-        ) from error
+        raise UserError(f"{path}: not a readable data set ({error}); {ADVICE}") from error
 
 
-def _checksum(images: np.ndarray, labels: np.ndarray) -> str:
-    digest = hashlib.sha256(images.data)
-    digest.update(np.ascontiguousarray(labels).data)
+def _checksum(text: str, *parts: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for arrays in parts:
+        for name, array in sorted(arrays.items()):
+            digest.update(f"{name} {array.dtype} {list(array.shape)}".encode())
+            digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

@@ -12,9 +12,10 @@ def draw(tables: Tables) -> Drawing:
     """Mean and deviation over seeds by pretraining epochs, with the cold level as a band."""
     picture = style.picture()
     axes = picture.subplots()
-    cold = style.cold_band(axes, tables.runs, tables.labels["cold"])
+    cold = style.cold_band(axes, tables.runs, tables.labels)
     warm = tables.runs[tables.runs["role"] != "cold"]
     table = style.over_seeds(warm, ["role", "pretrain_epochs"], "test_accuracy")
+    numbers = pd.concat([cold, table], ignore_index=True)
     for position, (role, line) in enumerate(table.groupby("role", sort=False)):
         color = style.series_color(str(role), position + 1)
         axes.errorbar(
@@ -35,14 +36,15 @@ def draw(tables: Tables) -> Drawing:
     )  # fmt: skip
     mark_full_accuracy(axes, tables)
     lengths = sorted(warm["pretrain_epochs"].unique())
-    axes.set_xscale("log")
-    axes.set_xticks(lengths, [str(length) for length in lengths])
-    axes.minorticks_off()
+    if lengths:
+        axes.set_xscale("log")
+        axes.set_xticks(lengths, [str(length) for length in lengths])
+        axes.minorticks_off()
     axes.set(xlabel="Epochs of pretraining", ylabel=style.FINAL_ACCURACY)
     axes.set_title(f"{tables.title}\n", loc="left")
-    axes.text(0, 1.02, style.seeds_note(table["n"]), transform=axes.transAxes, fontsize=8.5)
+    axes.text(0, 1.02, style.seeds_note(numbers["n"]), transform=axes.transAxes, fontsize=8.5)
     axes.legend(loc="best")
-    return Drawing(picture, pd.concat([cold, table], ignore_index=True))
+    return Drawing(picture, numbers)
 
 
 def mark_full_accuracy(axes: Axes, tables: Tables) -> None:

@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from plasticity.figures import Drawing, Tables, style
+from plasticity.spec import Run
 
 
 def draw(tables: Tables) -> Drawing:
@@ -13,12 +14,12 @@ def draw(tables: Tables) -> Drawing:
     warm = tables.runs[tables.runs["role"] != "cold"].copy()
     warm["reset_modules"] = warm["reset_modules"].fillna("")
     table = style.over_seeds(warm, ["role", "reset_modules"], "test_accuracy")
-    modules = max(int(m) for subset in table["reset_modules"] for m in subset.split("+") if m)
+    modules = max(Run.parse(run).model.facts["modules"] for run in tables.runs["run"])
     places = _places(table["role"])
 
     picture = style.picture(max(6.0, 0.42 * len(table) + 1.8), 4.6)
     upper, lower = picture.subplots(2, 1, sharex=True, height_ratios=[3, 1.3])
-    cold = style.cold_band(upper, tables.runs, tables.labels["cold"])
+    cold = style.cold_band(upper, tables.runs, tables.labels)
     for position, (role, group) in enumerate(table.groupby("role", sort=False)):
         at = [places[index] for index in group.index]
         color = style.series_color(str(role), position + 1)

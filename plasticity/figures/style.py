@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -53,21 +55,25 @@ def over_seeds(table: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
 
     The deviation of a single seed is not a number.
     """
-    groups = table.groupby(by, sort=False, dropna=False)[value]
+    groups = table.groupby(by, sort=False, dropna=False)
     return pd.DataFrame(
-        {"mean": groups.mean() * 100, "deviation": groups.std(ddof=1) * 100, "n": groups.count()}
+        {
+            "mean": groups[value].mean() * 100,
+            "deviation": groups[value].std(ddof=1) * 100,
+            "n": groups["seed"].nunique(),
+        }
     ).reset_index()
 
 
-def cold_band(axes: Axes, runs: pd.DataFrame, label: str) -> pd.DataFrame:
-    """Draw the level of the cold runs as a line and a band of one standard deviation."""
-    cold = runs[runs["role"] == "cold"]
-    level = over_seeds(cold, ["role"], "test_accuracy").iloc[0]
-    axes.axhline(level["mean"], color=COLD, linewidth=1.5, label=label, zorder=1)
-    if level["deviation"] == level["deviation"]:
-        low, high = level["mean"] - level["deviation"], level["mean"] + level["deviation"]
-        axes.axhspan(low, high, color=COLD, alpha=0.15, linewidth=0, zorder=0)
-    return level.to_frame().T
+def cold_band(axes: Axes, runs: pd.DataFrame, labels: Mapping[str, str]) -> pd.DataFrame:
+    """Draw the level of the cold runs, if there are any, with a band of one standard deviation."""
+    level = over_seeds(runs[runs["role"] == "cold"], ["role"], "test_accuracy")
+    for mean, deviation in zip(level["mean"], level["deviation"], strict=True):
+        axes.axhline(mean, color=COLD, linewidth=1.5, label=labels["cold"], zorder=1)
+        if not math.isnan(deviation):
+            low, high = mean - deviation, mean + deviation
+            axes.axhspan(low, high, color=COLD, alpha=0.15, linewidth=0, zorder=0)
+    return level
 
 
 def curve(axes: Axes, curve: pd.DataFrame, **line: Any) -> None:

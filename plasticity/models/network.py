@@ -7,7 +7,7 @@ from copy import deepcopy
 from typing import Self
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class Network(nn.Module):
@@ -41,10 +41,15 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             bound = 1 / math.sqrt(layer.weight[0].numel())
-            layer.weight.uniform_(-bound, bound, generator=generator)
+            _draw_uniform(layer.weight, bound, generator)
             if layer.bias is not None:
-                layer.bias.uniform_(-bound, bound, generator=generator)
+                _draw_uniform(layer.bias, bound, generator)
         elif isinstance(layer, nn.BatchNorm2d):
             layer.reset_parameters()
         elif any(True for _ in layer.parameters(recurse=False)):
             raise TypeError(f"no initial distribution is known for {type(layer).__name__}")
+
+
+def _draw_uniform(parameter: Tensor, bound: float, generator: torch.Generator) -> None:
+    # Drawn aside, in the order of the indices: a draw in place would follow the order in memory.
+    parameter.copy_(torch.empty(parameter.shape).uniform_(-bound, bound, generator=generator))

@@ -114,14 +114,18 @@ class Template:
 
     def write(self, options: Mapping[str, Value | None]) -> str:
         """The one spelling of complete `options`."""
-        text = "".join(
-            self._spell(piece, options) if position % 2 else piece
-            for position, piece in enumerate(self._head)
-        )
+        text = self.head(options)
         for part in self.parts:
             if options[part.field] != self.kinds[part.field].default:
                 text += part.key + self._spell(part.field, options)
         return text
+
+    def head(self, options: Mapping[str, Value | None]) -> str:
+        """The spelling of the head alone, without optional parts."""
+        return "".join(
+            self._spell(piece, options) if position % 2 else piece
+            for position, piece in enumerate(self._head)
+        )
 
     def _spell(self, field: str, options: Mapping[str, Value | None]) -> str:
         value = options[field]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -100,6 +101,12 @@ class Registry:
             if name in self._members:
                 raise ValueError(f"{self.kind} {name} is declared twice")
             parsed = Template(template + self._suffix, {**kinds, **self._common})
+            if re.search("[_/]", re.sub(r"\{\w+\}", "", template)):
+                raise ValueError(
+                    f"{self.kind} {name}: no '_' or '/' in a template: paths split there"
+                )
+            if parsed.text in [member.template.text for member in self._members.values()]:
+                raise ValueError(f"{self.kind} {name}: template {template!r} is declared twice")
             self._members[name] = Member(
                 self.kind, function, parsed, frozenset(self._common), facts or {}
             )
@@ -125,7 +132,11 @@ class Registry:
         if name not in self.members:
             raise SpellingError(self._unknown(name, list(self.members)))
         member = self.members[name]
-        return Term(member, tuple(member.template.complete(options).items()))
+        term = Term(member, tuple(member.template.complete(options).items()))
+        head = member.template.head(term.options)
+        if head in self._short:
+            return self._parse(self._short[head] + str(term).removeprefix(head))
+        return term
 
     def _parse(self, text: str) -> Term:
         """The term that `text` spells; raises `SpellingError`, naming the right spelling."""
@@ -137,9 +148,8 @@ class Registry:
                 term = self.term(name, options)
             except ValueError as error:
                 raise SpellingError(f"{self.kind} {text!r}: {error}") from None
-            spelling = self._short.get(str(term), str(term))
-            if spelling != text:
-                raise SpellingError(f"{self.kind} {text!r} is spelt {spelling!r}")
+            if str(term) != text:
+                raise SpellingError(f"{self.kind} {text!r} is spelt {str(term)!r}")
             return term
         raise SpellingError(self._unknown(text, [m.template.text for m in self.members.values()]))
 

@@ -152,7 +152,7 @@ def ancestors(runs: Iterable[Run]) -> list[Run]:
 
 def _counted(kind: str, key: str, text: str, *, at_least: int) -> int:
     """The number in `text`, which is `key` and a whole number in its one spelling."""
-    found = re.fullmatch(re.escape(key) + r"([+-]?\d+)", text)
+    found = re.fullmatch(re.escape(key) + r"([+-]?\d{1,18})", text)
     if not found or int(found[1]) < at_least:
         raise SpellingError(
             f"{kind} {text!r}: expected {key}<number>, a whole number of at least {at_least}"

@@ -52,7 +52,7 @@ class ValueKind(Protocol):
 
 def decimal(value: float) -> str:
     """The shortest decimal that reads back as `value`, without an exponent: 0.00001, 0.1, 2."""
-    digits = format(Decimal(repr(float(value))), "f")
+    digits = format(Decimal(repr(float(value) + 0.0)), "f")  # + 0.0 turns -0.0 into 0.0
     return digits.rstrip("0").rstrip(".") if "." in digits else digits
 
 
@@ -74,7 +74,11 @@ class Number:
     def check(self, value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(f"expected {self}, got {describe(value)}")
-        if not math.isfinite(value) or not all(
+        try:
+            number = float(value) + 0.0
+        except OverflowError:
+            number = math.inf
+        if not math.isfinite(number) or not all(
             (
                 self.above is None or value > self.above,
                 self.at_least is None or value >= self.at_least,
@@ -83,7 +87,7 @@ class Number:
             )
         ):
             raise ValueError(f"expected {self}, got {value}")
-        return float(value)
+        return number
 
     def write(self, value: Value) -> str:
         assert not isinstance(value, tuple)
@@ -108,7 +112,7 @@ class Integer:
     at_most: int | None = None
     default: int | Missing | None = REQUIRED
 
-    pattern = r"[+-]?\d+"
+    pattern = r"[+-]?\d{1,18}"
 
     def read(self, text: str) -> int:
         return int(text)
@@ -135,7 +139,7 @@ class Ascending:
     at_least: int = 0
 
     default = REQUIRED
-    pattern = r"\d+(?:\+\d+)*"
+    pattern = r"\d{1,18}(?:\+\d{1,18})*"
 
     def read(self, text: str) -> tuple[int, ...]:
         return tuple(sorted({int(part) for part in text.split("+")}))

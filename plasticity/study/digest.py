@@ -90,21 +90,67 @@ def _path(module: str) -> Path | None:
 
 
 def _significant(path: Path, words: set[str] | None) -> ast.Module:
-    """The syntax tree of `path` without docstrings and without registry members not in `words`."""
+    """The syntax tree of `path` without what moves no number.
+
+    That is: docstrings, also those under constants, and imports for type checkers; and in the home
+    of a registry, the members not in `words` with what only they had imported or defined.
+    """
     tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            node.body = [part for part in node.body if not _is_silent(part)] or [ast.Pass()]
     if words is not None:
         tree.body = [
             node
             for node in tree.body
-            if not (
-                isinstance(node, ast.FunctionDef) and _is_member(node) and node.name not in words
-            )
+            if not isinstance(node, ast.FunctionDef) or not _is_member(node) or node.name in words
         ]
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):  # noqa: SIM102 (mypy)
-            if ast.get_docstring(node, clean=False) is not None:
-                node.body = node.body[1:] or [ast.Pass()]
+        _drop_unused(tree)
     return tree
+
+
+def _is_silent(node: ast.stmt) -> bool:
+    """Whether `node` is a lone string or what only a type checker reads."""
+    if isinstance(node, ast.Expr):
+        return isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
+def _drop_unused(tree: ast.Module) -> None:
+    """Drop top-level imports and constants that nothing else in `tree` names, until none is left.
+
+    What is imported comes first, each name once and in one order. A constant that only another
+    module reads is dropped too: the homes of registries have none.
+    """
+    body = [node for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom)]
+    while True:
+        used = {
+            node.id for part in body for node in ast.walk(part)
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+        }  # fmt: skip
+        kept = [node for node in body if not isinstance(node, ast.Assign) or _bound(node) & used]
+        if kept == body:
+            break
+        body = kept
+    imports: dict[str, ast.stmt] = {}
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            for alias in node.names:
+                single: ast.stmt = ast.Import([alias])
+                if isinstance(node, ast.ImportFrom):
+                    single = ast.ImportFrom(node.module, [alias], node.level)
+                if (alias.asname or alias.name).split(".")[0] in used:
+                    imports[ast.unparse(single)] = single
+    tree.body = [imports[text] for text in sorted(imports)] + body
+
+
+def _bound(node: ast.Assign) -> set[str]:
+    return {
+        name.id
+        for target in node.targets
+        for name in ast.walk(target)
+        if isinstance(name, ast.Name)
+    }
 
 
 def _is_member(node: ast.FunctionDef) -> bool:

@@ -139,6 +139,10 @@ class Study:
 def _fields(where: str, template: str) -> set[str]:
     """The words in braces in `template`."""
     try:
-        return {field for _, field, _, _ in string.Formatter().parse(template) if field is not None}
+        parts = [part[1:] for part in string.Formatter().parse(template) if part[1] is not None]
     except ValueError as error:
         raise UserError(f"{where}: {template!r}: {error}") from None
+    for field, form, conversion in parts:
+        if form or conversion:
+            raise UserError(f"{where}: {template!r}: expected a bare word in braces at '{field}'")
+    return {str(field) for field, _, _ in parts}

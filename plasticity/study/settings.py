@@ -81,7 +81,7 @@ class FigureSettings(_Settings):
     def _known_labels(self) -> FigureSettings:
         for role in self.labels:
             if role not in self.runs:
-                raise UserError(unknown("labels", "role", role, self.runs))
+                raise ValueError(unknown("labels", "role", role, self.runs))
         return self
 
 
@@ -109,7 +109,7 @@ class Settings(_Settings):
             try:
                 {"dataset": datasets, "model": models}[str(info.field_name)].parse(text)
             except UserError as error:
-                raise UserError(f"{info.field_name}: {error}") from None
+                raise ValueError(str(error)) from None
         return text
 
     @field_validator("sources")
@@ -117,16 +117,24 @@ class Settings(_Settings):
     def _known_sources(cls, sources: dict[str, str | None]) -> dict[str, str | None]:
         for name in sources:
             try:
-                datasets.parse(name)
+                term = datasets.parse(name)
             except UserError as error:
-                raise UserError(f"sources.{name}: {error}") from None
+                raise ValueError(f"sources.{name}: {error}") from None
+            if term.options["examples"] or term.options["pixels"]:
+                raise ValueError(
+                    f"sources.{name}: variants are made from {term.member.template.name}"
+                    ": name the source of that"
+                )
         return sources
 
     @field_validator("optimisers")
     @classmethod
     def _spelt_optimisers(cls, entries: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         for name, entry in entries.items():
-            spell_optimiser(name, entry)
+            try:
+                spell_optimiser(name, entry)
+            except UserError as error:
+                raise ValueError(str(error)) from None
         return entries
 
     @field_validator("remedies")
@@ -136,14 +144,17 @@ class Settings(_Settings):
             try:
                 starts.parse(start)
             except UserError as error:
-                raise UserError(f"remedies.{name}: {error}") from None
+                raise ValueError(f"remedies.{name}: {error}") from None
         return remedies
 
     @model_validator(mode="after")
     def _known_targets(self) -> Settings:
         for target in self.targets:
             if target not in self.figures:
-                raise UserError(unknown("targets", "figure", target, self.figures))
+                raise ValueError(unknown("targets", "figure", target, self.figures))
+        for name in self.lengths:
+            if name in self.optimisers:
+                raise ValueError(f"lengths.{name}: an optimiser has the same name; rename one")
         return self
 
     @classmethod
@@ -157,9 +168,10 @@ class Settings(_Settings):
 
 def spell_optimiser(name: str, entry: Mapping[str, Any]) -> str:
     """The token of an optimiser that the configuration gives by its rule and options."""
-    if "rule" not in entry:
+    if not isinstance(entry.get("rule"), str):
         known = ", ".join(optimisers.members)
-        raise UserError(f"optimisers.{name}.rule: missing; expected one of {known}")
+        found = f"got {entry['rule']!r}" if "rule" in entry else "missing"
+        raise UserError(f"optimisers.{name}.rule: {found}; expected one of {known}")
     try:
         options = {key: value for key, value in entry.items() if key != "rule"}
         return str(optimisers.term(entry["rule"], options))
@@ -200,7 +212,14 @@ def _explain(error: ValidationError) -> str:
             case "literal_error":
                 lines.append(f"{key}: expected {finding['ctx']['expected']}, got {given}")
             case "value_error":
-                lines.append(f"{key}: {finding['ctx']['error']}")
+                message = str(finding["ctx"]["error"])
+                # What a validator has found deeper down names its own key.
+                word = re.split(r"[.:]", message)[0]
+                if not key or message.startswith(f"{key}."):
+                    lines.append(message)
+                else:
+                    link = "." if word in FigureSettings.model_fields else ": "
+                    lines.append(f"{key}{link}{message}")
             case _:
                 message = finding["msg"].replace("Input should be", "expected")
                 lines.append(f"{key}: {message}, got {given}")
