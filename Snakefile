@@ -4,13 +4,14 @@ import json
 import sys
 
 
-configfile: "config.yaml"
+configfile: f"{workflow.basedir}/config.yaml"  # found also with --directory
 
 
 include: "workflow/rules/common.smk"
 
 
 study = checked(Study, config)
+require_results()
 check_targets(sys.argv[1:])  # Snakemake itself learns of its targets only later
 
 

@@ -236,7 +236,10 @@ def test_an_unknown_data_set_or_model_is_named(changes, message):
         ([], "seeds: is empty; expected at least one value"),
         ([0.5], "seeds.0: expected a valid integer, got 0.5"),
         ([True], "seeds.0: expected a valid integer, got True"),
-        (["1"], "seeds.0: expected a valid integer, got the text '1'; YAML reads it as text"),
+        (
+            ["1"],
+            "seeds.0: expected a valid integer, got the text '1', which was not read as a number",
+        ),
         (5, "seeds: expected a valid list, got 5"),
     ],
 )
@@ -253,7 +256,7 @@ def test_impossible_seeds_are_named(seeds, message):
         ({"rule": 3}, "rule: "),
         ({"rule": ["adam"]}, "rule: "),
         ({"rule": None}, "rule: "),
-        ({"lr": "1e-3"}, "lr: expected a number above 0, got the text '1e-3'; YAML reads it as "),
+        ({"lr": "1e-3"}, "lr: expected a number above 0, got the text '1e-3', which was not read"),
         ({"lr": "1e-3"}, "write 0.001"),
         ({"lr": -0.1}, "lr: expected a number above 0, got -0.1"),
         ({"lr": 0}, "lr: expected a number above 0, got 0"),
@@ -288,7 +291,7 @@ def test_an_optimiser_without_a_rate_is_named():
         (5.0, "lengths.tune: expected a valid integer, got 5.0"),
         (
             "500",
-            "lengths.tune: expected a valid integer, got the text '500'; YAML reads it as text",
+            "lengths.tune: expected a valid integer, got the text '500', which was not",
         ),
     ],
 )

@@ -163,6 +163,9 @@ def describe(value: object) -> str:
     if isinstance(value, str):
         hint = ""
         if re.fullmatch(Number.pattern, value):
-            hint = f"; YAML reads it as text: write {decimal(float(value))}"
+            hint = (
+                f", which was not read as a number: write {decimal(float(value))} in a "
+                "configuration file (YAML takes 1e-3 for text, Snakemake all that --config nests)"
+            )
         return f"the text {value!r}{hint}"
     return repr(value)

@@ -1,6 +1,8 @@
 """Wildcards and the few functions that turn them into runs."""
 
+import os
 import re
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
@@ -74,6 +76,16 @@ def check_targets(arguments):
             (f"{layout.RESULTS}/pretrain/", f"{layout.RESULTS}/tune/")
         ):
             checked(layout.run_of, argument)
+
+
+def require_results():
+    """Stop before anything is run where results cannot be written."""
+    results = Path(layout.RESULTS)
+    if results.exists() and not (results.is_dir() and os.access(results, os.W_OK)):
+        raise WorkflowError(
+            f"{layout.RESULTS}: not a folder that can be written; make it one, or run with "
+            "--directory in another place"
+        )
 
 
 def require_device():
