@@ -11,7 +11,7 @@ include: "workflow/rules/common.smk"
 
 
 study = checked(Study, config)
-require_results()
+require_results(writable=False)
 check_targets(sys.argv[1:])  # Snakemake itself learns of its targets only later
 
 
@@ -22,6 +22,7 @@ include: "workflow/rules/figures.smk"
 
 
 onstart:
+    require_results(writable=True)
     require_device()
 
 

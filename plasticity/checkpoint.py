@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,20 @@ from plasticity.metrics import EpochMetrics, as_rows, from_rows
 
 @dataclass(frozen=True)
 class Identity:
-    """Whatever moves the bits of a stage: a state with another identity is not continued."""
+    """Whatever moves the bits of a stage: a state with another identity is not continued.
+
+    `code`, `data`, `split` and `parent` are digests of the training code, the data set, the chosen
+    examples and the parent's checkpoint (empty without one); `threads` counts on the CPU alone.
+    """
 
     run: str
     code: str
     data: str
+    split: str
+    parent: str
     precision: str
     device: str
+    threads: str
     torch: str
 
 
@@ -41,8 +49,11 @@ DIFFERENCES = {
     "run": "of another run",
     "code": "written by another version of the training code",
     "data": "trained on other data",
+    "split": "trained on another choice of examples",
+    "parent": "started from another state of its parent",
     "precision": "trained in another precision",
     "device": "trained on another kind of device",
+    "threads": "trained with another number of threads",
     "torch": "written under another version of torch",
 }
 
@@ -55,6 +66,19 @@ class Checkpoint:
     network: dict[str, Tensor]
     optimiser: dict[str, Tensor]
     history: list[EpochMetrics]
+
+    @cached_property
+    def digest(self) -> str:
+        """A checksum of everything in this state."""
+        return _checksum(asdict(self.identity), self._tensors())
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """The state as it is stored: one name a tensor."""
+        return {
+            **{f"network/{name}": value for name, value in self.network.items()},
+            **{f"optimiser/{name}": value for name, value in self.optimiser.items()},
+            "history": torch.tensor(as_rows(self.history), dtype=torch.float64),
+        }
 
     @property
     def epoch(self) -> int:
@@ -99,16 +123,14 @@ def restore(checkpoint: Checkpoint, network: nn.Module, optimiser: Optimizer) ->
 
 def save(path: str | Path, checkpoint: Checkpoint) -> None:
     """Write `checkpoint` to `path`, whole or not at all."""
-    tensors = {
-        **{f"network/{name}": value for name, value in checkpoint.network.items()},
-        **{f"optimiser/{name}": value for name, value in checkpoint.optimiser.items()},
-        "history": torch.tensor(as_rows(checkpoint.history), dtype=torch.float64),
-    }
-    identity = asdict(checkpoint.identity)
-    header = {"identity": identity, "checksum": _checksum(identity, tensors)}
+    header = {"identity": asdict(checkpoint.identity), "checksum": checkpoint.digest}
     with files.whole(path) as partial:
         # One key: safetensors does not promise an order between several.
-        save_file(tensors, partial, metadata={"plasticity": json.dumps(header, sort_keys=True)})
+        save_file(
+            checkpoint._tensors(),
+            partial,
+            metadata={"plasticity": json.dumps(header, sort_keys=True)},
+        )
 
 
 def load(path: str | Path) -> Checkpoint:

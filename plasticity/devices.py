@@ -47,6 +47,14 @@ def visible_gpus() -> list[str]:
     ]
 
 
+def gpu_is_present() -> bool:
+    """Whether a GPU is visible and a driver for it is there.
+
+    ``CUDA_VISIBLE_DEVICES`` alone proves nothing: it may be inherited from another machine.
+    """
+    return bool(visible_gpus()) and bool(_driver_list() or Path("/dev/nvidia0").exists())
+
+
 def _driver_list() -> list[str]:
     """The unique names of all GPUs that the driver lists; none without a driver."""
     try:

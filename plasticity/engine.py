@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,7 @@ from plasticity.metrics import EpochMetrics
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 EVALUATION_BATCH = 1000
-"""Test images that are evaluated at once. It bounds memory and moves no result."""
+"""Test images that are evaluated at once: it bounds memory."""
 
 
 @dataclass(frozen=True)
@@ -134,18 +135,18 @@ def shuffled_batches(
     return iter(order[: len(order) // batch * batch].view(-1, batch))
 
 
-def prepare_backends(device: torch.device, threads: int) -> None:
+def prepare_backends(threads: int) -> None:
     """Ask torch for the same bits on every execution, with `threads` threads on the CPU."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic with it
-    # float32 means float32, not TF32.
-    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
-    torch.backends.cuda.matmul.fp32_precision = "ieee"
+    # float32 means float32, not TF32, whatever the environment says.
+    torch.set_float32_matmul_precision("highest")
+    cudnn: Any = torch.backends.cudnn
+    cudnn.conv.fp32_precision = cudnn.rnn.fp32_precision = "ieee"
     # The same as use_deterministic_algorithms(True), which loads the compiler to tell it as well.
     torch.set_deterministic_debug_mode("error")
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False  # it may choose another algorithm in another process
-    if device.type == "cpu":
-        torch.set_num_threads(threads)
+    torch.set_num_threads(threads)
     leave_compiler_unloaded()
 
 

@@ -1,6 +1,6 @@
 """Where every file of a study stands: one function a file name, all below ``results/``."""
 
-from plasticity.spec import Run
+from plasticity.spec import Run, SpellingError
 
 RESULTS = "results"
 FIGURE_SUFFIXES = ("svg", "pdf", "png", "csv")
@@ -32,7 +32,10 @@ def metrics(run: Run, kind: str) -> str:
 
 
 def run_of(path: str) -> Run:
-    """The run that the metrics or the checkpoint in `path` belong to."""
+    """The run that the metrics or the checkpoint in `path` belong to; raises `SpellingError`."""
+    names = ("metrics.parquet", "checkpoint.safetensors")
+    if not path.endswith(names):
+        raise SpellingError(f"{path}: expected a run's folder and one of {' or '.join(names)}")
     return Run.parse("/".join(path.split("/")[2:-1]))
 
 

@@ -10,9 +10,10 @@ import numpy as np
 
 @dataclass(frozen=True)
 class PairedGap:
-    """The mean of paired differences, their deviation over pairs, and a t interval of the mean.
+    """The mean of paired differences, their deviation over pairs, and a 95% t interval of the mean.
 
-    With one pair, `deviation`, `low`, `high` and `p_value` are not a number.
+    With one pair, `deviation`, `low`, `high` and `p_value` are not a number; where all differences
+    are equal, the last three.
     """
 
     n: int
@@ -23,7 +24,7 @@ class PairedGap:
     p_value: float
 
 
-def paired_gap(cold: np.ndarray, warm: np.ndarray, confidence: float = 0.95) -> PairedGap:
+def paired_gap(cold: np.ndarray, warm: np.ndarray) -> PairedGap:
     """`cold` - `warm`, float [n], pair by pair, with the interval and p value of a paired t test.
 
     Raises `ValueError` where the two differ in length or are empty.
@@ -38,10 +39,10 @@ def paired_gap(cold: np.ndarray, warm: np.ndarray, confidence: float = 0.95) -> 
         return PairedGap(1, mean, *[math.nan] * 4)
     deviation = float(differences.std(ddof=1))
     if np.allclose(differences, mean, rtol=0.0, atol=1e-12):
-        # All pairs alike: the t statistic divides by zero, the interval is a point.
-        return PairedGap(len(cold), mean, 0.0, mean, mean, 1.0 if mean == 0.0 else 0.0)
+        # All pairs alike: they tell nothing about how far another pair may be off.
+        return PairedGap(len(cold), mean, 0.0, *[math.nan] * 3)
     test = ttest_rel(cold, warm)
-    interval = test.confidence_interval(confidence)
+    interval = test.confidence_interval(0.95)
     return PairedGap(
         n=len(cold),
         mean=mean,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -11,11 +12,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from plasticity import files, metrics, stats
+from plasticity.errors import UserError
 from plasticity.spec import Run
 
 FINAL_SHARE = 5
 """The final accuracy is the mean over the last fifth of tuning: the last 100 of 500 epochs, as in
 Berariu et al., section 2, and in proportion where a study is shorter."""
+
+FULL = 0.9995
+"""The training accuracy from which a run counts as fitting its data: 100.0% as it is printed. It
+is taken over an epoch's batches before each update, where one example may be missed by chance."""
 
 _TEXT, _COUNT, _REAL, _FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
@@ -44,8 +50,13 @@ RUNS = pa.schema(
         ("parent", _TEXT),
         ("pretrain_data", _TEXT),
         ("pretrain_optimiser", _TEXT),
+        ("pretrain_optimiser_name", _TEXT),
         ("pretrain_lr", _REAL),
+        ("pretrain_momentum", _REAL),
+        ("pretrain_weight_decay", _REAL),
+        ("pretrain_batch", _COUNT),
         ("pretrain_epochs", _COUNT),
+        ("pretrain_best_train_accuracy", _REAL),
         # What came of it.
         ("test_accuracy", _REAL),
         ("best_test_accuracy", _REAL),
@@ -88,15 +99,16 @@ GAPS = pa.schema(
 )
 
 
-def describe_run(run: Run, path: str | Path) -> dict[str, object]:
-    """The row of `RUNS` for a tuned `run` whose metrics are in `path`.
+def describe_run(run: Run, path: str | Path, parent: str | Path | None) -> dict[str, object]:
+    """The row of `RUNS` for a tuned `run` whose metrics are in `path`, its parent's in `parent`.
 
-    Accuracies are shares in 0 .. 1; `test_accuracy` is the mean over the last fifth of the epochs.
+    Accuracies are shares in 0 .. 1; `test_accuracy` and `final_train_accuracy` are means over the
+    last fifth of the epochs.
     """
     table, about = metrics.read(path)
     test = table["test_accuracy"].to_numpy()
     train = table["train_accuracy"].to_numpy()
-    full = np.flatnonzero(train == 1.0)
+    full = np.flatnonzero(train >= FULL)
     optimiser, start = run.stage.optimiser, run.stage.start
     pretrain = run.parent.stage if run.parent else None
     return {
@@ -122,8 +134,13 @@ def describe_run(run: Run, path: str | Path) -> dict[str, object]:
         "parent": str(run.parent) if run.parent else None,
         "pretrain_data": str(pretrain.data) if pretrain else None,
         "pretrain_optimiser": str(pretrain.optimiser) if pretrain else None,
-        "pretrain_lr": pretrain.optimiser.options.get("lr") if pretrain else None,
+        "pretrain_optimiser_name": pretrain.optimiser.member.name if pretrain else None,
+        **{
+            f"pretrain_{name}": pretrain.optimiser.options.get(name) if pretrain else None
+            for name in ("lr", "momentum", "weight_decay", "batch")
+        },
         "pretrain_epochs": pretrain.epochs if pretrain else 0,
+        "pretrain_best_train_accuracy": best_train_accuracy(parent) if parent else None,
         "test_accuracy": final_accuracy(test),
         "best_test_accuracy": test.max(),
         "last_test_accuracy": test[-1],
@@ -138,15 +155,28 @@ def describe_run(run: Run, path: str | Path) -> dict[str, object]:
     }
 
 
+def best_train_accuracy(path: str | Path) -> float:
+    """The highest training accuracy of any epoch of the metrics in `path`."""
+    return float(metrics.read(path)[0]["train_accuracy"].to_numpy().max())
+
+
 def final_accuracy(accuracy: np.ndarray) -> float:
     """The mean of `accuracy`, one value an epoch, over the last fifth of the epochs."""
     window = max(1, len(accuracy) // FINAL_SHARE)
     return float(accuracy[-window:].mean())
 
 
-def runs_table(tuned: Mapping[Run, str]) -> pa.Table:
-    """A row of `RUNS` for each run of `tuned`, which gives the path of its metrics."""
-    rows = [describe_run(run, path) for run, path in tuned.items()]
+def runs_table(
+    tuned: Mapping[Run, str], pretrained: Mapping[Run, str] = MappingProxyType({})
+) -> pa.Table:
+    """A row of `RUNS` for each run of `tuned`; both give the paths of metrics by run.
+
+    What is told of pretraining comes from the runs of `pretrained`, where they are given.
+    """
+    rows = [
+        describe_run(run, path, pretrained.get(run.parent) if run.parent else None)
+        for run, path in tuned.items()
+    ]
     return pa.Table.from_pylist(rows, schema=RUNS)
 
 
@@ -181,6 +211,7 @@ def gaps_table(runs: pd.DataFrame) -> pa.Table:
     keys = ["dataset", "model", "history", "data", "optimiser", "epochs", "start"]
     rows = []
     for _, group in warm.groupby(keys, sort=False):
+        require_comparable(runs[runs["run"].isin([*group["run"], *group["cold_run"]])])
         group = group.sort_values("seed")
         first = group.iloc[0]
         cold = accuracy[group["cold_run"]].to_numpy()
@@ -206,6 +237,18 @@ def gaps_table(runs: pd.DataFrame) -> pa.Table:
             }
         )
     return pa.Table.from_pylist(rows, schema=GAPS)
+
+
+def require_comparable(runs: pd.DataFrame) -> None:
+    """Raise `UserError` where `runs`, about to be compared, differ in data set or arithmetic."""
+    for column in ("data_checksum", "precision", "device"):
+        values = runs.groupby(column)["run"].first()
+        if len(values) > 1:
+            found = "; ".join(f"{value}: {run}" for value, run in values.items())
+            raise UserError(
+                f"runs that are to be compared differ in {column} ({found}); delete the results of "
+                "one kind and run again"
+            )
 
 
 def _without_place(path: str) -> str:

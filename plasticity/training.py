@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +17,7 @@ from torch import Tensor
 from plasticity import checkpoint, metrics, splits
 from plasticity.checkpoint import Checkpoint, Identity
 from plasticity.datasets import storage
-from plasticity.devices import claim_gpu
+from plasticity.devices import NO_GPU, claim_gpu
 from plasticity.engine import (
     PRECISIONS,
     Examples,
@@ -83,40 +85,49 @@ def train_stage(
     code: str,
     log: Log,
     resume_every: float = RESUME_EVERY,
-) -> list[EpochMetrics]:
-    """Train the last stage of `run` and write its outputs; returns its history.
+) -> None:
+    """Train the last stage of `run` and write its outputs.
 
     `code` is a digest of the training code; states written under another one are refused. Raises
     `UserError` for inputs that cannot be used.
     """
     if hardware.device == "cuda":
         claim_gpu(log)
+        if not torch.cuda.is_available():
+            raise UserError(NO_GPU)
     device = torch.device(hardware.device)
-    prepare_backends(device, hardware.threads)
+    prepare_backends(hardware.threads)
     train_part, test_part = storage.read(inputs.train), storage.read(inputs.test)
+    if train_part.header != test_part.header:
+        raise UserError(
+            f"{inputs.train} and {inputs.test} are parts of different data sets; delete both and "
+            "run again to prepare them anew"
+        )
     train, test = on_device(train_part, device), on_device(test_part, device)
-    indices = torch.from_numpy(splits.read(inputs.split, len(train)))
+    chosen = splits.read(inputs.split, len(train))
+    indices = torch.from_numpy(chosen)
     batch = run.stage.optimiser.options["batch"]
     if len(indices) < batch:
         raise UserError(
             f"stage '{run.stage}': {run.stage.data} of {run.dataset} has {len(indices)} examples, "
             f"fewer than one batch of {batch}; take more data or a smaller batch (-b)"
         )
+
+    parent = parent_state(run, inputs, train_part.header.checksum, hardware.precision)
     identity = Identity(
         run=str(run),
         code=code,
         data=train_part.header.checksum,
+        split=hashlib.sha256(chosen.tobytes()).hexdigest(),
+        parent=parent.digest if parent else "",
         precision=hardware.precision,
         device=hardware.device,
+        threads=str(hardware.threads) if hardware.device == "cpu" else "",
         torch=torch.__version__,
     )
-
-    classes, channels = len(train_part.header.classes), train_part.images.shape[1]
-    network = build_network(run, classes, channels)
-    if run.parent:
-        if inputs.parent is None:
-            raise UserError(f"run {run}: its parent's checkpoint is missing")
-        inherit(run, network, inputs.parent)
+    network = build_network(run, len(train_part.header.classes), train_part.images.shape[1])
+    if parent:
+        inherit(run, network, parent)
     network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     trainee = Trainee(network, run.stage.optimiser(network.parameters()), hardware.precision)
     history: list[EpochMetrics] = []
@@ -140,7 +151,6 @@ def train_stage(
         state = checkpoint.capture(identity, trainee.network, trainee.optimiser, history)
         checkpoint.save(outputs.checkpoint, state)
     outputs.resume.unlink(missing_ok=True)
-    return history
 
 
 def on_device(part: storage.Part, device: torch.device) -> Examples:
@@ -168,10 +178,20 @@ def build_network(run: Run, classes: int, channels: int) -> Network:
     return network
 
 
-def inherit(run: Run, network: Network, path: Path) -> None:
-    """Give `network` the weights of the parent's checkpoint in `path`, changed by the start."""
-    parent = checkpoint.load(path)
-    checkpoint.require(path, parent, {"run": str(run.parent)})
+def parent_state(run: Run, inputs: Inputs, data: str, precision: str) -> Checkpoint | None:
+    """The checkpoint of the parent of `run`, if it has one, trained on the same data set."""
+    if run.parent is None:
+        return None
+    if inputs.parent is None:
+        raise UserError(f"run {run}: its parent's checkpoint is missing")
+    parent = checkpoint.load(inputs.parent)
+    expected = {"run": str(run.parent), "data": data, "precision": precision}
+    checkpoint.require(inputs.parent, parent, expected)
+    return parent
+
+
+def inherit(run: Run, network: Network, parent: Checkpoint) -> None:
+    """Give `network` the weights of its parent, changed by the start of the last stage."""
     network.load_state_dict(parent.network)
     generator = torch_generator(run.seed, "start", len(run.stages))
     with torch.no_grad():
@@ -223,11 +243,20 @@ def progress(history: Sequence[EpochMetrics], epochs: int, images: int) -> str:
     )
 
 
+def cpu_name() -> str:
+    """The processor's name, or its architecture where the system does not tell the name."""
+    try:
+        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.M)
+    except OSError:
+        found = None
+    return found[1] if found else platform.machine()
+
+
 def describe(
     run: Run, hardware: Hardware, identity: Identity, network: Network, examples: int
 ) -> dict[str, Any]:
     """All that a metrics file needs to explain itself when it is found alone."""
-    name = torch.cuda.get_device_name() if hardware.device == "cuda" else platform.processor()
+    name = torch.cuda.get_device_name() if hardware.device == "cuda" else cpu_name()
     return {
         "run": str(run),
         "dataset": str(run.dataset),

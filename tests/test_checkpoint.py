@@ -22,8 +22,11 @@ IDENTITY = Identity(
     run="digits-clutter/resnet-d1w2/seed0/full_adam-lr0.01_e2_init",
     code="0123456789abcdef",
     data="fedcba9876543210",
+    split="half of it",
+    parent="",
     precision="float32",
     device="cpu",
+    threads="1",
     torch=torch.__version__,
 )
 HISTORY = [

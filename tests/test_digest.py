@@ -2,12 +2,13 @@
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import plasticity
-from plasticity.spec import Run, data_selections, datasets
+from plasticity.spec import Integer, Run, Stage, data_selections, datasets, optimisers
 from plasticity.study import digest
 
 ADAM = Run.parse("cifar10/resnet18/seed0/full_adam-lr0.001_e500_init")
@@ -94,7 +95,7 @@ def test_the_docstring_of_a_constant_does_not_count_either(package):
     before = digest.training(ADAM)
     edit(
         package / "engine.py",
-        replaced("It bounds memory and moves no result.", "It moves no result and bounds memory."),
+        replaced("at once: it bounds memory.", "at once, which bounds memory."),
     )
     assert digest.training(ADAM) == before
 
@@ -216,10 +217,21 @@ def test_only_the_last_stage_counts():
     assert digest.training(tuned) == digest.training(RESET)
 
 
-def test_the_length_the_seed_and_the_options_do_not_count():
-    """They are in the path already."""
-    other = Run.parse("cifar10/resnet18/seed3/half_adam-lr0.5_e10_init")
+def test_the_length_and_the_seed_do_not_count():
+    """They are in the path already, and a rung must have the digest of what continues it."""
+    other = Run.parse("cifar10/resnet18/seed3/half_adam-lr0.001_e10_init")
     assert digest.training(other) == digest.training(ADAM)
+
+
+def test_a_changed_default_counts(monkeypatch):
+    """It moves results without moving their path."""
+    before = digest.training(ADAM)
+    kinds = ADAM.stage.optimiser.member.template.kinds
+    monkeypatch.setitem(kinds, "batch", Integer(at_least=1, default=64))
+    optimisers.parse.cache_clear()
+    stage = Stage.parse("full_adam-lr0.001_e500_init")
+    assert digest.training(replace(ADAM, stages=(stage,))) != before
+    optimisers.parse.cache_clear()
 
 
 # The other jobs

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from plasticity.figures import SUFFIXES, Tables, render, style
+from plasticity.figures import Tables, render, style
 from plasticity.layout import FIGURE_SUFFIXES
 from plasticity.spec import Run
 
@@ -160,7 +160,6 @@ def test_every_drawing_is_tested():
     """A new drawing needs an entry above."""
     folder = Path(style.__file__).parent
     assert {path.stem for path in folder.glob("*.py")} - {"__init__", "style"} == set(DRAWINGS)
-    assert {*SUFFIXES, "csv"} == set(FIGURE_SUFFIXES)
 
 
 @pytest.mark.parametrize("name", DRAWINGS)

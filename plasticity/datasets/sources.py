@@ -53,6 +53,17 @@ def torchvision_or_local(name: str, source: Path | None, downloads: Path) -> Raw
     return from_archive(name, source)
 
 
+def origin(source: str | None) -> str:
+    """What kind of place `source` is: two kinds may hold different images under one name.
+
+    All originals are alike, since their checksums are verified; a folder of parquet files is known
+    by its name.
+    """
+    if source is not None and any(Path(source).glob("*.parquet")):
+        return f"parquet files in {Path(source).name}"
+    return "original"
+
+
 def from_parquet(name: str, folder: Path) -> RawData:
     """Data set `name` from `folder`: images as encoded bytes, labels as integers."""
     train, test = (_read_part(name, folder, part) for part in ("train", "test"))

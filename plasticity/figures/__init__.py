@@ -18,8 +18,6 @@ from matplotlib.figure import Figure
 from plasticity import files
 from plasticity.figures import style
 
-SUFFIXES = ("svg", "pdf", "png")
-
 
 @dataclass(frozen=True)
 class Tables:
@@ -70,7 +68,7 @@ def render(draw: str, tables: Tables, outputs: Mapping[str, str | Path]) -> None
     module = importlib.import_module(f"plasticity.figures.{draw}")
     with rc_context(style.RC):  # type: ignore[arg-type]
         drawing: Drawing = module.draw(tables)
-        for suffix in SUFFIXES:
+        for suffix in ("svg", "pdf", "png"):
             # No date in the file: the same numbers give the same bytes.
             dated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(suffix)
             with files.whole(outputs[suffix]) as partial:

@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from plasticity.figures import Drawing, Tables, style
+from plasticity.summary import FULL
 
 
 def draw(tables: Tables) -> Drawing:
@@ -53,7 +54,7 @@ def mark_full_accuracy(axes: Axes, tables: Tables) -> None:
     Left out where a seed never gets there.
     """
     pretraining = tables.curves[tables.curves["kind"] == "pretrain"]
-    full = pretraining[pretraining["train_accuracy"] == 1.0].groupby("seed")["epoch"].min()
+    full = pretraining[pretraining["train_accuracy"] >= FULL].groupby("seed")["epoch"].min()
     if len(full) == pretraining["seed"].nunique():
         axes.axvline(
             full.mean(), color="0.4", linewidth=1, linestyle=":",

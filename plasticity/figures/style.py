@@ -11,6 +11,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from plasticity.errors import UserError
+
 RC: dict[str, Any] = {
     **sns.axes_style("ticks"),
     "axes.spines.top": False,
@@ -56,6 +58,11 @@ def over_seeds(table: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
     The deviation of a single seed is not a number.
     """
     groups = table.groupby(by, sort=False, dropna=False)
+    if (groups["seed"].count() > groups["seed"].nunique()).any():
+        raise UserError(
+            "a point of this figure would mix several runs of one seed: they differ in more than "
+            f"{', '.join(by)}; give each its own role, or draw them with another module"
+        )
     return pd.DataFrame(
         {
             "mean": groups[value].mean() * 100,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
@@ -52,8 +53,10 @@ class Head(nn.Linear):
 
     def forward(self, features: Tensor) -> Tensor:
         """[n, features, h, w] to logits [n, classes]."""
-        # The mean over two axes: the backward pass of adaptive pooling is not deterministic.
-        return super().forward(features.mean((2, 3)))
+        # Logits in float32 also under autocast: in bfloat16 the two largest are often equal. The
+        # mean over two axes, because the backward pass of adaptive pooling is not deterministic.
+        with torch.autocast(features.device.type, enabled=False):
+            return super().forward(features.float().mean((2, 3)))
 
 
 class ResNet(Network):

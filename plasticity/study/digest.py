@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import json
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -51,10 +52,23 @@ def drawing(name: str) -> str:
     return digest(f"plasticity.figures.{name}", (), "plasticity.figures")
 
 
+def script(name: str) -> str:
+    """The digest of a script of the workflow, without the library that it calls."""
+    path = PACKAGE.parent / "workflow" / "scripts" / name
+    return hashlib.sha256(ast.unparse(_significant(path, None)).encode()).hexdigest()[:16]
+
+
 def digest(root: str, terms: Iterable[Term], *more: str) -> str:
-    """A digest of the modules `root` and `more`, and of those below them, as `terms` use them."""
+    """A digest of the modules `root` and `more`, and of those below them, as `terms` use them.
+
+    The options of `terms` count with their defaults: a default that changes moves results without
+    moving their path.
+    """
+    terms = list(terms)
     words = frozenset((HOMES[term.member.kind], term.member.name) for term in terms)
-    return _digest((root, *more), words)
+    options = json.dumps([(term.member.name, term.options) for term in terms])
+    text = f"{_digest((root, *more), words)} {options}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @cache
@@ -92,13 +106,16 @@ def _path(module: str) -> Path | None:
 def _significant(path: Path, words: set[str] | None) -> ast.Module:
     """The syntax tree of `path` without what moves no number.
 
-    That is: docstrings, also those under constants, and imports for type checkers; and in the home
-    of a registry, the members not in `words` with what only they had imported or defined.
+    That is: docstrings, also those under constants, the texts of errors, and imports for type
+    checkers; and in the home of a registry, the members not in `words` with what only they had
+    imported or defined.
     """
     tree = ast.parse(path.read_text())
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
             node.body = [part for part in node.body if not _is_silent(part)] or [ast.Pass()]
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            node.exc.args, node.exc.keywords = [], []  # what a message says
     if words is not None:
         tree.body = [
             node
@@ -117,7 +134,7 @@ def _is_silent(node: ast.stmt) -> bool:
 
 
 def _drop_unused(tree: ast.Module) -> None:
-    """Drop top-level imports and constants that nothing else in `tree` names, until none is left.
+    """Drop top-level imports, constants and private helpers that nothing else in `tree` names.
 
     What is imported comes first, each name once and in one order. A constant that only another
     module reads is dropped too: the homes of registries have none.
@@ -128,7 +145,7 @@ def _drop_unused(tree: ast.Module) -> None:
             node.id for part in body for node in ast.walk(part)
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
         }  # fmt: skip
-        kept = [node for node in body if not isinstance(node, ast.Assign) or _bound(node) & used]
+        kept = [node for node in body if not _is_private(node) or _bound(node) & used]
         if kept == body:
             break
         body = kept
@@ -144,13 +161,19 @@ def _drop_unused(tree: ast.Module) -> None:
     tree.body = [imports[text] for text in sorted(imports)] + body
 
 
-def _bound(node: ast.Assign) -> set[str]:
-    return {
-        name.id
-        for target in node.targets
-        for name in ast.walk(target)
-        if isinstance(name, ast.Name)
-    }
+def _is_private(node: ast.stmt) -> bool:
+    """Whether only this module is meant to use what `node` binds: a constant or an _underscore."""
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return node.name.startswith("_")
+    return isinstance(node, ast.Assign | ast.AnnAssign)
+
+
+def _bound(node: ast.stmt) -> set[str]:
+    """The names that `node` binds."""
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return {node.name}
+    names = [name for name in ast.walk(node) if isinstance(name, ast.Name)]
+    return {name.id for name in names if isinstance(name.ctx, ast.Store)}
 
 
 def _is_member(node: ast.FunctionDef) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 from plasticity.errors import UserError
 from plasticity.spec import Run, starts
+from plasticity.spec.values import decimal
 from plasticity.study.settings import FigureSettings, Settings, spell_optimiser, unknown
 
 
@@ -125,7 +126,8 @@ class Study:
             # Only over what the role mentions: a cold run is the same for every pretraining.
             grid = {key: values for key, values in figure.grid.items() if key in fields}
             for point in itertools.product(*grid.values()):
-                filling = {**words, **dict(zip(grid, point, strict=True))}
+                spelt = [decimal(value) if isinstance(value, float) else value for value in point]
+                filling = {**words, **dict(zip(grid, spelt, strict=True))}
                 for seed in figure.seeds or self.settings.seeds:
                     try:
                         run = Run.parse(template.format(seed=seed, **filling))

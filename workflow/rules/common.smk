@@ -7,6 +7,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from plasticity import devices, layout
+from plasticity.datasets import sources
 from plasticity.errors import UserError
 from plasticity.spec import Run, ancestors, data_selections, datasets
 from plasticity.study import Study, digest
@@ -69,19 +70,22 @@ def check_targets(arguments):
 
     Snakemake would only say that it has no rule for it.
     """
-    for argument in arguments:
+    for argument in map(os.path.normpath, arguments):
         if re.fullmatch(r"fig\d+", argument):
             checked(study.figure, argument)
+        if argument.startswith(f"{layout.RESULTS}/figures/{study.name}/"):
+            checked(study.figure, Path(argument).stem)
         if argument.startswith(
             (f"{layout.RESULTS}/pretrain/", f"{layout.RESULTS}/tune/")
         ):
             checked(layout.run_of, argument)
 
 
-def require_results():
+def require_results(*, writable):
     """Stop before anything is run where results cannot be written."""
     results = Path(layout.RESULTS)
-    if results.exists() and not (results.is_dir() and os.access(results, os.W_OK)):
+    place = results if results.exists() else Path()
+    if not place.is_dir() or (writable and not os.access(place, os.W_OK)):
         raise WorkflowError(
             f"{layout.RESULTS}: not a folder that can be written; make it one, or run with "
             "--directory in another place"
@@ -98,6 +102,6 @@ def require_device():
         training
         and here
         and study.settings.device == "cuda"
-        and not devices.visible_gpus()
+        and not devices.gpu_is_present()
     ):
         raise WorkflowError(devices.NO_GPU)

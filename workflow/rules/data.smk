@@ -16,8 +16,11 @@ rule dataset:
     params:
         # A function of `input` is not tracked: moving a local copy does not train anything anew.
         source=lambda wildcards, input: study.source(wildcards.dataset),
+        # What kind of source it is does count: the same name may not hold other images.
+        origin=lambda wildcards: sources.origin(study.source(wildcards.dataset)),
         downloads=f"{layout.RESULTS}/downloads",
         code=lambda wildcards: digest.dataset(datasets.parse(wildcards.dataset)),
+        adapter=digest.script("dataset.py"),
     script:
         "../scripts/dataset.py"
 
@@ -31,7 +34,7 @@ rule dataset_variant:
         "results/logs/data/{base}{variant}.log",
     wildcard_constraints:
         base="|".join(member.template.name for member in datasets.members.values()),
-        variant=r"(?:-n\d+)?(?:-r\d+)?",
+        variant=r"-n\d+(?:-r\d+)?|-r\d+",
     localrule: True
     conda:
         "../../envs/train.yaml"
@@ -39,6 +42,7 @@ rule dataset_variant:
         mem_mb=4000,
     params:
         code=lambda wildcards: digest.dataset(datasets.parse(wildcards.base)),
+        adapter=digest.script("dataset_variant.py"),
     script:
         "../scripts/dataset_variant.py"
 
@@ -57,5 +61,6 @@ rule split:
         code=lambda wildcards: digest.split(
             checked(data_selections.parse, wildcards.data)
         ),
+        adapter=digest.script("split.py"),
     script:
         "../scripts/split.py"

@@ -32,6 +32,7 @@ rule figure:
         code=lambda wildcards: digest.drawing(
             study.figures[wildcards.figure].settings.draw
         ),
+        adapter=digest.script("figure.py"),
     script:
         "../scripts/figure.py"
 

@@ -15,6 +15,7 @@ rule summarise_figure:
         "../../envs/analysis.yaml"
     params:
         code=digest.summary(),
+        adapter=digest.script("summarise.py"),
     script:
         "../scripts/summarise.py"
 
@@ -38,5 +39,6 @@ rule summarise_study:
     params:
         study=study.name,
         code=digest.summary(),
+        adapter=digest.script("summarise.py"),
     script:
         "../scripts/summarise.py"

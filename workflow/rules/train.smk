@@ -21,27 +21,15 @@ rule pretrain:
         run=lambda wildcards: str(run_of(wildcards)),
         precision=study.settings.precision,
         code=lambda wildcards: digest.training(run_of(wildcards)),
+        adapter=digest.script("train.py"),
     script:
         "../scripts/train.py"
 
 
-rule tune:
+use rule pretrain as tune with:
     input:
         unpack(training_inputs),
     output:
         metrics=f"results/tune/{LINEAGE}/metrics.parquet",
     log:
         f"results/logs/tune/{LINEAGE}.log",
-    conda:
-        "../../envs/train.yaml"
-    threads: study.settings.threads
-    resources:
-        gpu=int(study.settings.device == "cuda"),
-        mem_mb=4000,
-        device=study.settings.device,
-    params:
-        run=lambda wildcards: str(run_of(wildcards)),
-        precision=study.settings.precision,
-        code=lambda wildcards: digest.training(run_of(wildcards)),
-    script:
-        "../scripts/train.py"

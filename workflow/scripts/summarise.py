@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 with logged(snakemake.log[0]) as log:
     tuned = {layout.run_of(path): path for path in snakemake.input.tuned}
     pretrained = {layout.run_of(path): path for path in snakemake.input.pretrained}
-    runs = summary.runs_table(tuned)
+    runs = summary.runs_table(tuned, pretrained)
     gaps = summary.gaps_table(runs.to_pandas())
     summary.write_table(snakemake.output.runs, runs)
     summary.write_table(snakemake.output.curves, summary.curves_table(tuned, pretrained))
