@@ -3,13 +3,16 @@
 
 PYTHON ?= python3
 CORES ?= $(shell nproc)
+GPUS ?= 1
 STUDY ?= demo
+# More words for Snakemake, such as ARGS="--config 'sources={cifar10: /data/cifar10}'".
+ARGS ?=
 
 VENV := .venv
 READY := $(VENV)/.ready
 BIN := $(VENV)/bin
-SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 CONFIG := $(if $(filter paper,$(STUDY)),,--configfile studies/$(STUDY).yaml)
+SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --resources gpu=$(GPUS) $(CONFIG) $(ARGS)
 REPORT := results/report/$(STUDY).html
 
 .PHONY: demo study report test lint format
@@ -21,13 +24,13 @@ demo:
 
 ## make study STUDY=name: the figures of studies/name.yaml
 study: $(READY)
-	$(SNAKEMAKE) $(CONFIG)
+	$(SNAKEMAKE)
 
 ## make report STUDY=name: the figures, and one HTML page with all of them
 report: study
 	@if [ ! -e $(REPORT) ] || [ -n "$$(find results/figures/$(STUDY) results/summary/$(STUDY) \
 	    -type f -newer $(REPORT) -print -quit)" ]; then \
-	  mkdir -p $(dir $(REPORT)) && $(SNAKEMAKE) $(CONFIG) --report $(REPORT); fi
+	  mkdir -p $(dir $(REPORT)) && $(SNAKEMAKE) --report $(REPORT); fi
 	@echo; echo "Report:  $(REPORT)"; echo "Tables:  results/summary/$(STUDY)/"; echo "Figures:"
 	@ls results/figures/$(STUDY)/*.png | sed 's/^/  /'
 

@@ -42,8 +42,7 @@ def draw(tables: Tables) -> Drawing:
         axes.set_xticks(lengths, [str(length) for length in lengths])
         axes.minorticks_off()
     axes.set(xlabel="Epochs of pretraining", ylabel=style.FINAL_ACCURACY)
-    axes.set_title(f"{tables.title}\n", loc="left")
-    axes.text(0, 1.02, style.seeds_note(numbers["n"]), transform=axes.transAxes, fontsize=8.5)
+    style.finish(axes, tables.title, numbers)
     axes.legend(loc="best")
     return Drawing(picture, numbers)
 

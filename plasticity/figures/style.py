@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from plasticity.errors import UserError
+from plasticity.summary import FINAL_SHARE
 
 RC: dict[str, Any] = {
     **sns.axes_style("ticks"),
@@ -90,9 +91,9 @@ def curve(axes: Axes, curve: pd.DataFrame, **line: Any) -> None:
     axes.fill_between(curve["x"], low, high, color=line["color"], alpha=0.2, linewidth=0)
 
 
-def mark_window(axes: Axes, epochs: int, share: int) -> None:
+def mark_window(axes: Axes, epochs: int) -> None:
     """Mark the last epochs, over which the final accuracy is taken."""
-    window = max(1, epochs // share)
+    window = max(1, epochs // FINAL_SHARE)
     axes.axvspan(
         epochs - window + 0.5,
         epochs + 0.5,
@@ -101,6 +102,20 @@ def mark_window(axes: Axes, epochs: int, share: int) -> None:
         linewidth=0,
         label=f"last {window} epochs",
     )
+
+
+def finish_curves(axes: Axes, title: str, runs: pd.DataFrame, curves: pd.DataFrame) -> None:
+    """What all figures of learning curves end with: the marked window, title, note, legend."""
+    mark_window(axes, int(runs["epochs"].max()))
+    axes.set(ylabel=ACCURACY)
+    finish(axes, title, curves)
+    axes.legend(loc="lower right")
+
+
+def finish(axes: Axes, title: str, points: pd.DataFrame) -> None:
+    """The title of a figure, and below it how many seeds its points stand for."""
+    axes.set_title(f"{title}\n", loc="left")
+    axes.text(0, 1.02, seeds_note(points["n"]), transform=axes.transAxes, fontsize=8.5)
 
 
 def seeds_note(counts: pd.Series) -> str:

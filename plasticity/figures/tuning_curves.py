@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 
 from plasticity.figures import Drawing, Tables, style
-from plasticity.summary import FINAL_SHARE
 
 
 def draw(tables: Tables) -> Drawing:
@@ -23,9 +22,6 @@ def draw(tables: Tables) -> Drawing:
         style.curve(axes, table, color=color, label=tables.labels[role], linestyle=linestyle)
         numbers.append(table)
     table = pd.concat(numbers, ignore_index=True)
-    style.mark_window(axes, int(tables.runs["epochs"].max()), FINAL_SHARE)
-    axes.set(xlabel="Epoch of tuning", ylabel=style.ACCURACY)
-    axes.set_title(f"{tables.title}\n", loc="left")
-    axes.text(0, 1.02, style.seeds_note(table["n"]), transform=axes.transAxes, fontsize=8.5)
-    axes.legend(loc="lower right")
+    axes.set(xlabel="Epoch of tuning")
+    style.finish_curves(axes, tables.title, tables.runs, table)
     return Drawing(picture, table)

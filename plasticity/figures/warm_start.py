@@ -8,7 +8,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from plasticity.figures import Drawing, Tables, style
-from plasticity.summary import FINAL_SHARE
 
 
 def draw(tables: Tables) -> Drawing:
@@ -32,11 +31,8 @@ def draw(tables: Tables) -> Drawing:
             numbers.append(_draw_stage(axes, before, f"{role}, pretraining", shift, **line))
     table = pd.concat(numbers, ignore_index=True)
     axes.axvline(0.5, color="0.4", linewidth=0.8, linestyle=":")
-    style.mark_window(axes, int(tables.runs["epochs"].max()), FINAL_SHARE)
-    axes.set(xlabel="Epoch of tuning (pretraining below 1)", ylabel=style.ACCURACY)
-    axes.set_title(f"{tables.title}\n", loc="left")
-    axes.text(0, 1.02, style.seeds_note(table["n"]), transform=axes.transAxes, fontsize=8.5)
-    axes.legend(loc="lower right")
+    axes.set(xlabel="Epoch of tuning (pretraining below 1)")
+    style.finish_curves(axes, tables.title, tables.runs, table)
     return Drawing(picture, table)
 
 

@@ -29,6 +29,13 @@ from plasticity.spec.values import describe
 FIGURES = Path(__file__).parents[1] / "figures"
 
 
+RESERVED = frozenset(
+    ("all", "dataset", "dataset_variant", "split", "pretrain", "tune", "figure")
+    + ("summarise_figure", "summarise_study")
+)
+"""Names of rules, which are targets already."""
+
+
 def _distinct(values: list[Any]) -> list[Any]:
     if not values:
         raise ValueError("is empty; expected at least one value")
@@ -152,6 +159,9 @@ class Settings(_Settings):
         for target in self.targets:
             if target not in self.figures:
                 raise ValueError(unknown("targets", "figure", target, self.figures))
+        for name in self.figures:
+            if name in RESERVED:
+                raise ValueError(f"figures.{name}: a rule has this name; choose another")
         for name in self.lengths:
             if name in self.optimisers:
                 raise ValueError(f"lengths.{name}: an optimiser has the same name; rename one")
