@@ -633,3 +633,12 @@ def test_the_header_explains_itself(prepared):
     assert about["name"] == "random"
     assert about["source"] == "random numbers"
     assert about["classes"] == ["ant", "bee", "cow"]
+
+
+def test_kinds_of_source_are_told_apart(tmp_path):
+    """Another kind may hold other images under the same name, and is prepared anew."""
+    place = tmp_path / "jpeg"
+    place.mkdir()
+    (place / "train-0.parquet").touch()
+    assert sources.origin(None) == sources.origin("/data/cifar-10-python.tar.gz") == "original"
+    assert sources.origin(str(place)) == "parquet files in jpeg"

@@ -228,3 +228,9 @@ def test_a_job_that_asks_twice_keeps_its_gpu(start):
 def test_locks_are_for_this_user_alone(start, tmp_path):
     start("0").gpu()
     assert (tmp_path / "locks").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="there is a driver")
+def test_an_inherited_number_without_a_driver_is_no_gpu(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert not devices.gpu_is_present()

@@ -113,7 +113,12 @@ class TestResumeFiles:
 
     @pytest.mark.parametrize(
         ("field", "words"),
-        [("run", "of another run"), ("code", "another version of the training code")],
+        [
+            ("run", "of another run"),
+            ("code", "another version of the training code"),
+            ("split", "another choice of examples"),
+            ("threads", "another number of threads"),
+        ],
     )
     def test_a_foreign_one_is_refused_by_name_and_kept(self, left: Folder, field: str, words: str):
         run = Run.parse(PRETRAIN.format(epochs=3))

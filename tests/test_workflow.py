@@ -82,6 +82,14 @@ class TestRefusals:
     def test_an_unknown_figure(self, clone: Clone):
         assert "unknown figure 'fig99'; expected one of fig01, " in self.refused(clone, "fig99")
 
+    def test_a_picture_of_an_unknown_figure(self, clone: Clone):
+        printed = self.refused(clone, "results/figures/tiny/fig99.svg")
+        assert "unknown figure 'fig99'" in printed
+
+    def test_a_run_without_its_file(self, clone: Clone):
+        printed = self.refused(clone, f"results/tune/{PLACE}/full_adam-lr0.001_e3_init")
+        assert "expected a run's folder and one of metrics.parquet" in printed
+
     def test_a_rate_that_yaml_reads_as_text(self, clone: Clone):
         printed = self.refused(clone, "--config", "optimisers={adam: {lr: '1e-3'}}")
         assert "optimisers.adam.lr: expected a number above 0, got the text '1e-3'" in printed
@@ -131,6 +139,11 @@ class TestTinyStudy:
             planned = study.planned()
         assert (planned["pretrain"], planned["tune"]) == (2, 8)
         assert "dataset" not in planned
+
+    def test_a_changed_script_runs_again(self, study: Clone):
+        with study.edited("workflow/scripts/train.py", add="\nprint('changed')\n"):
+            planned = study.planned()
+        assert (planned["pretrain"], planned["tune"]) == (2, 8)
 
     def test_a_new_start_trains_nothing_again(self, study: Clone):
         remedy = (

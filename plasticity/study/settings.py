@@ -29,10 +29,10 @@ from plasticity.spec.values import describe
 FIGURES = Path(__file__).parents[1] / "figures"
 
 
-RESERVED = frozenset(
-    ("all", "dataset", "dataset_variant", "split", "pretrain", "tune", "figure")
-    + ("summarise_figure", "summarise_study")
-)
+RESERVED = {"all", "dataset", "dataset_variant", "split", "pretrain", "tune", "figure"} | {
+    "summarise_figure",
+    "summarise_study",
+}
 """Names of rules, which are targets already."""
 
 
