@@ -15,12 +15,15 @@ CONFIG := $(if $(filter paper,$(STUDY)),,--configfile studies/$(STUDY).yaml)
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --resources gpu=$(GPUS) $(CONFIG) $(ARGS)
 REPORT := results/report/$(STUDY).html
 
-.PHONY: demo study report test lint format
+.PHONY: demo env study report test lint format
 .DEFAULT_GOAL := demo
 
 ## make demo: every figure on a small embedded data set, on the CPU, in minutes
 demo:
 	@$(MAKE) --no-print-directory report STUDY=demo
+
+## make env: .venv with pinned versions, and nothing else
+env: $(READY)
 
 ## make study STUDY=name: the figures of studies/name.yaml
 study: $(READY)
@@ -52,7 +55,7 @@ format: $(READY)
 	$(BIN)/snakefmt Snakefile workflow
 
 $(READY): requirements.txt constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: name one, such as make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV) || { echo "No virtual environment: apt-get install python3-venv"; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r requirements.txt
 	@touch $@

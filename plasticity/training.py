@@ -17,7 +17,7 @@ from torch import Tensor
 from plasticity import checkpoint, metrics, splits
 from plasticity.checkpoint import Checkpoint, Identity
 from plasticity.datasets import storage
-from plasticity.devices import NO_GPU, claim_gpu
+from plasticity.devices import claim_gpu
 from plasticity.engine import (
     PRECISIONS,
     Examples,
@@ -94,7 +94,10 @@ def train_stage(
     if hardware.device == "cuda":
         claim_gpu(log)
         if not torch.cuda.is_available():
-            raise UserError(NO_GPU)
+            raise UserError(
+                f"torch {torch.__version__} (for CUDA {torch.version.cuda}) cannot use the GPU "
+                "that was taken for this job; install a build of torch that fits the driver"
+            )
     device = torch.device(hardware.device)
     prepare_backends(hardware.threads)
     train_part, test_part = storage.read(inputs.train), storage.read(inputs.test)

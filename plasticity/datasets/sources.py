@@ -142,7 +142,7 @@ def from_archive(name: str, source: Path) -> RawData:
             if not archive.exists():
                 raise UserError(
                     f"sources: {folder}: {filename} is not in it; expected the original archive "
-                    f"of {name} or parquet files"
+                    f"of {name}, or train*.parquet and test*.parquet in the folder itself"
                 )
             _verify(archive, checksum)
             shutil.copy(archive, Path(scratch) / filename)

@@ -14,7 +14,7 @@ rule dataset:
     resources:
         mem_mb=4000,
     params:
-        # A function of `input` is not tracked: moving a local copy does not train anything anew.
+        # A function of `input` is not tracked: moving an archive does not train anything anew.
         source=lambda wildcards, input: study.source(wildcards.dataset),
         # What kind of source it is does count: the same name may not hold other images.
         origin=lambda wildcards: sources.origin(study.source(wildcards.dataset)),
