@@ -12,18 +12,23 @@ include: "workflow/rules/common.smk"
 
 study = checked(Study, config)
 require_results(writable=False)
-check_targets(sys.argv[1:])  # Snakemake itself learns of its targets only later
+tuned, pretrained = check_targets(sys.argv[1:])  # Snakemake learns of them only later
+needed = progress.left([*study.planned, *tuned], pretrained)
 
 
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/summary.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/claims.smk"
+include: "workflow/rules/budget.smk"
 
 
 onstart:
     require_results(writable=True)
+    require_throughput()
     require_device()
+    require_parents()
 
 
 rule all:
@@ -35,4 +40,5 @@ rule all:
             for suffix in layout.FIGURE_SUFFIXES
         ],
         layout.gap_table(study.name),
+        layout.claims(study.name, "html"),
     localrule: True

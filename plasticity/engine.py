@@ -135,6 +135,26 @@ def shuffled_batches(
     return iter(order[: len(order) // batch * batch].view(-1, batch))
 
 
+def mixed_batches(
+    early: Tensor,
+    examples: int,
+    share: Tensor,
+    batch: int,
+    generator: torch.Generator,
+    device: torch.device,
+) -> Iterator[Tensor]:
+    """Batches on `device` that are drawn with replacement, one for each value of `share`.
+
+    Each index is uniform over all `examples` with the probability `share`, float64 [steps], and
+    uniform over `early`, int64 [n], otherwise. Drawn on the CPU, as `shuffled_batches`.
+    """
+    shape = (len(share), batch)
+    anywhere = torch.randint(examples, shape, generator=generator)
+    inside = early[torch.randint(len(early), shape, generator=generator)]
+    chance = torch.rand(shape, generator=generator, dtype=torch.float64)
+    return iter(torch.where(chance < share[:, None], anywhere, inside).to(device))
+
+
 def prepare_backends(threads: int) -> None:
     """Ask torch for the same bits on every execution, with `threads` threads on the CPU."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic with it

@@ -53,3 +53,18 @@ def figure(study: str, name: str, suffix: str) -> str:
 def gap_table(study: str) -> str:
     """The table of generalisation gaps, as a page of the report."""
     return f"{RESULTS}/summary/{study}/gaps.html"
+
+
+def calibration(study: str) -> str:
+    """How fast the device trains and evaluates the networks of a study."""
+    return f"{RESULTS}/calibration/{study}.json"
+
+
+def network_costs(study: str) -> str:
+    """What the networks of a study cost on any device."""
+    return f"{RESULTS}/calibration/{study}-networks.json"
+
+
+def claims(study: str, suffix: str) -> str:
+    """The judgements on the paper's claims, as a page (html) or a table (parquet)."""
+    return f"{RESULTS}/claims/{study}.{suffix}"

@@ -1,4 +1,4 @@
-"""Paired comparisons over seeds, with scipy."""
+"""Paired comparisons over seeds: means, slopes, corrections and how many seeds to take."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+
+POWER = 0.8
+"""The share of studies that are to find an effect which is there."""
 
 
 @dataclass(frozen=True)
@@ -29,25 +32,88 @@ def paired_gap(cold: np.ndarray, warm: np.ndarray) -> PairedGap:
 
     Raises `ValueError` where the two differ in length or are empty.
     """
-    from scipy.stats import ttest_rel
-
     if len(cold) != len(warm) or len(cold) == 0:
         raise ValueError(f"expected pairs, got {len(cold)} cold and {len(warm)} warm values")
-    differences = cold - warm
+    return mean_difference(cold - warm)
+
+
+def mean_difference(differences: np.ndarray) -> PairedGap:
+    """The mean of paired `differences`, float [n], with the interval and p value of their t test.
+
+    Raises `ValueError` where there are none.
+    """
+    from scipy.stats import ttest_1samp
+
+    if len(differences) == 0:
+        raise ValueError("expected at least one difference")
     mean = float(differences.mean())
     if len(differences) == 1:
         return PairedGap(1, mean, *[math.nan] * 4)
-    deviation = float(differences.std(ddof=1))
-    if np.allclose(differences, mean, rtol=0.0, atol=1e-12):
-        # All pairs alike: they tell nothing about how far another pair may be off.
-        return PairedGap(len(cold), mean, 0.0, *[math.nan] * 3)
-    test = ttest_rel(cold, warm)
+    if _alike(differences):
+        return PairedGap(len(differences), mean, 0.0, *[math.nan] * 3)
+    test = ttest_1samp(differences, 0.0)
     interval = test.confidence_interval(0.95)
     return PairedGap(
-        n=len(cold),
+        n=len(differences),
         mean=mean,
-        deviation=deviation,
+        deviation=float(differences.std(ddof=1)),
         low=float(interval.low),
         high=float(interval.high),
         p_value=float(test.pvalue),
     )
+
+
+def _alike(differences: np.ndarray) -> bool:
+    """Whether all pairs differ alike: they tell nothing about how far another pair may be off."""
+    return bool(np.ptp(differences) <= 2e-12)
+
+
+def p_above(differences: np.ndarray, bound: float) -> float:
+    """The one-sided p value, by t test, for a mean of `differences`, float [n], above `bound`.
+
+    Not a number where there are fewer than two differences or all are equal. The p value for a
+    mean below `bound` is `p_above(-differences, -bound)`.
+    """
+    from scipy.special import stdtr
+
+    n = len(differences)
+    if n < 2 or _alike(differences):
+        return math.nan
+    error = differences.std(ddof=1) / math.sqrt(n)
+    return float(stdtr(n - 1, (bound - differences.mean()) / error))
+
+
+def slopes(levels: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The least-squares slope over `levels`, float [k], of each row of `values`, float [n, k].
+
+    Raises `ValueError` where all levels are equal.
+    """
+    centred = levels - levels.mean()
+    if not centred.any():
+        raise ValueError("expected at least two different levels")
+    return np.asarray(values @ (centred / (centred @ centred)))
+
+
+def holm(p_values: np.ndarray) -> np.ndarray:
+    """`p_values`, float [m], corrected by Holm for m hypotheses under any dependence."""
+    order = np.argsort(p_values)
+    steps = p_values[order] * np.arange(len(p_values), 0, -1)
+    corrected = np.empty(len(p_values))
+    corrected[order] = np.minimum(1.0, np.maximum.accumulate(steps))
+    return corrected
+
+
+def seeds_needed(effect: float, deviation: float, level: float, most: int) -> int | None:
+    """The fewest pairs by which a one-sided t test at `level` finds `effect` in 80% of studies.
+
+    `deviation`, above 0, is that of the differences over pairs, in the unit of `effect`. None where
+    `most` pairs are not enough, as they never are for an effect of the other sign.
+    """
+    from scipy.stats import nct, t
+
+    if effect <= 0:
+        return None
+    n = np.arange(2, most + 1)
+    power = nct.sf(t.isf(level, n - 1), n - 1, effect / deviation * np.sqrt(n))
+    enough = n[power >= POWER]
+    return int(enough[0]) if len(enough) else None

@@ -35,6 +35,7 @@ RUNS = pa.schema(
         ("seed", _COUNT),
         # The final stage, factor by factor.
         ("data", _TEXT),
+        ("gamma", _REAL),
         ("optimiser", _TEXT),
         ("optimiser_name", _TEXT),
         ("lr", _REAL),
@@ -49,6 +50,7 @@ RUNS = pa.schema(
         ("history", _TEXT),
         ("parent", _TEXT),
         ("pretrain_data", _TEXT),
+        ("ratio", _REAL),
         ("pretrain_optimiser", _TEXT),
         ("pretrain_optimiser_name", _TEXT),
         ("pretrain_lr", _REAL),
@@ -120,6 +122,7 @@ def describe_run(run: Run, path: str | Path, parent: str | Path | None) -> dict[
         "width": run.model.options.get("width", run.model.facts.get("width")),
         "seed": run.seed,
         "data": str(run.stage.data),
+        "gamma": run.stage.data.options.get("gamma"),
         "optimiser": str(optimiser),
         "optimiser_name": optimiser.member.name,
         "lr": optimiser.options.get("lr"),
@@ -133,6 +136,7 @@ def describe_run(run: Run, path: str | Path, parent: str | Path | None) -> dict[
         "history": "/".join(map(str, run.stages[:-1])),
         "parent": str(run.parent) if run.parent else None,
         "pretrain_data": str(pretrain.data) if pretrain else None,
+        "ratio": pretrain.data.options.get("ratio") if pretrain else None,
         "pretrain_optimiser": str(pretrain.optimiser) if pretrain else None,
         "pretrain_optimiser_name": pretrain.optimiser.member.name if pretrain else None,
         **{
@@ -195,6 +199,24 @@ def _curve(run: Run, kind: str, path: str) -> pa.Table:
     constant = {"run": str(run), "kind": kind, "seed": run.seed}
     columns = {name: pa.repeat(value, len(table)) for name, value in constant.items()}
     return pa.table({**columns, **{n: table[n] for n in table.column_names}}).cast(CURVES)
+
+
+def with_roles(
+    runs: pd.DataFrame, curves: pd.DataFrame, roles: Mapping[str, list[str]]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A figure's `runs` and `curves` with a column `role`; `roles` gives the runs of each.
+
+    The runs come in the order of the roles, and one that plays two roles comes twice. In the
+    curves the role has no value where the epochs are those of pretraining.
+    """
+    played = pd.DataFrame(
+        [("tune", role, run) for role, paths in roles.items() for run in paths],
+        columns=["kind", "role", "run"],
+    )
+    return (
+        played.drop(columns="kind").merge(runs, on="run", how="left"),
+        curves.merge(played, on=["run", "kind"], how="left"),
+    )
 
 
 def gaps_table(runs: pd.DataFrame) -> pa.Table:

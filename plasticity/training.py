@@ -22,6 +22,7 @@ from plasticity.engine import (
     PRECISIONS,
     Examples,
     Trainee,
+    mixed_batches,
     prepare_backends,
     run_epoch,
     shuffled_batches,
@@ -91,14 +92,7 @@ def train_stage(
     `code` is a digest of the training code; states written under another one are refused. Raises
     `UserError` for inputs that cannot be used.
     """
-    if hardware.device == "cuda":
-        claim_gpu(log)
-        if not torch.cuda.is_available():
-            raise UserError(
-                f"torch {torch.__version__} (for CUDA {torch.version.cuda}) cannot use the GPU "
-                "that was taken for this job; install a build of torch that fits the driver"
-            )
-    device = torch.device(hardware.device)
+    device = take_device(hardware, log)
     prepare_backends(hardware.threads)
     train_part, test_part = storage.read(inputs.train), storage.read(inputs.test)
     if train_part.header != test_part.header:
@@ -108,11 +102,12 @@ def train_stage(
         )
     train, test = on_device(train_part, device), on_device(test_part, device)
     chosen = splits.read(inputs.split, len(train))
-    indices = torch.from_numpy(chosen)
+    pool = Pool(torch.from_numpy(chosen), len(train))
     batch = run.stage.optimiser.options["batch"]
-    if len(indices) < batch:
+    examples = pool.examples(run)
+    if examples < batch:
         raise UserError(
-            f"stage '{run.stage}': {run.stage.data} of {run.dataset} has {len(indices)} examples, "
+            f"stage '{run.stage}': {run.stage.data} of {run.dataset} has {examples} examples, "
             f"fewer than one batch of {batch}; take more data or a smaller batch (-b)"
         )
 
@@ -140,20 +135,35 @@ def train_stage(
 
     saved = time.monotonic()
     for epoch in range(len(history) + 1, run.stage.epochs + 1):
-        batches = epoch_batches(run, epoch, indices, batch, device)
+        batches = epoch_batches(run, epoch, pool, device)
         history.append(run_epoch(trainee, epoch, train, batches, test))
-        log(progress(history, run.stage.epochs, len(indices) // batch * batch))
+        log(progress(history, run.stage.epochs, examples // batch * batch))
         if time.monotonic() - saved >= resume_every and epoch < run.stage.epochs:
             state = checkpoint.capture(identity, trainee.network, trainee.optimiser, history)
             checkpoint.save(outputs.resume, state)
             saved = time.monotonic()
 
-    about = describe(run, hardware, identity, network, len(indices))
+    about = describe(run, hardware, identity, network, examples)
     metrics.write(outputs.metrics, history, about)
     if outputs.checkpoint:
         state = checkpoint.capture(identity, trainee.network, trainee.optimiser, history)
         checkpoint.save(outputs.checkpoint, state)
     outputs.resume.unlink(missing_ok=True)
+
+
+def take_device(hardware: Hardware, log: Log) -> torch.device:
+    """The device to compute on: the CPU, or a GPU that is this process's own until it ends.
+
+    Raises `UserError` where there is no GPU to take or torch cannot use it.
+    """
+    if hardware.device == "cuda":
+        claim_gpu(log)
+        if not torch.cuda.is_available():
+            raise UserError(
+                f"torch {torch.__version__} (for CUDA {torch.version.cuda}) cannot use the GPU "
+                "that was taken for this job; install a build of torch that fits the driver"
+            )
+    return torch.device(hardware.device)
 
 
 def on_device(part: storage.Part, device: torch.device) -> Examples:
@@ -218,18 +228,36 @@ def earlier_state(
     return None
 
 
-def epoch_batches(
-    run: Run, epoch: int, indices: Tensor, batch: int, device: torch.device
-) -> Iterator[Tensor]:
+@dataclass(frozen=True)
+class Pool:
+    """What a stage draws batches from: `selected` indices, int64 [n], out of all `count`."""
+
+    selected: Tensor
+    count: int
+
+    def examples(self, run: Run) -> int:
+        """The number of examples that the last stage of `run` may see."""
+        return self.count if "share_of_all" in run.stage.data.facts else len(self.selected)
+
+
+def epoch_batches(run: Run, epoch: int, pool: Pool, device: torch.device) -> Iterator[Tensor]:
     """The batches of one epoch, which depend on nothing but the seed, the stage and the epoch.
 
     The stage counts as its data selection and the number of earlier stages on the same, so that
     the tuning of a warm run and its cold counterpart see the same batches.
     """
-    data = run.stage.data
+    data, batch = run.stage.data, run.stage.optimiser.options["batch"]
     before = sum(stage.data == data for stage in run.stages[:-1])
     generator = torch_generator(run.seed, "order", data, before, epoch)
-    return shuffled_batches(indices, batch, generator, device)
+    if "share_of_all" not in data.facts:
+        return shuffled_batches(pool.selected, batch, generator, device)
+    # As many steps as a pass through all examples has (Berariu et al., appendix A.2). The current
+    # step counts from 1, so that the last one is N of N.
+    steps = pool.count // batch
+    done = [(epoch - 1) * steps + step for step in range(1, steps + 1)]
+    shares = [data.facts["share_of_all"](n / (run.stage.epochs * steps), **data.own) for n in done]
+    share = torch.tensor(shares, dtype=torch.float64)
+    return mixed_batches(pool.selected, pool.count, share, batch, generator, device)
 
 
 def progress(history: Sequence[EpochMetrics], epochs: int, images: int) -> str:

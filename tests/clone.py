@@ -20,6 +20,7 @@ model: resnet-d1w2
 device: cpu
 precision: float32
 threads: 1
+keep: all
 seeds: [0, 1]
 lengths: {pretrain: 2, tune: 3}
 optimisers:

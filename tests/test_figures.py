@@ -20,8 +20,15 @@ RESETS = {
     modules: PLACE + f"half_adam-lr0.001_e4_init/full_adam-lr0.001_e5_reset{modules}"
     for modules in ("1", "5+6", "6")
 }
+DRIFT = PLACE + "drift{gamma}_adam-lr0.001_e5_init"
+RESAMPLED = PLACE + "resampled_adam-lr0.001_e5_init"
+RATE = PLACE + "half_adam-lr{before}_e4_init/full_adam-lr{rate}_e5_keep"
 LABELS = {
     "cold": "from scratch",
+    "resampled": "drawn with replacement",
+    "drift": "smooth transition",
+    "uniform": "evenly",
+    "imbalanced": "by class",
     "warm": "warm start",
     "alone": "one module",
     "top": "from the top",
@@ -54,6 +61,12 @@ class Synthetic:
             "parent": str(parent) if parent else None,
             "pretrain_epochs": parent.stage.epochs if parent else 0,
             "reset_modules": "+".join(map(str, modules)) or None,
+            "gamma": run.stage.data.options.get("gamma"),
+            "ratio": parent.stage.data.options.get("ratio") if parent else None,
+            "depth": run.model.options.get("depth"),
+            "width": run.model.options.get("width"),
+            "lr": run.stage.optimiser.options["lr"],
+            "pretrain_lr": parent.stage.optimiser.options["lr"] if parent else None,
             "test_accuracy": final,
             # Further columns of the table of runs that a drawing may use.
             "data": str(run.stage.data),
@@ -114,7 +127,69 @@ def resets(seeds):
     return made.tables()
 
 
+def drift(seeds):
+    made = Synthetic()
+    for seed in seeds:
+        made.add("cold", COLD, seed, 0.8 + 0.02 * seed)
+        made.add("resampled", RESAMPLED, seed, 0.78 + 0.02 * seed)
+    for gamma, accuracy in ((0.5, 0.75), (0.1, 0.7)):
+        for seed in seeds:
+            run = DRIFT.format(seed=seed, gamma=gamma)
+            made.add("drift", run, seed, accuracy + 0.02 * seed)
+    return made.tables()
+
+
+def grown(splits, ratio):
+    """A lineage of several stages of pretraining."""
+    starts = ["init"] + ["keep"] * (splits - 1)
+    stages = [
+        f"stage{i}of{splits}r{ratio}_adam-lr0.001_e4_{start}" for i, start in enumerate(starts, 1)
+    ]
+    return PLACE + "/".join([*stages, "full_adam-lr0.001_e5_keep"])
+
+
+def stages(seeds):
+    made = Synthetic()
+    for seed in seeds:
+        made.add("cold", COLD, seed, 0.8 + 0.02 * seed)
+    for role, splits, ratio, accuracy in (
+        ("uniform", 1, 1, 0.75),
+        ("uniform", 3, 1, 0.7),
+        ("imbalanced", 3, 1, 0.7),
+        ("imbalanced", 3, 0.5, 0.6),
+    ):
+        for seed in seeds:
+            made.add(role, grown(splits, ratio), seed, accuracy + 0.02 * seed)
+    return made.tables()
+
+
+def capacity(seeds):
+    made = Synthetic()
+    for model, cold in (("d1w8", 0.8), ("d1w4", 0.7), ("d2w4", 0.75), ("d2w8", 0.85)):
+        for seed in seeds:
+            place = COLD.replace("d1w8", model)
+            made.add("cold", place, seed, cold + 0.02 * seed)
+            made.add("warm", LENGTHS[4].replace("d1w8", model), seed, cold - 0.1 + 0.01 * seed)
+    return made.tables()
+
+
+def learning_rates(seeds):
+    made = Synthetic()
+    for rate, accuracy in (("0.001", 0.8), ("0.01", 0.7)):
+        for seed in seeds:
+            cold = COLD.replace("0.001", rate)
+            made.add("cold", cold, seed, accuracy + 0.02 * seed)
+            for before in ("0.002", "0.02"):
+                run = RATE.format(seed=seed, before=before, rate=rate)
+                made.add("warm", run, seed, accuracy - 10 * float(before) + 0.02 * seed)
+    return made.tables()
+
+
 DRAWINGS = {
+    "capacity": capacity,
+    "drift": drift,
+    "learning_rates": learning_rates,
+    "stages": stages,
     "pretraining_length": pretraining_length,
     "resets": resets,
     "tuning_curves": warm_start,
@@ -261,6 +336,59 @@ def test_the_numbers_of_resets(drawn):
     assert {row["n"] for row in warm} == {3}
 
 
+def test_the_numbers_of_a_transition(drawn):
+    rows = numbers(drawn("drift"))
+    assert [(row["role"], row["gamma"]) for row in rows] == [
+        ("cold", ""),
+        ("resampled", ""),
+        ("drift", 0.5),
+        ("drift", 0.1),
+    ]
+    assert [row["mean"] for row in rows] == pytest.approx([82, 80, 77, 72])
+    assert [row["deviation"] for row in rows] == pytest.approx([2] * 4)
+
+
+def test_the_numbers_by_stages_and_by_ratio(drawn):
+    rows = numbers(drawn("stages"))
+    assert [(row["role"], row["splits"], row["ratio"]) for row in rows] == [
+        ("cold", "", ""),
+        ("uniform", 1, ""),
+        ("uniform", 3, ""),
+        ("imbalanced", "", 1),
+        ("imbalanced", "", 0.5),
+    ]
+    assert [row["mean"] for row in rows] == pytest.approx([82, 77, 72, 72, 62])
+
+
+def test_the_numbers_over_depth_and_width(drawn):
+    rows = numbers(drawn("capacity"))
+    accuracy = [row for row in rows if row["quantity"] == "test accuracy"]
+    gaps = [row for row in rows if row["quantity"] == "gap"]
+    found = {(row["role"], row["depth"], row["width"]): row["mean"] for row in accuracy}
+    assert len(accuracy) == len(found) == 8
+    assert found["cold", 2, 4] == pytest.approx(77)
+    assert found["warm", 1, 8] == pytest.approx(71)
+    # Cold rises by two points a seed and warm by one: the gap of ten rises by one.
+    assert [(row["depth"], row["width"]) for row in gaps] == [(1, 8), (1, 4), (2, 4), (2, 8)]
+    assert [row["mean"] for row in gaps] == pytest.approx([11] * 4)
+    assert [row["deviation"] for row in gaps] == pytest.approx([1] * 4)
+
+
+def test_the_numbers_by_learning_rates(drawn):
+    rows = numbers(drawn("learning_rates"))
+    found = {(row["role"], row["pretrain_lr"], row["lr"]): row["mean"] for row in rows}
+    assert found == pytest.approx(
+        {
+            ("cold", "", 0.001): 82,
+            ("cold", "", 0.01): 72,
+            ("warm", 0.002, 0.001): 80,
+            ("warm", 0.02, 0.001): 62,
+            ("warm", 0.002, 0.01): 70,
+            ("warm", 0.02, 0.01): 52,
+        }
+    )
+
+
 # The pictures
 
 
@@ -269,15 +397,17 @@ def test_a_picture_says_what_it_shows(name):
     from importlib import import_module
 
     tables = DRAWINGS[name]((0, 1, 2))
-    drawing = import_module(f"plasticity.figures.{name}").draw(tables)
-    texts = [text.get_text() for axes in drawing.picture.axes for text in axes.texts]
-    assert "3 seeds; error bars and bands: standard deviation" in texts
-    axes = drawing.picture.axes[0]
-    legend = {text.get_text() for text in axes.get_legend().get_texts()}
-    assert set(tables.labels.values()) <= legend
-    assert axes.get_title(loc="left").strip() == "A title"
-    assert axes.get_ylabel().startswith("Test accuracy")
-    assert "(%)" in axes.get_ylabel()
+    picture = import_module(f"plasticity.figures.{name}").draw(tables).picture
+    titles = [axes.get_title(loc="left") for axes in picture.axes] + [picture.get_suptitle()]
+    assert "A title" in [title.split("\n")[0] for title in titles]
+    texts = [text.get_text() for axes in picture.axes for text in axes.texts] + titles
+    assert any("3 seeds; error bars and bands: standard deviation" in text for text in texts)
+    legends = [axes.get_legend() for axes in picture.axes if axes.get_legend()]
+    said = {text.get_text() for legend in legends for text in legend.get_texts()}
+    for label in tables.labels.values():
+        assert any(words.startswith(label) for words in said)
+    assert picture.axes[0].get_ylabel().startswith("Test accuracy")
+    assert "(%)" in picture.axes[0].get_ylabel()
 
 
 def vertical_lines(tables):

@@ -17,14 +17,17 @@ FLOORS = (
     {"errors"},
     {"files", "streams"},
     {"spec", "metrics"},
-    {"layout", "study"},
+    {"arrivals", "costs", "layout"},
+    {"study"},
     {"datasets", "splits"},
     {"models"},
     {"optim", "starts"},
     {"checkpoint", "engine", "devices"},
     {"training"},
+    {"calibration"},
     {"stats"},
     {"summary"},
+    {"claims"},
     {"figures"},
     {"jobs"},
 )
@@ -36,10 +39,12 @@ THIRD_PARTY = {
     "spec": set(),
     "errors": set(),
     "files": {"safetensors"},
+    "costs": set(),
     "layout": set(),
     "devices": set(),
     "jobs": set(),
     "study": {"pydantic"},
+    "claims": {"numpy", "pandas", "pyarrow"},
     "figures": {"pandas", "matplotlib", "seaborn"},
 }
 INSIDE_FUNCTIONS = {
@@ -207,7 +212,9 @@ def test_what_is_required_is_constrained():
     ("environment", "parts"),
     [
         ("train", {"datasets", "splits", "models", "optim", "starts", "engine", "checkpoint"}),
-        ("analysis", {"stats", "summary", "figures", "metrics"}),
+        ("train", {"training", "calibration", "costs", "jobs"}),
+        ("budget", {"errors", "files", "spec", "costs", "layout", "study", "jobs"}),
+        ("analysis", {"stats", "summary", "claims", "figures", "metrics"}),
     ],
 )
 def test_an_environment_holds_what_its_jobs_import(environment, parts):

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plasticity import splits
+from plasticity.arrivals import arrivals
 from plasticity.errors import UserError
 from plasticity.spec import data_selections
 
@@ -176,3 +177,106 @@ def test_a_full_disk_leaves_what_was_there(written, full_disk):
         splits.write(written, HALF, LABELS, CLASSES, seed=1)
     assert written.read_bytes() == before
     assert [path.name for path in written.parent.iterdir()] == ["half.parquet"]
+
+
+# The half from which sampling drifts, and the control without a transition
+
+
+def test_a_drift_begins_with_the_half_of_the_same_seed():
+    drift = data_selections.parse("drift0.5")
+    assert np.array_equal(splits.draw(drift, LABELS, 3), splits.draw(HALF, LABELS, 3))
+
+
+def test_a_drift_follows_the_formula_of_the_paper():
+    drift = data_selections.parse("drift0.3")
+    share = drift.facts["share_of_all"]
+    for progress in (0.0, 0.01, 0.1, 1.0):
+        assert share(progress, **drift.own) == 1 - 0.3 ** (50 * progress)
+
+
+def test_resampling_draws_from_everything_all_the_time():
+    control = data_selections.parse("resampled")
+    assert len(splits.draw(control, LABELS, 0)) == len(LABELS)
+    assert control.facts["share_of_all"](0.01) == 1.0
+
+
+# Growing the data in stages (appendix A.3)
+
+
+@st.composite
+def grown_data(draw):
+    """Labels, a number of stages of pretraining and a ratio that go together."""
+    classes = draw(st.integers(2, 12))
+    labels = np.array(draw(st.lists(st.integers(0, classes - 1), min_size=1, max_size=200)))
+    labels = np.concatenate([np.arange(classes), labels])  # every class at least once
+    ratio = draw(st.sampled_from([0.0, 0.25, 0.5, 0.9, 1.0]) | st.floats(0, 1))
+    stages = draw(st.integers(1, 30 if ratio == 1.0 else classes - 1))
+    return labels, stages, ratio
+
+
+@given(grown_data(), st.integers(0, 5))
+def test_stages_are_built_as_the_paper_says(data, seed):
+    labels, stages, ratio = data
+    arrived = arrivals(labels, np.random.default_rng(seed), stages, ratio)
+    # Each example arrives once, so that parts are disjoint, stages nested, the last one everything.
+    assert arrived.shape == labels.shape
+    assert arrived.min() >= 1
+    assert arrived.max() <= stages + 1
+    # The uniform part is the first so many of a random order, and cut evenly.
+    order = np.random.default_rng(seed).permutation(len(labels))
+    uniform, rest = np.split(order, [round(ratio * len(labels))])
+    pieces = np.bincount(arrived[uniform], minlength=stages + 2)[1:]
+    assert pieces.max() - pieces.min() <= 1
+    # The rest arrives class by class: a class in one stage, the classes dealt out evenly.
+    groups = {label: set(arrived[rest][labels[rest] == label]) for label in set(labels[rest])}
+    assert all(len(group) == 1 for group in groups.values())
+    if ratio == 0.0:
+        dealt = np.bincount([group.pop() for group in groups.values()], minlength=stages + 2)[1:]
+        assert dealt.min() >= 1
+        assert dealt.max() - dealt.min() <= 1
+
+
+@given(grown_data(), st.integers(0, 5))
+def test_a_stage_holds_the_one_before(data, seed):
+    labels, stages, ratio = data
+    before: set[int] = set()
+    for stage in range(1, stages + 1):
+        term = data_selections.term("stage", {"stage": stage, "stages": stages, "ratio": ratio})
+        now = set(splits.draw(term, labels, seed))
+        assert before <= now
+        before = now
+
+
+@given(st.integers(1, 500), st.integers(1, 20))
+def test_the_size_of_even_stages_is_known_beforehand(examples, stages):
+    labels = np.zeros(examples, dtype=np.int64)
+    for stage in range(1, stages + 1):
+        term = data_selections.parse(f"stage{stage}of{stages}r1")
+        drawn = splits.draw(term, labels, seed=0)
+        assert term.facts["size"](examples, **term.own) == len(drawn)
+
+
+def test_whole_classes_arrive_at_ratio_0():
+    labels = np.repeat(np.arange(10), 7)
+    seen = [
+        set(labels[splits.draw(data_selections.parse(f"stage{i}of4r0"), labels, 0)])
+        for i in range(1, 5)
+    ]
+    assert [len(classes) for classes in seen] == [2, 4, 6, 8]
+    for i in range(1, 5):
+        drawn = splits.draw(data_selections.parse(f"stage{i}of4r0"), labels, 0)
+        assert len(drawn) == 7 * len(seen[i - 1])
+
+
+def test_seeds_deal_out_the_classes_differently():
+    labels = np.repeat(np.arange(10), 3)
+    first = data_selections.parse("stage1of4r0")
+    dealt = {tuple(sorted(set(labels[splits.draw(first, labels, seed)]))) for seed in range(20)}
+    assert len(dealt) > 10
+
+
+def test_more_stages_than_classes_are_refused():
+    term = data_selections.parse("stage1of3r0.5")
+    with pytest.raises(UserError, match="need at least 4 classes to deal out, and there are 3"):
+        splits.draw(term, LABELS, 0)
+    assert len(splits.draw(data_selections.parse("stage1of3r1"), LABELS, 0)) == 26

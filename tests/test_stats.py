@@ -1,4 +1,4 @@
-"""Paired comparisons: against numbers by hand, and against scipy."""
+"""Paired comparisons: against numbers by hand, against scipy and against published tables."""
 
 import math
 
@@ -8,7 +8,15 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from plasticity.stats import paired_gap
+from plasticity.stats import (
+    POWER,
+    holm,
+    mean_difference,
+    p_above,
+    paired_gap,
+    seeds_needed,
+    slopes,
+)
 
 accuracies = arrays(
     np.float64, st.integers(2, 8), elements=st.integers(0, 1000).map(lambda k: k / 1000)
@@ -90,3 +98,117 @@ def test_pairs_that_differ_alike_tell_nothing_about_the_next(cold, warm, gap):
 def test_what_is_not_in_pairs_is_an_error(cold, warm):
     with pytest.raises(ValueError, match=f"expected pairs, got {len(cold)} cold and {len(warm)}"):
         paired_gap(np.array(cold), np.array(warm))
+
+
+def test_the_mean_of_nothing_is_an_error():
+    with pytest.raises(ValueError, match="at least one difference"):
+        mean_difference(np.array([]))
+
+
+# One-sided tests
+
+
+def test_a_one_sided_test_by_hand():
+    """Differences 1, 2 and 3 as above: the upper tail alone, and about a bound of 2 one half."""
+    differences = np.array([1.0, 2.0, 3.0])
+    assert p_above(differences, 0.0) == pytest.approx((1 - math.sqrt(12 / 14)) / 2)
+    assert p_above(differences, 2.0) == pytest.approx(0.5)
+    assert p_above(-differences, 0.0) == pytest.approx((1 + math.sqrt(12 / 14)) / 2)
+
+
+@given(accuracies, st.floats(-1, 1))
+def test_one_sided_the_same_as_scipy(differences, bound):
+    from scipy.stats import ttest_1samp
+
+    assume(np.ptp(differences) > 1e-9)
+    expected = ttest_1samp(differences, bound, alternative="greater").pvalue
+    assert p_above(differences, bound) == pytest.approx(expected, abs=1e-12)
+    # The other direction is the other tail.
+    assert p_above(-differences, -bound) == pytest.approx(1 - expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("differences", [[], [1.0], [2.0, 2.0, 2.0]])
+def test_without_scatter_there_is_no_test(differences):
+    assert math.isnan(p_above(np.array(differences), 0.0))
+
+
+# Slopes
+
+
+def test_slopes_by_hand():
+    """Over 0, 1 and 2 the slope is half of the last less the first."""
+    values = np.array([[1.0, 5.0, 2.0], [4.0, 4.0, 4.0], [3.0, 0.0, -3.0]])
+    assert slopes(np.array([0.0, 1.0, 2.0]), values) == pytest.approx([0.5, 0.0, -3.0])
+
+
+@given(arrays(np.float64, (3, 4), elements=st.floats(-100, 100)))
+def test_slopes_the_same_as_scipy(values):
+    from scipy.stats import linregress
+
+    levels = np.log10([1, 5, 20, 350])
+    expected = [linregress(levels, row).slope for row in values]
+    assert slopes(levels, values) == pytest.approx(expected, abs=1e-9)
+
+
+def test_one_level_has_no_slope():
+    with pytest.raises(ValueError, match="two different levels"):
+        slopes(np.array([1.0, 1.0]), np.ones((2, 2)))
+
+
+# Holm
+
+
+@pytest.mark.parametrize(
+    ("p_values", "corrected"),
+    [
+        ([], []),
+        ([0.02], [0.02]),
+        ([0.04, 0.01], [0.04, 0.02]),
+        # 0.01 x 3, 0.03 x 2, and 0.04 x 1 is not below the one before.
+        ([0.01, 0.04, 0.03], [0.03, 0.06, 0.06]),
+        ([0.5, 0.6, 0.001], [1.0, 1.0, 0.003]),
+        ([0.02, 0.02], [0.04, 0.04]),
+    ],
+)
+def test_holm_by_hand(p_values, corrected):
+    assert holm(np.array(p_values)) == pytest.approx(corrected)
+
+
+@given(arrays(np.float64, st.integers(1, 12), elements=st.floats(0, 1)))
+def test_holm_is_between_no_correction_and_bonferroni(p_values):
+    corrected = holm(p_values)
+    bonferroni = np.minimum(1, p_values * len(p_values))
+    assert np.all(corrected >= p_values)
+    assert np.all(corrected <= bonferroni)
+    assert corrected[p_values.argmin()] == bonferroni[p_values.argmin()]
+    order = np.argsort(p_values)
+    assert np.all(np.diff(corrected[order]) >= 0)
+
+
+# Seeds needed
+
+
+@pytest.mark.parametrize(("effect", "pairs"), [(1.0, 10), (0.8, 15), (0.5, 34), (0.3, 90)])
+def test_pairs_as_in_the_usual_tables(effect, pairs):
+    """Paired t test, 5% two-sided, 80% power."""
+    assert seeds_needed(effect, 1.0, 0.025, 100) == pairs
+    assert seeds_needed(3 * effect, 3.0, 0.025, 100) == pairs
+    assert seeds_needed(effect, 1.0, 0.025, pairs - 1) is None
+
+
+@pytest.mark.parametrize("level", [0.025, 0.025 / 12])
+def test_so_many_pairs_find_the_effect(level):
+    pairs = seeds_needed(1.5, 1.0, level, 100)
+    draws = np.random.default_rng(0).normal(1.5, 1.0, (2000, pairs))
+    assert np.mean([p_above(row, 0.0) <= level for row in draws]) >= POWER - 0.03
+    assert np.mean([p_above(row[:-1], 0.0) <= level for row in draws]) < POWER + 0.03
+
+
+@pytest.mark.parametrize("effect", [0.0, -1.0])
+def test_no_number_of_pairs_finds_what_is_not_there(effect):
+    assert seeds_needed(effect, 1.0, 0.025, 100) is None
+
+
+@pytest.mark.parametrize("effect", [20.0, 1e6])
+def test_a_clear_effect_needs_few_pairs(effect):
+    assert seeds_needed(effect, 1.0, 0.025, 100) == 2

@@ -73,16 +73,63 @@ def test_the_figures_of_the_paper_have_their_runs(paper, figure, runs):
 
 
 def test_the_paper_has_its_figures_and_makes_all_of_them(paper):
-    assert list(paper.figures) == ["fig01", "fig02", "fig06", "fig08", "fig09", "fig10", "fig11"]
+    assert list(paper.figures) == [f"fig{number:02}" for number in range(1, 12)]
     assert [figure.name for figure in paper.targets] == list(paper.figures)
 
 
 def test_figures_share_runs(paper):
     """Figure 2 holds the runs of figure 1, figure 6 those of 11, and both the cold and the kept.
 
-    50 + (85 - 10) + 3 * 50.
+    Figures 3 and 5 share the cold runs, figure 5 also the warm ones at the usual size. In figure 4
+    four stages at a ratio of 1 and five are drawn twice, and its cold runs are shorter.
     """
-    assert len(paper.runs) == len(set(paper.runs)) == 275
+    alone = {name: len(figure.runs) for name, figure in paper.figures.items()}
+    seeds = 5
+    assert alone["fig03"] == seeds * (1 + 1 + 6)
+    assert alone["fig04"] == seeds * (1 + 5 + 5)
+    assert alone["fig05"] == seeds * 2 * 16
+    assert alone["fig07"] == 9 * (5 + 3 * 5)
+    core = 50 + (85 - 10) + 3 * 50
+    new = seeds * (8 - 1) + seeds * 11 + seeds * 2 * (16 - 1) + 9 * 20
+    assert len(paper.runs) == len(set(paper.runs)) == core + new
+
+
+def test_a_figure_grows_its_data_in_stages(paper):
+    """Each stage of pretraining after the one before, the first from a fresh initialisation."""
+    runs = [str(planned.run) for planned in paper.figures["fig04"].planned]
+    place = "cifar10/resnet18/seed0/"
+    assert (
+        place + "stage1of2r1_adam-lr0.001_e150_init/stage2of2r1_adam-lr0.001_e150_keep/"
+        "full_adam-lr0.001_e150_keep"
+    ) in runs
+    assert {len(planned.run.stages) for planned in paper.figures["fig04"].planned} == {
+        1, 2, 3, 4, 5, 6, 11,
+    }  # fmt: skip
+
+
+def test_a_size_with_a_name_of_its_own_is_spelt_by_it(paper):
+    models = {str(planned.run.model) for planned in paper.figures["fig05"].planned}
+    assert len(models) == 16
+    assert "resnet18" in models
+    assert "resnet-d2w64" not in models
+
+
+def test_an_optimiser_takes_its_rate_from_the_grid():
+    study = Study(
+        with_changes(
+            {
+                "optimisers": {
+                    **PAPER["optimisers"],
+                    "adam": {"rule": "adam", "lr": 0.1, "batch": 64},
+                },
+                "figures": {**PAPER["figures"], "fig07": PAPER["figures"]["fig07"]},
+            }
+        )
+    )
+    runs = {str(planned.run) for planned in study.figures["fig07"].planned}
+    assert (
+        "cifar10/resnet18/seed8/half_adam-lr0.0056-b64_e350_init/full_adam-lr0.00018-b64_e500_keep"
+    ) in runs
 
 
 def test_the_paper_s_settings(paper):
@@ -156,8 +203,9 @@ def test_a_source_is_found_by_its_data_set():
 
 def test_figures_that_are_no_targets_are_planned_but_not_made():
     study = Study({**PAPER, "targets": ["fig11"]})
-    assert len(study.figures) == 7
+    assert len(study.figures) == 11
     assert len(study.runs) == 15
+    assert len(study.planned) > 15
 
 
 def test_the_configuration_is_left_alone():
@@ -316,6 +364,36 @@ def test_a_mistake_in_a_grid_is_named(values, message):
     assert message in refusal(with_changes(of_figure(grid={"epochs": values})))
 
 
+@pytest.mark.parametrize(
+    ("figure", "grid", "message"),
+    [
+        ("fig03", {"gamma": [1]}, "gamma: expected a number above 0 and below 1, got 1"),
+        ("fig03", {"gamma": [0.5, 0.50]}, "fig03.grid.gamma: holds 0.5 twice; remove one"),
+        ("fig03", {"gamma": []}, "figures.fig03.grid.gamma: is empty; expected at least one"),
+        ("fig04", {"ratio": [1.5]}, "ratio: expected a number of at least 0 and of at most 1"),
+        ("fig04", {"splits": [0]}, "expected a whole number of at least 1 after '*', got '0'"),
+        ("fig04", {"splits": [2.5]}, "expected a whole number of at least 1 after '*', got '2.5'"),
+        ("fig05", {"depth": [0]}, "depth: expected a whole number of at least 1, got 0"),
+        ("fig05", {"depth": [1, "1"]}, "{'depth': 1, 'width': 16} and {'depth': '1', 'width': 16}"),
+        ("fig06", {"top": ["6+5"]}, "start 'reset6+5' is spelt 'reset5+6'"),
+        ("fig07", {"tuning_rate": ["1e-3"]}, "lr: expected a number above 0, got the text '1e-3'"),
+        ("fig07", {"tuning_rate": [0]}, "lr: expected a number above 0, got 0"),
+    ],
+)
+def test_a_mistake_in_the_grid_of_a_figure_is_named(figure, grid, message):
+    found = refusal(with_changes({"figures": {figure: {"grid": grid}}}))
+    assert message in found
+    assert found.startswith(f"figures.{figure}.")
+
+
+@pytest.mark.parametrize(("key", "word"), [("lengths", "i"), ("lengths", "start"), ("grid", "i")])
+def test_words_with_a_meaning_of_their_own_cannot_be_defined(key, word):
+    changes = {"lengths": {word: 3}} if key == "lengths" else of_figure(grid={word: [1]})
+    assert f"{key}.{word}: has a meaning of its own; choose another" in refusal(
+        with_changes(changes)
+    )
+
+
 @pytest.mark.parametrize("variable", ["depth", "epoch", "ep"])
 def test_a_grid_variable_that_no_run_uses_is_named(variable):
     """Also one whose name is the beginning of another's, such as epoch and epochs."""
@@ -340,8 +418,32 @@ def test_a_grid_variable_that_no_run_uses_is_named(variable):
         ("full_adam}_e{tune}_init", "Single '}' encountered"),
         ("full_{}_e{tune}_init", "unknown word in braces ''"),
         ("full_{0}_e{tune}_init", "unknown word in braces '0'"),
-        ("full_{adam}_e{tune:q}_init", "{tune:q}"),
+        ("full_{adam}_e{tune:q}_init", "unknown word in braces 'q'"),
+        ("full_{adam}_e{tune:tune}_init", "'{tune:tune}': tune is no optimiser"),
+        ("full_{adam:tune}_e{tune}_init", "'{adam:tune}': tune is no variable of the grid"),
         ("full_{adam}_e{tune:{x}}_init", "{tune:{x}}"),
+        (
+            "full_{adam}_e{tune}_init*0",
+            "stage 'full_{adam}_e{tune}_init*0': expected a whole number",
+        ),
+        ("full_{adam}_e{tune}_init*many", "of at least 1 after '*', got 'many'"),
+        ("full_{adam}_e{tune}_{start}", "unknown word in braces 'start'"),
+        ("stage{i}of2r0_{adam}_e{tune}_{start}*3", "stage: expected at most 2"),
+        ("stage{i}of0r0_{adam}_e{tune}_{start}*1", "stages: expected a whole number of at least 1"),
+        (
+            "stage1of1r1.5_{adam}_e{tune}_init",
+            "ratio: expected a number of at least 0 and of at most 1",
+        ),
+        (
+            "stage1of1r-1_{adam}_e{tune}_init",
+            "ratio: expected a number of at least 0 and of at most 1",
+        ),
+        (
+            "stage1of10r0.5_{adam}_e{tune}_init",
+            "deals out the classes to 11 stages, but cifar10 has 10",
+        ),
+        ("drift1_{adam}_e{tune}_init", "gamma: expected a number above 0 and below 1, got 1"),
+        ("drift0_{adam}_e{tune}_init", "gamma: expected a number above 0 and below 1, got 0"),
         ("full_{adam.name}_e{tune}_init", "unknown word in braces 'adam.name'"),
         ("", "stage '': expected <data>_"),
     ],
@@ -352,7 +454,7 @@ def test_a_mistake_in_a_run_is_named(template, message):
     assert message in found
 
 
-@pytest.mark.parametrize("dataset", ["{}", "{adam.name}", "{adam[x]}", "{", "{tune:q}"])
+@pytest.mark.parametrize("dataset", ["{}", "{adam.name}", "{adam[x]}", "{"])
 def test_strange_braces_in_a_data_set_are_named(dataset):
     assert dataset.strip("{}") in refusal(with_changes({"dataset": dataset}))
 
@@ -360,9 +462,9 @@ def test_strange_braces_in_a_data_set_are_named(dataset):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"draw": "pretraining"}, "figures.fig02.draw: got 'pretraining'; expected one of pret"),
-        ({"draw": "style"}, "figures.fig02.draw: got 'style'; expected one of pretraining_length"),
-        ({"draw": "os"}, "figures.fig02.draw: got 'os'; expected one of pretraining_length"),
+        ({"draw": "pretraining"}, "figures.fig02.draw: got 'pretraining'; expected one of capac"),
+        ({"draw": "style"}, "figures.fig02.draw: got 'style'; expected one of capacity, drift"),
+        ({"draw": "os"}, "figures.fig02.draw: got 'os'; expected one of capacity, drift"),
         (
             {"labels": {"warn": "x"}},
             "unknown role 'warn'; expected one of cold, warm; did you mean",

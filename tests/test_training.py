@@ -16,7 +16,7 @@ from plasticity import checkpoint, metrics
 from plasticity.engine import shuffled_batches
 from plasticity.errors import UserError
 from plasticity.spec import Run
-from plasticity.training import Hardware, Inputs, epoch_batches, progress, train_stage
+from plasticity.training import Hardware, Inputs, Pool, epoch_batches, progress, train_stage
 
 
 @pytest.fixture
@@ -168,17 +168,83 @@ def test_an_unknown_precision_is_refused():
         Hardware("cpu", "float16")
 
 
+def batches(run: Run, epoch: int, pool: Pool) -> torch.Tensor:
+    """The indices of an epoch, int64 [steps, batch]."""
+    return torch.stack(list(epoch_batches(run, epoch, pool, torch.device("cpu"))))
+
+
+def test_a_drift_moves_from_the_half_to_everything():
+    """Shares of indices outside of the half, against half of the formula's probability."""
+    run = Run.parse("digits-clutter/resnet-d1w2/seed0/drift0.5_adam-lr0.01-b100_e10_init")
+    pool = Pool(torch.arange(10_000), 20_000)
+    for epoch in (1, 2, 10):
+        drawn = batches(run, epoch, pool)
+        assert drawn.shape == (200, 100)  # as many steps as a pass through everything
+        n = np.arange(1, 201) + (epoch - 1) * 200
+        expected = (1 - 0.5 ** (50 * n / 2000)) / 2
+        outside = (drawn >= 10_000).double().mean(dim=1).numpy()
+        # 20,000 independent draws, each outside with a chance of at most a half.
+        assert abs(outside.mean() - expected.mean()) < 4 * 0.5 / np.sqrt(20_000)
+        assert drawn.min() >= 0
+        assert drawn.max() < 20_000
+    first = (batches(run, 1, pool)[0] >= 10_000).sum()
+    assert first < 10  # the first batch hardly leaves the half: an expected 0.9 of 100
+
+
+def test_a_drift_draws_with_replacement_and_uniformly():
+    run = Run.parse("digits-clutter/resnet-d1w2/seed0/resampled_adam-lr0.01-b100_e1_init")
+    drawn = batches(run, 1, Pool(torch.arange(10_000), 10_000)).flatten()
+    # Of 10,000 draws with replacement 1 - 1/e are different ones, 63.2%, deviation 0.3%.
+    assert len(drawn.unique()) / 10_000 == pytest.approx(0.632, abs=0.015)
+
+
+def test_a_drift_depends_on_seed_and_position_alone():
+    path = "digits-clutter/resnet-d1w2/seed{}/drift0.5_adam-lr0.01-b16_e{}_init"
+    pool = Pool(torch.arange(32), 64)
+    run = Run.parse(path.format(0, 4))
+    assert torch.equal(batches(run, 2, pool), batches(run, 2, pool))
+    assert not torch.equal(batches(run, 2, pool), batches(run, 3, pool))
+    assert not torch.equal(batches(run, 2, pool), batches(Run.parse(path.format(1, 4)), 2, pool))
+
+
+def test_a_killed_drift_ends_in_the_same_bits(folder: Folder):
+    run = Run.parse("digits-clutter/resnet-d1w2/seed0/drift0.5_adam-lr0.01-b16_e4_init")
+    whole = folder.train(run, "whole")
+
+    def end(line: str) -> None:
+        if "epoch 3/4" in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        folder.train(run, "killed", log=end, resume_every=0.0)
+    assert folder.outputs(run, "killed").resume.exists()
+    again = folder.train(run, "killed")
+    assert equal(checkpoint.load(whole.checkpoint), checkpoint.load(again.checkpoint))
+    assert metrics.read(whole.metrics)[1]["training_examples"] == 64
+
+
+def test_stages_on_growing_data_continue_one_another(folder: Folder):
+    """Each stage starts with the weights of the one before and sees the examples of both."""
+    place = "digits-clutter/resnet-d1w2/seed0/"
+    first = "stage1of2r1_adam-lr0.01-b16_e1_init"
+    runs = [
+        Run.parse(place + first),
+        Run.parse(f"{place}{first}/stage2of2r1_adam-lr0.01-b16_e1_keep"),
+    ]
+    parent = None
+    for run, examples in zip(runs, (22, 43), strict=True):
+        outputs = folder.train(run, parent=parent)
+        parent = outputs.checkpoint
+        assert metrics.read(outputs.metrics)[1]["training_examples"] == examples
+
+
 def test_cold_and_warm_tuning_see_the_same_batches():
     cold = Run.parse("digits-clutter/resnet-d1w2/seed0/full_adam-lr0.01-b16_e3_init")
     warm = Run.parse(TUNE.format(pretrain=2, tune=3))
-    indices = torch.arange(64)
-    cpu = torch.device("cpu")
+    pool = Pool(torch.arange(64), 64)
     for epoch in (1, 2):
-        one = torch.stack(list(epoch_batches(cold, epoch, indices, 16, cpu)))
-        other = torch.stack(list(epoch_batches(warm, epoch, indices, 16, cpu)))
-        assert torch.equal(one, other)
-    later = torch.stack(list(epoch_batches(cold, 3, indices, 16, cpu)))
-    assert not torch.equal(one, later)
+        assert torch.equal(batches(cold, epoch, pool), batches(warm, epoch, pool))
+    assert not torch.equal(batches(cold, 2, pool), batches(cold, 3, pool))
 
 
 def test_an_epoch_is_a_permutation_without_its_last_short_batch():

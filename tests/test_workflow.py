@@ -11,6 +11,7 @@ from clone import SOURCES, Clone
 
 PLACE = "digits-clutter-n64-r6/resnet-d1w2/seed0"
 PRETRAIN = "half_adam-lr0.01-b16_e2_init"
+DROP = ("--config", "keep=results")
 CHECKPOINT = f"results/pretrain/{PLACE}/{PRETRAIN}/checkpoint.safetensors"
 
 
@@ -25,6 +26,15 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """A copy in which the tiny study was run."""
     clone = Clone(tmp_path_factory.mktemp("study"))
     status, printed = clone.snakemake()
+    assert status == 0, printed
+    return clone
+
+
+@pytest.fixture(scope="module")
+def tidy(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A copy in which one figure was made and its checkpoints dropped."""
+    clone = Clone(tmp_path_factory.mktemp("tidy"))
+    status, printed = clone.snakemake("fig01", *DROP)
     assert status == 0, printed
     return clone
 
@@ -95,6 +105,52 @@ class TestRefusals:
         assert "optimisers.adam.lr: expected a number above 0, got the text '1e-3'" in printed
 
 
+class TestDroppedCheckpoints:
+    """`keep: results`: weights that nothing is left to read are gone, and come back when needed."""
+
+    def test_no_weights_are_kept_and_nothing_is_lost(self, tidy: Clone):
+        results = tidy.path / "results"
+        assert not list(results.rglob("checkpoint.safetensors"))
+        assert len(list(results.rglob("metrics.parquet"))) == 2 * (1 + 2)
+        status, printed = tidy.snakemake("fig01", *DROP)
+        assert status == 0
+        assert "Nothing to be done" in printed
+
+    def test_another_figure_makes_them_again_and_trains_no_finished_run(self, tidy: Clone):
+        # Two new starts from the two dropped checkpoints; the cold and warm runs stay as they are.
+        planned = tidy.planned("fig01", "fig11", *DROP)
+        assert (planned["pretrain"], planned["tune"]) == (2, 4)
+
+    def test_one_run_trains_what_it_needs(self, tidy: Clone):
+        run = f"results/tune/{PLACE}/{PRETRAIN}/full_adam-lr0.01-b16_e3_reset3/metrics.parquet"
+        finished = sorted((tidy.path / "results/tune").rglob("metrics.parquet"))
+        before = [file.stat().st_mtime_ns for file in finished]
+        status, printed = tidy.snakemake(run, "fig01", *DROP)
+        assert status == 0, printed
+        assert (tidy.path / run).exists()
+        assert [file.stat().st_mtime_ns for file in finished] == before
+        assert not list((tidy.path / "results").rglob("checkpoint.safetensors"))
+
+    def test_changed_code_with_dropped_checkpoints_is_explained(self, tidy: Clone):
+        with tidy.edited("plasticity/engine.py", add="\nCHANGED = True\n"):
+            status, printed = tidy.snakemake("fig01", *DROP)
+            assert status != 0
+            assert "finished runs, such as results/" in printed
+            assert "add --config retrain=true" in printed
+            planned = tidy.planned("fig01", *DROP, "retrain=true")
+        assert (planned["pretrain"], planned["tune"]) == (2, 4)
+
+    def test_rungs_alone_are_kept(self, tmp_path: Path):
+        clone = Clone(tmp_path)
+        run = f"{PLACE}/half_adam-lr0.01-b16_e12_init/full_adam-lr0.01-b16_e1_keep"
+        status, printed = clone.snakemake(
+            f"results/tune/{run}/metrics.parquet", "--config", "keep=rungs"
+        )
+        assert status == 0, printed
+        kept = [file.parent.name for file in clone.path.rglob("checkpoint.safetensors")]
+        assert kept == ["half_adam-lr0.01-b16_e10_init"]
+
+
 class TestTinyStudy:
     """Two figures on 64 digits: everything that a study makes, then what is made again."""
 
@@ -132,7 +188,7 @@ class TestTinyStudy:
 
     def test_a_changed_drawing_redraws(self, study: Clone):
         with study.edited("plasticity/figures/warm_start.py", add="\nCHANGED = True\n"):
-            assert study.planned() == {"figure": 1, "all": 1}
+            assert study.planned() == {"figure": 1, "claims": 1, "all": 1}
 
     def test_a_changed_engine_trains_again(self, study: Clone):
         with study.edited("plasticity/engine.py", add="\nCHANGED = True\n"):

@@ -1,7 +1,9 @@
 """Data sets by name: where each one comes from.
 
 To add one, declare a function that returns a `RawData`. It is given the place that the
-configuration names under ``sources`` (or None) and a folder for downloads.
+configuration names under ``sources`` (or None) and a folder for downloads. Its facts, the numbers
+of ``train`` and ``test`` examples, of ``classes``, of ``channels`` and of ``pixels`` a side, tell
+what a study on it costs, and which splits it allows, before anything is prepared.
 """
 
 from __future__ import annotations
@@ -17,25 +19,35 @@ from plasticity.spec import datasets
 from plasticity.streams import numpy_generator
 
 
-@datasets.member("cifar10")
+def _facts(train: int, test: int, classes: int, channels: int, pixels: int) -> dict[str, int]:
+    return {
+        "train": train,
+        "test": test,
+        "classes": classes,
+        "channels": channels,
+        "pixels": pixels,
+    }
+
+
+@datasets.member("cifar10", facts=_facts(50_000, 10_000, 10, 3, 32))
 def cifar10(source: Path | None, downloads: Path) -> RawData:
     """CIFAR-10: 50,000 + 10,000 colour images of 32 x 32 pixels in 10 classes."""
     return sources.torchvision_or_local("CIFAR10", source, downloads)
 
 
-@datasets.member("cifar100")
+@datasets.member("cifar100", facts=_facts(50_000, 10_000, 100, 3, 32))
 def cifar100(source: Path | None, downloads: Path) -> RawData:
     """CIFAR-100: 50,000 + 10,000 colour images of 32 x 32 pixels in 100 classes."""
     return sources.torchvision_or_local("CIFAR100", source, downloads)
 
 
-@datasets.member("svhn")
+@datasets.member("svhn", facts=_facts(73_257, 26_032, 10, 3, 32))
 def svhn(source: Path | None, downloads: Path) -> RawData:
     """Street View House Numbers: 73,257 + 26,032 colour images of 32 x 32 pixels, 10 digits."""
     return sources.torchvision_or_local("SVHN", source, downloads)
 
 
-@datasets.member("digits-clutter")
+@datasets.member("digits-clutter", facts=_facts(1_200, 597, 10, 1, 12))
 def digits_clutter(source: Path | None, downloads: Path) -> RawData:
     """scikit-learn's handwritten digits in noise: 1,200 + 597 grey images of 12 x 12 pixels.
 

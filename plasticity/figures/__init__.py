@@ -15,7 +15,7 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from plasticity import files
+from plasticity import files, summary
 from plasticity.figures import style
 
 
@@ -43,16 +43,8 @@ class Tables:
         labels: Mapping[str, str],
     ) -> Tables:
         """Tables with the role of each run; a run that plays two roles appears twice."""
-        played = pd.DataFrame(
-            [("tune", role, run) for role, paths in roles.items() for run in paths],
-            columns=["kind", "role", "run"],
-        )
-        return cls(
-            title=title,
-            runs=played.drop(columns="kind").merge(runs, on="run", how="left"),
-            curves=curves.merge(played, on=["run", "kind"], how="left"),
-            labels=labels,
-        )
+        played, epochs = summary.with_roles(runs, curves, roles)
+        return cls(title=title, runs=played, curves=epochs, labels=labels)
 
 
 @dataclass(frozen=True)

@@ -17,24 +17,9 @@ def draw(tables: Tables) -> Drawing:
     warm = tables.runs[tables.runs["role"] != "cold"]
     table = style.over_seeds(warm, ["role", "pretrain_epochs"], "test_accuracy")
     numbers = pd.concat([cold, table], ignore_index=True)
-    for position, (role, line) in enumerate(table.groupby("role", sort=False)):
-        color = style.series_color(str(role), position + 1)
-        axes.errorbar(
-            line["pretrain_epochs"],
-            line["mean"],
-            yerr=line["deviation"].fillna(0),
-            color=color,
-            marker=style.MARKERS[position % len(style.MARKERS)],
-            markersize=5,
-            linewidth=1.3,
-            capsize=3,
-            label=tables.labels[str(role)],
-            zorder=3,
-        )
-    axes.scatter(
-        warm["pretrain_epochs"], warm["test_accuracy"] * 100, s=9, color="0.45", alpha=0.6,
-        linewidth=0, zorder=2, label="single seeds",
-    )  # fmt: skip
+    for position, (role, line) in enumerate(table.groupby("role", sort=False), start=1):
+        style.points(axes, line, "pretrain_epochs", position, label=tables.labels[str(role)])
+    style.single_seeds(axes, warm, "pretrain_epochs")
     mark_full_accuracy(axes, tables)
     lengths = sorted(warm["pretrain_epochs"].unique())
     if lengths:

@@ -39,6 +39,8 @@ COLD = PALETTE[0]
 OTHERS = [PALETTE[position] for position in (1, 4, 3, 5, 2)]
 MARKERS = "sD^vP"
 WINDOW = PALETTE[2]
+LEVELS = [PALETTE[position] for position in (2, 7, 5)]
+"""Colours of bands other than the cold one."""
 ACCURACY = "Test accuracy (%)"
 FINAL_ACCURACY = "Test accuracy, last fifth\nof tuning (%)"
 
@@ -75,13 +77,44 @@ def over_seeds(table: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
 
 def cold_band(axes: Axes, runs: pd.DataFrame, labels: Mapping[str, str]) -> pd.DataFrame:
     """Draw the level of the cold runs, if there are any, with a band of one standard deviation."""
-    level = over_seeds(runs[runs["role"] == "cold"], ["role"], "test_accuracy")
+    return band(axes, runs, labels, "cold", COLD)
+
+
+def band(
+    axes: Axes, runs: pd.DataFrame, labels: Mapping[str, str], role: str, color: Any, **line: Any
+) -> pd.DataFrame:
+    """Draw the level of the runs in `role` as a line with a band of one standard deviation."""
+    level = over_seeds(runs[runs["role"] == role], ["role"], "test_accuracy")
     for mean, deviation in zip(level["mean"], level["deviation"], strict=True):
-        axes.axhline(mean, color=COLD, linewidth=1.5, label=labels["cold"], zorder=1)
+        axes.axhline(mean, color=color, label=labels[role], zorder=1, **{"linewidth": 1.5} | line)
         if not math.isnan(deviation):
             low, high = mean - deviation, mean + deviation
-            axes.axhspan(low, high, color=COLD, alpha=0.15, linewidth=0, zorder=0)
+            axes.axhspan(low, high, color=color, alpha=0.15, linewidth=0, zorder=0)
     return level
+
+
+def points(axes: Axes, table: pd.DataFrame, x: str, position: int, **line: Any) -> None:
+    """Draw `mean` by column `x` with bars of one standard deviation, as the series at `position`.
+
+    The first series stands at position 1; cold runs have position 0.
+    """
+    style: dict[str, Any] = {
+        "color": OTHERS[(position - 1) % len(OTHERS)] if position else COLD,
+        "marker": MARKERS[(position - 1) % len(MARKERS)] if position else "o",
+        "markersize": 5,
+        "linewidth": 1.3,
+        "capsize": 3,
+        "zorder": 3,
+    }
+    axes.errorbar(table[x], table["mean"], yerr=table["deviation"].fillna(0), **style | line)
+
+
+def single_seeds(axes: Axes, runs: pd.DataFrame, x: str) -> None:
+    """Draw every run's final accuracy as a small grey point."""
+    accuracy = runs["test_accuracy"] * 100
+    axes.scatter(
+        runs[x], accuracy, s=9, color="0.45", alpha=0.6, linewidth=0, zorder=2, label="single seeds"
+    )
 
 
 def curve(axes: Axes, curve: pd.DataFrame, **line: Any) -> None:

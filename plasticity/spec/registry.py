@@ -49,14 +49,18 @@ class Term:
         return dict(self.values)
 
     @property
+    def own(self) -> dict[str, Any]:
+        """The options that are the member's alone, without those that its whole kind has."""
+        return {name: v for name, v in self.options.items() if name not in self.member.common}
+
+    @property
     def facts(self) -> Mapping[str, Any]:
         """What the member declares about itself."""
         return self.member.facts
 
     def __call__(self, *arguments: Any) -> Any:
-        """Call the member's function with `arguments` and the options that are its own."""
-        own = {name: v for name, v in self.options.items() if name not in self.member.common}
-        return self.member.function(*arguments, **own)
+        """Call the member's function with `arguments` and its own options."""
+        return self.member.function(*arguments, **self.own)
 
     def __str__(self) -> str:
         return self.member.template.write(self.options)
@@ -85,9 +89,11 @@ class Registry:
         """Declare the decorated function as a word spelt by `template`.
 
         `kinds` gives the kind of each field, under the name of the keyword-only parameter that
-        receives it. `facts` is what the spec must know of the member without calling it; the fact
-        ``short_for`` names another member's term that is no longer spelt out. Raises `ValueError`
-        where template, kinds and parameters do not agree, or the docstring is missing.
+        receives it. `facts` is what the spec must know of the member without calling it. Two facts
+        mean the same for every registry: ``short_for`` names another member's term that is no
+        longer spelt out; ``check`` is called with the options and raises `ValueError` where they do
+        not go together. Raises `ValueError` where template, kinds and parameters do not agree, or
+        the docstring is missing.
         """
 
         def declare(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -133,6 +139,8 @@ class Registry:
             raise SpellingError(self._unknown(name, list(self.members)))
         member = self.members[name]
         term = Term(member, tuple(member.template.complete(options).items()))
+        if "check" in member.facts:
+            member.facts["check"](**term.own)
         head = member.template.head(term.options)
         if head in self._short:
             return self._parse(self._short[head] + str(term).removeprefix(head))
@@ -140,17 +148,21 @@ class Registry:
 
     def _parse(self, text: str) -> Term:
         """The term that `text` spells; raises `SpellingError`, naming the right spelling."""
+        term = self.read(text)
+        if str(term) != text:
+            raise SpellingError(f"{self.kind} {text!r} is spelt {str(term)!r}")
+        return term
+
+    def read(self, text: str) -> Term:
+        """The term that `text` means, in whatever spelling; raises `SpellingError`."""
         for name, member in self.members.items():
             options = member.template.match(text)
             if options is None:
                 continue
             try:
-                term = self.term(name, options)
+                return self.term(name, options)
             except ValueError as error:
                 raise SpellingError(f"{self.kind} {text!r}: {error}") from None
-            if str(term) != text:
-                raise SpellingError(f"{self.kind} {text!r} is spelt {str(term)!r}")
-            return term
         raise SpellingError(self._unknown(text, [m.template.text for m in self.members.values()]))
 
     def _unknown(self, text: str, known: list[str]) -> str:

@@ -7,6 +7,7 @@ Data set, model and seed, then a folder a stage. The parent of a stage is the fo
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -64,6 +65,7 @@ class Run:
 
     def __post_init__(self) -> None:
         modules = self.model.facts["modules"]
+        classes = self.dataset.facts.get("classes", math.inf)
         for position, stage in enumerate(self.stages):
             inherits = stage.start.facts.get("inherits", True)
             if position == 0 and inherits:
@@ -82,6 +84,13 @@ class Run:
                     f"start '{stage.start}': {self.model} has the modules 1 to {modules}, "
                     f"there is no module {impossible[0]}"
                 )
+            if "classes" in stage.data.facts:
+                needed = stage.data.facts["classes"](**stage.data.own)
+                if needed > classes:
+                    raise SpellingError(
+                        f"data selection '{stage.data}' deals out the classes to {needed} stages, "
+                        f"but {self.dataset} has {classes}; take fewer stages or a ratio of 1"
+                    )
 
     @classmethod
     @cache
@@ -125,7 +134,12 @@ class Run:
 
     @property
     def rung(self) -> Run | None:
-        """The shorter pretraining that this one continues: the next lower of `RUNGS`."""
+        """The shorter pretraining that this one continues: the next lower of `RUNGS`.
+
+        None where there is none, or where what a batch holds depends on the length of the stage.
+        """
+        if "share_of_all" in self.stage.data.facts:
+            return None
         lower = [epochs for epochs in RUNGS if epochs < self.stage.epochs]
         if not lower:
             return None

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from plasticity.spec import Run, Term
 from plasticity.spec.vocabulary import data_selections, datasets, models, optimisers, starts
+from plasticity.spec.workload import Workload
 
 PACKAGE = Path(__file__).parents[1]
 HOMES = {
@@ -27,9 +28,13 @@ MOVE_NO_NUMBER = ("spec", "study", "errors", "files", "layout", "devices")
 
 
 def training(run: Run) -> str:
-    """The digest of all that trains the last stage of `run`, given its data and its parent."""
-    stage = run.stage
-    return digest("plasticity.training", (run.model, stage.optimiser, stage.start))
+    """The digest of all that trains `run`, its earlier stages included, given its data.
+
+    The earlier ones count because a checkpoint is not tracked by its age: it may have been dropped,
+    or made again.
+    """
+    terms = [term for s in run.stages for term in (s.data, s.optimiser, s.start)]
+    return digest("plasticity.training", (run.model, *terms))
 
 
 def split(selection: Term) -> str:
@@ -47,15 +52,33 @@ def summary() -> str:
     return digest("plasticity.summary", ())
 
 
+def claims() -> str:
+    """The digest of all that judges the paper's claims from tables."""
+    parts = ("evidence", "paper", "verdict", "page")
+    return digest("plasticity.summary", (), *(f"plasticity.claims.{part}" for part in parts))
+
+
+def calibration(workloads: Iterable[Workload]) -> str:
+    """The digest of all that measures how fast `workloads` are."""
+    terms = [term for workload in workloads for term in (workload.model, workload.optimiser)]
+    return digest("plasticity.calibration", terms)
+
+
 def drawing(name: str) -> str:
     """The digest of all that draws figures with the module `name` of `plasticity.figures`."""
     return digest(f"plasticity.figures.{name}", (), "plasticity.figures")
 
 
+@cache
 def script(name: str) -> str:
     """The digest of a script of the workflow, without the library that it calls."""
     path = PACKAGE.parent / "workflow" / "scripts" / name
     return hashlib.sha256(ast.unparse(_significant(path, None)).encode()).hexdigest()[:16]
+
+
+def listing(runs: Iterable[Run]) -> str:
+    """The digest of a choice of runs: tables are made anew where it changes."""
+    return hashlib.sha256("\n".join(sorted(map(str, runs))).encode()).hexdigest()[:16]
 
 
 def digest(root: str, terms: Iterable[Term], *more: str) -> str:
@@ -71,6 +94,12 @@ def digest(root: str, terms: Iterable[Term], *more: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def forget() -> None:
+    """Read all code anew at the next digest: it is otherwise read once a process."""
+    for cached in (script, _digest, _module):
+        cached.cache_clear()
+
+
 @cache
 def _digest(roots: tuple[str, ...], words: frozenset[tuple[str, str]]) -> str:
     used: dict[str, set[str]] = {home: set() for home in HOMES.values()}
@@ -78,15 +107,22 @@ def _digest(roots: tuple[str, ...], words: frozenset[tuple[str, str]]) -> str:
         used[home].add(word)
     waiting, codes = [*roots, *(home for home, names in used.items() if names)], {}
     while waiting:
-        module = waiting.pop()
-        path = _path(module)
-        if module in codes or path is None:
+        name = waiting.pop()
+        if name in codes or _path(name) is None:
             continue
-        tree = _significant(path, used.get(module))
-        codes[module] = ast.unparse(tree)
-        waiting += [name for name in _imports(tree) if _counts(name)]
+        codes[name], below = _module(name, frozenset(used[name]) if name in used else None)
+        waiting += below
     text = "\n".join(f"# {module}\n{codes[module]}" for module in sorted(codes))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@cache
+def _module(name: str, words: frozenset[str] | None) -> tuple[str, tuple[str, ...]]:
+    """The code of a module that counts, and the modules that it imports and that count."""
+    path = _path(name)
+    assert path is not None
+    tree = _significant(path, words)
+    return ast.unparse(tree), tuple(below for below in _imports(tree) if _counts(below))
 
 
 def _counts(module: str) -> bool:
@@ -103,7 +139,7 @@ def _path(module: str) -> Path | None:
     return None
 
 
-def _significant(path: Path, words: set[str] | None) -> ast.Module:
+def _significant(path: Path, words: frozenset[str] | None) -> ast.Module:
     """The syntax tree of `path` without what moves no number.
 
     That is: docstrings, also those under constants, the texts of errors, and imports for type
@@ -123,6 +159,7 @@ def _significant(path: Path, words: set[str] | None) -> ast.Module:
             if not isinstance(node, ast.FunctionDef) or not _is_member(node) or node.name in words
         ]
         _drop_unused(tree)
+    _sort_imports(tree)
     return tree
 
 
@@ -136,29 +173,39 @@ def _is_silent(node: ast.stmt) -> bool:
 def _drop_unused(tree: ast.Module) -> None:
     """Drop top-level imports, constants and private helpers that nothing else in `tree` names.
 
-    What is imported comes first, each name once and in one order. A constant that only another
-    module reads is dropped too: the homes of registries have none.
+    A constant that only another module reads is dropped too: the homes of registries have none.
     """
-    body = [node for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom)]
     while True:
+        rest = [node for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom)]
         used = {
-            node.id for part in body for node in ast.walk(part)
+            node.id for part in rest for node in ast.walk(part)
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
         }  # fmt: skip
-        kept = [node for node in body if not _is_private(node) or _bound(node) & used]
-        if kept == body:
+        kept = [node for node in rest if not _is_private(node) or _bound(node) & used]
+        if kept == rest:
             break
-        body = kept
-    imports: dict[str, ast.stmt] = {}
+        tree.body = [node for node in tree.body if node in kept or node not in rest]
     for node in tree.body:
         if isinstance(node, ast.Import | ast.ImportFrom):
-            for alias in node.names:
-                single: ast.stmt = ast.Import([alias])
-                if isinstance(node, ast.ImportFrom):
-                    single = ast.ImportFrom(node.module, [alias], node.level)
-                if (alias.asname or alias.name).split(".")[0] in used:
-                    imports[ast.unparse(single)] = single
-    tree.body = [imports[text] for text in sorted(imports)] + body
+            node.names = [a for a in node.names if (a.asname or a.name).split(".")[0] in used]
+    tree.body = [node for node in tree.body if getattr(node, "names", True)]
+
+
+def _sort_imports(tree: ast.Module) -> None:
+    """Put what is imported at the top first, each name once and in one order."""
+    imports: dict[str, ast.stmt] = {}
+    rest: list[ast.stmt] = []
+    for node in tree.body:
+        match node:
+            case ast.Import():
+                single: list[ast.stmt] = [ast.Import([alias]) for alias in node.names]
+            case ast.ImportFrom():
+                single = [ast.ImportFrom(node.module, [a], node.level) for a in node.names]
+            case _:
+                rest.append(node)
+                continue
+        imports |= {ast.unparse(one): one for one in single}
+    tree.body = [imports[text] for text in sorted(imports)] + rest
 
 
 def _is_private(node: ast.stmt) -> bool:

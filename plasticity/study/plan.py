@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
-import string
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 from typing import Any
 
 from plasticity.errors import UserError
 from plasticity.spec import Run, starts
-from plasticity.spec.values import decimal
-from plasticity.study.settings import FigureSettings, Settings, spell_optimiser, unknown
+from plasticity.study.settings import FigureSettings, Settings, unknown
+from plasticity.study.template import RunTemplate
 
 
 @dataclass(frozen=True)
@@ -72,6 +71,11 @@ class Study:
         """The tuned runs of all targets, each once."""
         return list(dict.fromkeys(run for figure in self.targets for run in figure.runs))
 
+    @cached_property
+    def planned(self) -> list[Run]:
+        """The tuned runs of all figures, targets or not, each once."""
+        return list(dict.fromkeys(run for f in self.figures.values() for run in f.runs))
+
     def source(self, dataset: str) -> str | None:
         """Where the configuration says that a local copy of `dataset` is."""
         return self.settings.sources.get(dataset)
@@ -107,44 +111,30 @@ class Study:
 
     def _plan(self, name: str, figure: FigureSettings) -> Iterator[PlannedRun]:
         """The runs that the templates of `figure` spell over its grid and its seeds."""
-        words: dict[str, Any] = {
-            **self.settings.lengths,
-            **{key: spell_optimiser(key, e) for key, e in self.settings.optimisers.items()},
-        }
-        place = f"{figure.dataset or self.settings.dataset}/{figure.model or self.settings.model}"
         unused = set(figure.grid)
         for role, stages in figure.runs.items():
             where = f"figures.{name}.runs.{role}"
-            template = f"{place}/seed{{seed}}/{stages}"
-            fields = _fields(where, template) - {"seed"}
-            for field in fields - set(words) - set(figure.grid):
-                raise UserError(
-                    unknown(where, "word in braces", field, {**words, **figure.grid})
-                    + " (the words are the keys of lengths, of optimisers and of the grid)"
-                )
-            unused -= fields
+            dataset, model = figure.dataset or self.settings.dataset, figure.model
+            template = RunTemplate(
+                where, dataset, model or self.settings.model, stages, self.settings
+            )
+            template.require_known(figure.grid)
+            unused -= template.variables
             # Only over what the role mentions: a cold run is the same for every pretraining.
-            grid = {key: values for key, values in figure.grid.items() if key in fields}
-            for point in itertools.product(*grid.values()):
-                spelt = [decimal(value) if isinstance(value, float) else value for value in point]
-                filling = {**words, **dict(zip(grid, spelt, strict=True))}
-                for seed in figure.seeds or self.settings.seeds:
-                    try:
-                        run = Run.parse(template.format(seed=seed, **filling))
-                    except UserError as error:
-                        raise UserError(f"{where}: {error}") from None
-                    yield PlannedRun(role, run)
+            grid = {k: values for k, values in figure.grid.items() if k in template.variables}
+            points = [dict(zip(grid, point, strict=True)) for point in product(*grid.values())]
+            met: dict[Run, dict[str, Any]] = {}
+            for point, seed in product(points, figure.seeds or self.settings.seeds):
+                try:
+                    run = Run.parse(template.lineage(seed, point))
+                except UserError as error:
+                    raise UserError(f"{where}: {error}") from None
+                if run in met:
+                    raise UserError(
+                        f"figures.{name}.grid: {met[run]} and {point} ask for the same run in role "
+                        f"{role!r}; remove one"
+                    )
+                met[run] = point
+                yield PlannedRun(role, run)
         for variable in sorted(unused):
             raise UserError(f"figures.{name}.grid.{variable}: no run of the figure uses it")
-
-
-def _fields(where: str, template: str) -> set[str]:
-    """The words in braces in `template`."""
-    try:
-        parts = [part[1:] for part in string.Formatter().parse(template) if part[1] is not None]
-    except ValueError as error:
-        raise UserError(f"{where}: {template!r}: {error}") from None
-    for field, form, conversion in parts:
-        if form or conversion:
-            raise UserError(f"{where}: {template!r}: expected a bare word in braces at '{field}'")
-    return {str(field) for field, _, _ in parts}

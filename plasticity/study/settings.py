@@ -32,8 +32,17 @@ FIGURES = Path(__file__).parents[1] / "figures"
 RESERVED = {"all", "dataset", "dataset_variant", "split", "pretrain", "tune", "figure"} | {
     "summarise_figure",
     "summarise_study",
+    "pretrain_rung",
+    "claims",
+    "budget",
+    "calibrate",
+    "network_costs",
 }
 """Names of rules, which are targets already."""
+
+
+FILLED = ("seed", "i", "start")
+"""Words in braces that no configuration may define: `plasticity.study.template` fills them."""
 
 
 def _distinct(values: list[Any]) -> list[Any]:
@@ -86,6 +95,9 @@ class FigureSettings(_Settings):
 
     @model_validator(mode="after")
     def _known_labels(self) -> FigureSettings:
+        for variable in self.grid:
+            if variable in FILLED:
+                raise ValueError(f"grid.{variable}: has a meaning of its own; choose another name")
         for role in self.labels:
             if role not in self.runs:
                 raise ValueError(unknown("labels", "role", role, self.runs))
@@ -102,6 +114,9 @@ class Settings(_Settings):
     device: Literal["cuda", "cpu"]
     precision: Literal["float32", "bfloat16"]
     threads: Annotated[StrictInt, Field(ge=1)]
+    keep: Literal["all", "rungs", "results"]
+    images_per_second: Annotated[StrictFloat, Field(gt=0, allow_inf_nan=False)] | None = None
+    retrain: bool = False  # not strict: `--config retrain=true` arrives as text
     lengths: dict[Name, Length]
     optimisers: dict[Name, dict[StrictStr, Any]]
     sources: dict[StrictStr, StrictStr | None] = Field(default_factory=dict)
@@ -162,6 +177,10 @@ class Settings(_Settings):
         for name in self.figures:
             if name in RESERVED:
                 raise ValueError(f"figures.{name}: a rule has this name; choose another")
+        for key in ("lengths", "optimisers"):
+            for name in getattr(self, key):
+                if name in FILLED:
+                    raise ValueError(f"{key}.{name}: has a meaning of its own; choose another name")
         for name in self.lengths:
             if name in self.optimisers:
                 raise ValueError(f"lengths.{name}: an optimiser has the same name; rename one")

@@ -10,7 +10,7 @@ from plasticity import devices, layout
 from plasticity.datasets import sources
 from plasticity.errors import UserError
 from plasticity.spec import Run, ancestors, data_selections, datasets
-from plasticity.study import Study, digest
+from plasticity.study import Study, digest, progress
 
 
 wildcard_constraints:
@@ -43,18 +43,24 @@ def run_of(wildcards):
 
 def training_inputs(wildcards):
     """What the last stage of a run is trained from."""
-    run = run_of(wildcards)
-    inputs = {**layout.dataset(run.dataset), "split": layout.split(run)}
-    if run.parent:
-        inputs["parent"] = layout.checkpoint(run.parent)
-    return inputs
+    return inputs_of(run_of(wildcards), "tune")
 
 
 def pretraining_inputs(wildcards):
     """The same for a pretraining, which continues from the next lower rung."""
-    run = run_of(wildcards)
-    rung = {"rung": layout.checkpoint(run.rung)} if run.rung else {}
-    return {**training_inputs(wildcards), **rung}
+    return inputs_of(run_of(wildcards), "pretrain")
+
+
+def inputs_of(run, kind):
+    """Data, split and earlier checkpoints, without those that a finished run no longer needs.
+
+    Not the age of a checkpoint counts but how it came to be, which the digest of the code holds.
+    """
+    inputs = {**layout.dataset(run.dataset), "split": layout.split(run)}
+    earlier = {"parent": run.parent, "rung": run.rung if kind == "pretrain" else None}
+    if study.settings.retrain or not progress.is_finished(run, kind, needed):
+        inputs |= {k: ancient(layout.checkpoint(e)) for k, e in earlier.items() if e}
+    return inputs
 
 
 def metrics_of(runs):
@@ -66,19 +72,21 @@ def metrics_of(runs):
 
 
 def check_targets(arguments):
-    """Refuse a run path in a wrong spelling, or a figure that there is not, with a message.
+    """The tuned and the pretrained runs that are targets.
 
-    Snakemake would only say that it has no rule for it.
+    Refuses wrong spellings and unknown figures with a message: Snakemake would only say that it has
+    no rule for it.
     """
+    runs = {"tune": [], "pretrain": []}
     for argument in map(os.path.normpath, arguments):
         if re.fullmatch(r"fig\d+", argument):
             checked(study.figure, argument)
         if argument.startswith(f"{layout.RESULTS}/figures/{study.name}/"):
             checked(study.figure, Path(argument).stem)
-        if argument.startswith(
-            (f"{layout.RESULTS}/pretrain/", f"{layout.RESULTS}/tune/")
-        ):
-            checked(layout.run_of, argument)
+        for kind, found in runs.items():
+            if argument.startswith(f"{layout.RESULTS}/{kind}/"):
+                found.append(checked(layout.run_of, argument))
+    return runs["tune"], runs["pretrain"]
 
 
 def require_results(*, writable):
@@ -92,16 +100,47 @@ def require_results(*, writable):
         )
 
 
+def require_parents():
+    """Stop before anything is trained where finished runs must be and their parents are gone."""
+    lacking = [
+        str(job.output[0])
+        for job in workflow.dag.needrun_jobs()
+        if job.rule.name in ("pretrain", "pretrain_rung", "tune")
+        and run_of(job.wildcards).parent
+        and "parent" not in job.input.keys()
+    ]
+    if lacking:
+        raise WorkflowError(
+            f"{len(lacking)} finished runs, such as {lacking[0]}, must be trained again because "
+            f"code or settings changed, and the checkpoints that they start from were dropped "
+            f"(keep: {study.settings.keep}); add --config retrain=true to train those again too"
+        )
+
+
 def require_device():
     """Stop before anything is trained where the study needs a GPU and this machine has none."""
     training = any(
-        job.rule.name in ("pretrain", "tune") for job in workflow.dag.needrun_jobs()
+        job.rule.name in ("pretrain", "pretrain_rung", "tune")
+        for job in workflow.dag.needrun_jobs()
     )
-    here = workflow.is_main_process and workflow.local_exec and not workflow.touch
-    if (
-        training
-        and here
-        and study.settings.device == "cuda"
-        and not devices.gpu_is_present()
-    ):
+    if training and gpu_is_missing():
         raise WorkflowError(devices.NO_GPU)
+
+
+def require_throughput():
+    """Stop before anything is run where a GPU is to be measured and this machine has none."""
+    if gpu_is_missing() and any(
+        job.rule.name == "calibrate" for job in workflow.dag.needrun_jobs()
+    ):
+        raise WorkflowError(
+            "the budget needs the throughput of a GPU (device: cuda), and none is visible here to "
+            "be measured. Either name it, with --config images_per_second=12000 (images a second "
+            "in training the study's model), or run this where the GPU is"
+        )
+
+
+def gpu_is_missing():
+    """Whether jobs are to run on a GPU of this machine and it has none."""
+    here = workflow.is_main_process and workflow.local_exec and not workflow.touch
+    cuda = study.settings.device == "cuda"
+    return here and cuda and not devices.gpu_is_present()

@@ -14,6 +14,7 @@ rule summarise_figure:
     conda:
         "../../envs/analysis.yaml"
     params:
+        runs=lambda wildcards: digest.listing(study.figures[wildcards.figure].runs),
         code=digest.summary(),
         adapter=digest.script("summarise.py"),
     script:
@@ -38,6 +39,7 @@ rule summarise_study:
         "../../envs/analysis.yaml"
     params:
         study=study.name,
+        runs=digest.listing(study.runs),
         code=digest.summary(),
         adapter=digest.script("summarise.py"),
     script:

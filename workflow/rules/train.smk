@@ -1,11 +1,16 @@
 """Training: stages to continue from (pretrain) and measured final stages (tune)."""
 
+from plasticity.spec import RUNGS
+
+CHECKPOINT = f"results/pretrain/{LINEAGE}/checkpoint.safetensors"
+KEEP = study.settings.keep
+
 
 rule pretrain:
     input:
         unpack(pretraining_inputs),
     output:
-        checkpoint=f"results/pretrain/{LINEAGE}/checkpoint.safetensors",
+        checkpoint=CHECKPOINT if KEEP == "all" else temp(CHECKPOINT),
         metrics=f"results/pretrain/{LINEAGE}/metrics.parquet",
     log:
         f"results/logs/pretrain/{LINEAGE}.log",
@@ -24,6 +29,18 @@ rule pretrain:
         adapter=digest.script("train.py"),
     script:
         "../scripts/train.py"
+
+
+if KEEP == "rungs":
+
+    use rule pretrain as pretrain_rung with:
+        output:
+            checkpoint=CHECKPOINT,
+            metrics=f"results/pretrain/{LINEAGE}/metrics.parquet",
+        wildcard_constraints:
+            length="|".join(f"e{epochs}" for epochs in RUNGS),
+
+    ruleorder: pretrain_rung > pretrain
 
 
 use rule pretrain as tune with:

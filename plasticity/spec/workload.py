@@ -1,0 +1,100 @@
+"""Workloads: what a step of training costs depends on, and how many images a stage passes over.
+
+All of it is told by a run's path and the facts of its words, before anything is prepared.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+
+from plasticity.errors import UserError
+from plasticity.spec import vocabulary
+from plasticity.spec.registry import Term
+from plasticity.spec.run import Run
+
+RATE = 0.001
+"""The learning rate that stands for all: how fast a step is does not depend on it."""
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """A data set in numbers: examples to train and test on, classes, channels, pixels a side."""
+
+    train: int
+    test: int
+    classes: int
+    channels: int
+    pixels: int
+
+    @classmethod
+    def of(cls, dataset: Term) -> DataFacts:
+        """The facts of `dataset`, which may be a smaller variant; raises `UserError`."""
+        names = [field.name for field in fields(cls)]
+        missing = [name for name in names if name not in dataset.facts]
+        if missing:
+            raise UserError(
+                f"data set {dataset}: without the facts {', '.join(missing)} nobody can tell what "
+                "a study on it costs; declare them in facts={...} beside its template"
+            )
+        facts = {name: int(dataset.facts[name]) for name in names}
+        for option, name in (("examples", "train"), ("pixels", "pixels")):
+            if dataset.options[option] is not None:
+                facts[name] = dataset.options[option]
+        return cls(**facts)
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What the time and the memory of a step depend on; runs that agree in it are equally fast.
+
+    The optimiser is that of a run, with its batch size and with `RATE` for its learning rate.
+    """
+
+    channels: int
+    pixels: int
+    classes: int
+    model: Term
+    optimiser: Term
+
+    @classmethod
+    def of(cls, run: Run) -> Workload:
+        """The workload of the last stage of `run`; raises `UserError` for an unknown data set."""
+        return cls.on(run.dataset, run.model, run.stage.optimiser)
+
+    @classmethod
+    def on(cls, dataset: Term, model: Term, optimiser: Term) -> Workload:
+        """The workload of training `model` on `dataset`; raises `UserError`."""
+        facts = DataFacts.of(dataset)
+        if "lr" in optimiser.options:
+            options = {**optimiser.options, "lr": RATE}
+            optimiser = vocabulary.optimisers.term(optimiser.member.name, options)
+        return cls(facts.channels, facts.pixels, facts.classes, model, optimiser)
+
+    @classmethod
+    def parse(cls, text: str) -> Workload:
+        """The inverse of ``str``; raises `ValueError`."""
+        found = re.fullmatch(r"(\d+)x(\d+)x(\d+)/([^/]+)/([^/]+)", text)
+        if not found:
+            raise ValueError(f"workload {text!r}: not classes, channels, pixels, model, optimiser")
+        classes, channels, pixels = map(int, found.group(1, 2, 3))
+        model, optimiser = found.group(4, 5)
+        return cls(
+            channels,
+            pixels,
+            classes,
+            vocabulary.models.parse(model),
+            vocabulary.optimisers.parse(optimiser),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.classes}x{self.channels}x{self.pixels}/{self.model}/{self.optimiser}"
+
+
+def images_an_epoch(run: Run) -> int:
+    """The images that an epoch of the last stage of `run` trains on: those in whole batches."""
+    data, batch = run.stage.data, run.stage.optimiser.options["batch"]
+    examples = DataFacts.of(run.dataset).train
+    if "size" in data.facts and "share_of_all" not in data.facts:
+        examples = data.facts["size"](examples, **data.own)
+    return int(examples // batch * batch)

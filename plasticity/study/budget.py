@@ -1,0 +1,228 @@
+"""What a study costs before it is run: jobs, and the epochs, hours and bytes of what is left.
+
+Pure: no torch, and of the results only which files are there. Which jobs are left is what
+`plasticity.study.progress` tells the workflow itself.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from plasticity import layout
+from plasticity.costs import Calibration, NetworkCost, Throughput
+from plasticity.errors import UserError
+from plasticity.spec import RUNGS, Run, datasets, models
+from plasticity.spec.workload import DataFacts, Workload, images_an_epoch
+from plasticity.study import progress
+from plasticity.study.plan import Study
+from plasticity.study.settings import Settings
+
+EVALUATION_SPEED = 3.0
+"""How much faster evaluation is than training, where only training is known.
+
+A backward pass costs about as much as two forward passes.
+"""
+
+KEPT = ("all", "rungs", "results")
+"""The values of the setting ``keep``."""
+
+Present = Callable[[str], bool]
+
+
+@dataclass(frozen=True)
+class Job:
+    """The training of the last stage of `run`; `kind` is ``pretrain`` or ``tune``."""
+
+    kind: str
+    run: Run
+
+    @property
+    def epochs(self) -> int:
+        """The epochs that this job trains itself: those after its rung."""
+        rung = self.run.rung if self.kind == "pretrain" else None
+        return self.run.stage.epochs - (rung.stage.epochs if rung else 0)
+
+
+def jobs_of(runs: Iterable[Run], present: Present = lambda path: False) -> list[Job]:
+    """The jobs that are left for the tuned `runs`; all of them where nothing is `present`."""
+    left = progress.left(runs, present=present)
+    kinds = (("pretrain", left.pretrain), ("tune", left.tune))
+    return [Job(kind, run) for kind, some in kinds for run in sorted(some, key=str)]
+
+
+def is_kept(run: Run, keep: str) -> bool:
+    """Whether the checkpoint of a pretraining stays where the setting ``keep`` is `keep`."""
+    return keep == "all" or (keep == "rungs" and run.stage.epochs in RUNGS)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What is asked for under a name, and what of it is left.
+
+    `pretrain` and `tune` are pairs: all jobs, and those of them that are done. `epochs`, `images`
+    (of training) and `seconds` (evaluation included) are of what is left; `stored` are the bytes of
+    the checkpoints that it adds for good, by the setting ``keep``.
+    """
+
+    name: str
+    pretrain: tuple[int, int]
+    tune: tuple[int, int]
+    epochs: int
+    images: int
+    seconds: float
+    stored: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What each workload costs, on the device and on any."""
+
+    throughput: Mapping[Workload, Throughput]
+    networks: Mapping[Workload, NetworkCost]
+
+    def budget(self, name: str, runs: Iterable[Run], present: Present) -> Budget:
+        """The budget of the tuned `runs`; raises `UserError` for a data set without facts."""
+        runs = list(runs)
+        jobs, left = jobs_of(runs), jobs_of(runs, present)
+        epochs, images, seconds = 0, 0, 0.0
+        stored = dict.fromkeys(KEPT, 0)
+        for job in left:
+            workload = Workload.of(job.run)
+            throughput = self.throughput[workload]
+            trained = job.epochs * images_an_epoch(job.run)
+            tested = job.epochs * DataFacts.of(job.run.dataset).test
+            epochs += job.epochs
+            images += trained
+            seconds += trained / throughput.training + tested / throughput.evaluation
+            if job.kind == "pretrain" and not present(layout.checkpoint(job.run)):
+                size = self.networks[workload].checkpoint(job.run.stage.epochs)
+                for keep in stored:
+                    stored[keep] += size if is_kept(job.run, keep) else 0
+
+        def count(kind: str) -> tuple[int, int]:
+            total, open_ = (sum(job.kind == kind for job in some) for some in (jobs, left))
+            return total, total - open_
+
+        return Budget(name, count("pretrain"), count("tune"), epochs, images, seconds, stored)
+
+
+def workloads_of(study: Study) -> list[Workload]:
+    """What the targets of `study` train, in one order; raises `UserError`."""
+    return sorted({Workload.of(job.run) for job in jobs_of(study.runs)}, key=str)
+
+
+def networks_of(study: Study) -> list[Workload]:
+    """The same, and what ``images_per_second`` is told of; raises `UserError`."""
+    found = set(workloads_of(study))
+    if study.settings.images_per_second:
+        found.add(reference_of(study.settings, found))
+    return sorted(found, key=str)
+
+
+def reference_of(settings: Settings, workloads: Iterable[Workload]) -> Workload:
+    """The study's `model` on its `dataset`, with some optimiser of `workloads`."""
+    for key, text in (("dataset", settings.dataset), ("model", settings.model)):
+        if "{" in text:
+            raise UserError(
+                f"images_per_second: is told of the study's model and dataset, but {key} is "
+                f"{text!r}; leave images_per_second out, or name one {key}"
+            )
+    optimiser = min(workloads, key=str).optimiser
+    dataset, model = datasets.parse(settings.dataset), models.parse(settings.model)
+    return Workload.on(dataset, model, optimiser)
+
+
+def scaled(
+    images_per_second: float, reference: NetworkCost, networks: Mapping[Workload, NetworkCost]
+) -> dict[Workload, Throughput]:
+    """The throughput of all `networks`, given that of training the `reference`.
+
+    Taken as inversely proportional to the multiply-adds of an image, whatever the optimiser.
+    """
+    found = {}
+    for workload, network in networks.items():
+        training = images_per_second * reference.multiply_adds / network.multiply_adds
+        found[workload] = Throughput(training, EVALUATION_SPEED * training)
+    return found
+
+
+def report(
+    study: Study,
+    networks: Mapping[Workload, NetworkCost],
+    calibration: Calibration | None,
+    present: Present = os.path.exists,
+) -> str:
+    """The budget of every target of `study` and of all together, as text to be printed.
+
+    Without a `calibration`, it rests on the setting ``images_per_second``.
+    """
+    settings = study.settings
+    if calibration:
+        throughput = calibration.throughput
+    elif settings.images_per_second:
+        reference = networks[reference_of(settings, workloads_of(study))]
+        throughput = scaled(settings.images_per_second, reference, networks)
+    else:
+        raise UserError("images_per_second: missing, and no throughput was measured; name it")
+    rates = Rates(throughput, networks)
+    budgets = [rates.budget(figure.name, figure.runs, present) for figure in study.targets]
+    together = rates.budget("together", study.runs, present)
+    lines = [
+        f"Budget of the study '{study.name}': jobs in all, and what is left to train",
+        "",
+        *table([*budgets, together], settings),
+        "",
+        *notes(together, settings, calibration),
+    ]
+    return "\n".join(lines)
+
+
+def table(budgets: Iterable[Budget], settings: Settings) -> list[str]:
+    """The lines of an aligned table, one of `budgets` a line below a head of two lines."""
+    hours = "GPU-hours" if settings.device == "cuda" else "CPU-hours"
+    rows: list[tuple[str, ...]] = [
+        ("", "pretrain", "", "tune", "", "epochs", "images", hours, "checkpoints"),
+        ("", "jobs", "done", "jobs", "done", "left", "(millions)", "left", "kept (GB)"),
+    ]
+    for one in budgets:
+        counts = (f"{number:,}" for number in (*one.pretrain, *one.tune, one.epochs))
+        amounts = (one.images / 1e6, one.seconds / 3600, one.stored[settings.keep] / 1e9)
+        rows.append((one.name, *counts, *map(rounded, amounts)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            text.rjust(width) if column else text.ljust(width)
+            for column, (text, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+
+
+def rounded(value: float) -> str:
+    """`value`, which is not negative, in about three digits."""
+    if 0 < value < 0.01:
+        return "< 0.01"
+    return f"{value:,.{0 if value >= 100 or value == 0 else 1 if value >= 10 else 2}f}"
+
+
+def notes(together: Budget, settings: Settings, calibration: Calibration | None) -> Iterator[str]:
+    """Lines that say what the numbers rest on, and what `together` would store otherwise."""
+    device = "GPU" if settings.device == "cuda" else "CPU"
+    yield "'together' has each job once: figures share jobs. A job that was cut off counts in full."
+    yield f"Hours are of one job at a time on one {device}, with the evaluation after every epoch;"
+    yield "what a job needs to start, some seconds, is not counted."
+    if calibration:
+        threads = f"{calibration.threads} CPU thread{'s' if calibration.threads > 1 else ''}"
+        yield f"Throughput was measured on {calibration.device_name}"
+        yield f"  in {calibration.precision} with {threads} on {calibration.measured} UTC;"
+        yield "  to measure it again: snakemake budget --forcerun calibrate"
+    else:
+        given = rounded(settings.images_per_second or 0.0)
+        yield f"Throughput is given: images_per_second {given} in training {settings.model} on"
+        yield f"  {settings.dataset}. Other networks are scaled by their multiply-adds, which is"
+        faster = f"{EVALUATION_SPEED:g} times as fast"
+        yield f"  too fast for small ones; evaluation is taken as {faster}."
+    sizes = ", ".join(f"{keep} {rounded(together.stored[keep] / 1e9)}" for keep in KEPT)
+    yield f"Checkpoints kept, in GB more than now, by the setting keep: {sizes}."

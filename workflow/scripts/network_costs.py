@@ -1,0 +1,17 @@
+"""Count what the networks of a study cost on any device."""
+
+from typing import TYPE_CHECKING
+
+from plasticity.calibration import network_cost
+from plasticity.costs import write_networks
+from plasticity.jobs import logged
+from plasticity.spec.workload import Workload
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with logged(snakemake.log[0]) as log:
+    workloads = [Workload.parse(text) for text in snakemake.params.workloads]
+    costs = {workload: network_cost(workload) for workload in workloads}
+    write_networks(snakemake.output[0], costs)
+    log(f"{len(costs)} networks with their optimisers")
