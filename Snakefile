@@ -29,6 +29,7 @@ onstart:
     require_throughput()
     require_device()
     require_parents()
+    lift_rate_limit()
 
 
 rule all:

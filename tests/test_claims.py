@@ -385,10 +385,11 @@ def test_a_case_that_cannot_be_tested_bars_the_claim_and_not_its_contrary():
     runs = runs[(runs["depth"] != 1) | (runs["width"] != 32) | (runs["seed"] == 0)]
     found = only("gap-capacity", Evidence({"fig05": runs}, {}))
     assert (found.verdict, found.case, found.n) == ("undecided", "depth 1, width 32", 1)
-    evidence = made("gap-capacity", 0.0, others=0.0, scatter=3.0, seed=5)
-    runs = evidence.runs["fig05"]
-    runs = runs[(runs["depth"] == 2) | (runs["seed"] == 0)]
-    found = only("gap-capacity", Evidence({"fig05": runs[runs["width"] == 16]}, {}))
+    runs = made("gap-capacity", 0.0).runs["fig05"]
+    runs = runs[(runs["width"] == 16) & ((runs["depth"] == 2) | (runs["seed"] == 0))]
+    # Gaps of 4 and -3 points in turn speak neither for the claim nor against it.
+    lost = np.where(runs["seed"] % 2, 0.03, -0.04) * (runs["role"] == "warm")
+    found = only("gap-capacity", Evidence({"fig05": runs.assign(test_accuracy=0.8 + lost)}, {}))
     assert (found.verdict, found.case, found.n) == ("undecided", "depth 1, width 16", 1)
     evidence = made("gap-capacity", -4.0, scatter=0.3)
     runs = evidence.runs["fig05"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from plasticity.figures import Drawing, Tables, style
+from plasticity.spec.values import decimal
 
 
 def draw(tables: Tables) -> Drawing:
@@ -25,7 +26,8 @@ def draw(tables: Tables) -> Drawing:
         )
     style.single_seeds(axes, drift, "gamma")
     numbers = pd.concat([*levels, table], ignore_index=True)
-    axes.set_xticks(sorted(drift["gamma"].unique()))
+    gammas = sorted(drift["gamma"].unique())
+    axes.set_xticks(gammas, [decimal(gamma) for gamma in gammas])
     axes.set(
         xlabel="$\\gamma$: from an early to a late transition to all of the data",
         ylabel=style.FINAL_ACCURACY,

@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from plasticity.figures import Drawing, Tables, style
+from plasticity.spec.values import decimal
 
 
 def draw(tables: Tables) -> Drawing:
@@ -24,8 +25,8 @@ def draw(tables: Tables) -> Drawing:
     numbers = pd.concat([cold, even, uneven], ignore_index=True)
     left.set(xlabel="Stages of pretraining", ylabel=style.FINAL_ACCURACY)
     stages = sorted(runs.loc[right_roles, "splits"].unique())
-    counted = " or ".join(map(str, stages)) or "no"
-    right.set(xlabel=f"Share of new examples drawn evenly\n({counted} stages of pretraining)")
+    counted = f"stage{'s' if stages != [1] else ''} of pretraining: {' or '.join(map(str, stages))}"
+    right.set(xlabel=f"Share of new examples drawn evenly\n({counted})")
     style.finish(left, tables.title, numbers)
     right.legend(loc="lower right")
     left.legend(loc="lower left")
@@ -37,5 +38,6 @@ def _panel(axes: Axes, tables: Tables, runs: pd.DataFrame, x: str) -> pd.DataFra
     for position, (role, line) in enumerate(table.groupby("role", sort=False), start=1):
         style.points(axes, line.sort_values(x), x, position, label=tables.labels[str(role)])
     style.single_seeds(axes, runs, x)
-    axes.set_xticks(sorted(runs[x].unique()))
+    values = sorted(runs[x].unique())
+    axes.set_xticks(values, [decimal(value) for value in values])
     return table

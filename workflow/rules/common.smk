@@ -100,6 +100,17 @@ def require_results(*, writable):
         )
 
 
+def lift_rate_limit():
+    """Let local jobs start as fast as they can.
+
+    Snakemake 9 wakes its scheduler a second after each time that it woke, if the rate of jobs is
+    limited, which it is by default: every finished job adds one more such clock, and after some
+    hundred jobs the scheduler alone takes half a core. Only submissions need the limit.
+    """
+    if workflow.local_exec:
+        workflow.scheduler.job_rate_limiter = None
+
+
 def require_parents():
     """Stop before anything is trained where finished runs must be and their parents are gone."""
     lacking = [
