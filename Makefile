@@ -31,10 +31,10 @@ study: $(READY)
 
 ## make report STUDY=name: the figures, and one HTML page with all of them
 report: study
-	@if [ ! -e $(REPORT) ] || [ -n "$$(find results/figures/$(STUDY) results/summary/$(STUDY) \
+	@if [ ! -e $(REPORT) ] || [ -n "$$(find results/figures/$(STUDY) results/summary/$(STUDY) results/claims \
 	    -type f -newer $(REPORT) -print -quit)" ]; then \
 	  mkdir -p $(dir $(REPORT)) && $(SNAKEMAKE) --report $(REPORT); fi
-	@echo; echo "Report:  $(REPORT)"; echo "Tables:  results/summary/$(STUDY)/"; echo "Figures:"
+	@echo; echo "Report:  $(REPORT)"; echo "Claims:  results/claims/$(STUDY).html"; echo "Tables:  results/summary/$(STUDY)/"; echo "Figures:"
 	@ls results/figures/$(STUDY)/*.png | sed 's/^/  /'
 
 ## make test: the test suite

@@ -12,8 +12,8 @@ include: "workflow/rules/common.smk"
 
 study = checked(Study, config)
 require_results(writable=False)
-tuned, pretrained = check_targets(sys.argv[1:])  # Snakemake learns of them only later
-needed = progress.left([*study.planned, *tuned], pretrained)
+asked = checked(study.asked, sys.argv[1:])  # Snakemake learns of its targets only later
+needed = progress.left(asked.tuned, asked.pretrained, is_current)
 
 
 include: "workflow/rules/data.smk"

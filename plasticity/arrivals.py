@@ -33,12 +33,3 @@ def arrivals(
     for position, group in enumerate(np.array_split(generator.permutation(classes), groups)):
         arrival[rest[np.isin(labels[rest], group)]] = position + 1
     return arrival
-
-
-def size(total: int, stage: int, stages: int) -> int:
-    """How many of `total` examples have arrived by `stage`.
-
-    Exact for a ratio of 1; for smaller ones as nearly as the classes are of one size and number.
-    """
-    pieces, longer = divmod(total, stages + 1)
-    return pieces * stage + min(stage, longer)

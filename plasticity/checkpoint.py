@@ -69,8 +69,12 @@ class Checkpoint:
 
     @cached_property
     def digest(self) -> str:
-        """A checksum of everything in this state."""
-        return _checksum(asdict(self.identity), self._tensors())
+        """A checksum of what a later stage starts from: who this is, and its weights.
+
+        Without the history, which tells how long each epoch took: a parent that was dropped and
+        trained again is the same parent.
+        """
+        return _checksum(asdict(self.identity), self.network)
 
     def _tensors(self) -> dict[str, Tensor]:
         """The state as it is stored: one name a tensor."""
@@ -123,11 +127,12 @@ def restore(checkpoint: Checkpoint, network: nn.Module, optimiser: Optimizer) ->
 
 def save(path: str | Path, checkpoint: Checkpoint) -> None:
     """Write `checkpoint` to `path`, whole or not at all."""
-    header = {"identity": asdict(checkpoint.identity), "checksum": checkpoint.digest}
+    identity, tensors = asdict(checkpoint.identity), checkpoint._tensors()
+    header = {"identity": identity, "checksum": _checksum(identity, tensors)}
     with files.whole(path) as partial:
         # One key: safetensors does not promise an order between several.
         save_file(
-            checkpoint._tensors(),
+            tensors,
             partial,
             metadata={"plasticity": json.dumps(header, sort_keys=True)},
         )

@@ -57,12 +57,12 @@ def gap_table(study: str) -> str:
 
 def calibration(study: str) -> str:
     """How fast the device trains and evaluates the networks of a study."""
-    return f"{RESULTS}/calibration/{study}.json"
+    return f"{RESULTS}/calibration/{study}/throughput.json"
 
 
 def network_costs(study: str) -> str:
     """What the networks of a study cost on any device."""
-    return f"{RESULTS}/calibration/{study}-networks.json"
+    return f"{RESULTS}/calibration/{study}/networks.json"
 
 
 def claims(study: str, suffix: str) -> str:

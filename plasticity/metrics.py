@@ -59,6 +59,15 @@ def write(path: str | Path, history: Sequence[EpochMetrics], about: Mapping[str,
         pq.write_table(table, partial, write_page_checksum=True)
 
 
+def about(path: str | Path) -> dict[str, Any]:
+    """What the file in `path` says about its run, without its table; raises `UserError`."""
+    try:
+        said: dict[str, Any] = json.loads(pq.read_schema(path).metadata[b"plasticity"])
+    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
+        raise _unreadable(path, error) from error
+    return said
+
+
 def read(path: str | Path) -> tuple[pa.Table, dict[str, Any]]:
     """The table in `path` and what it says about its run; raises `UserError`."""
     try:
@@ -66,6 +75,10 @@ def read(path: str | Path) -> tuple[pa.Table, dict[str, Any]]:
         about = json.loads(table.schema.metadata[b"plasticity"])
         return table.cast(SCHEMA), about
     except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path}: not a readable metrics file ({error}); delete it and run again to train anew"
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: str | Path, error: Exception) -> UserError:
+    return UserError(
+        f"{path}: not a readable metrics file ({error}); delete it and run again to train anew"
+    )

@@ -21,7 +21,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from plasticity import arrivals, files
+from plasticity import files
+from plasticity.arrivals import arrivals
 from plasticity.errors import UserError
 from plasticity.spec import Integer, Number, Term, data_selections
 from plasticity.streams import numpy_generator
@@ -68,7 +69,9 @@ def resampled(labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 
 
 def _stage_size(total: int, *, stage: int, stages: int, ratio: float) -> int:
-    return arrivals.size(total, stage, stages)
+    """Exact for a ratio of 1; for smaller ones as nearly as the classes are of one size."""
+    pieces, longer = divmod(total, stages + 1)
+    return pieces * stage + min(stage, longer)
 
 
 def _classes_needed(*, stage: int, stages: int, ratio: float) -> int:
@@ -86,20 +89,22 @@ def _check_stage(*, stage: int, stages: int, ratio: float) -> None:
 @data_selections.member(
     "stage{stage}of{stages}r{ratio}",
     facts={
-        "stream": "stages of {stages} r{ratio}",  # without the stage: each holds those before it
+        # Without the stage, as each holds those before it, and without the ratio, so that ratios
+        # are compared on the same deal of the classes.
+        "stream": "stages of {stages}",
         "size": _stage_size,
         "classes": _classes_needed,
         "check": _check_stage,
     },
     stage=Integer(at_least=1),
-    stages=Integer(at_least=1),
+    stages=Integer(at_least=1, at_most=1000),
     ratio=Number(at_least=0.0, at_most=1.0),
 )
 def stage(
     labels: np.ndarray, generator: np.random.Generator, *, stage: int, stages: int, ratio: float
 ) -> np.ndarray:
     """What has arrived by one of several stages of pretraining (Berariu et al., appendix A.3)."""
-    return np.flatnonzero(arrivals.arrivals(labels, generator, stages, ratio) <= stage)
+    return np.flatnonzero(arrivals(labels, generator, stages, ratio) <= stage)
 
 
 def draw(selection: Term, labels: np.ndarray, seed: int) -> np.ndarray:

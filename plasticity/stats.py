@@ -103,8 +103,10 @@ def holm(p_values: np.ndarray) -> np.ndarray:
     return corrected
 
 
-def seeds_needed(effect: float, deviation: float, level: float, most: int) -> int | None:
-    """The fewest pairs by which a one-sided t test at `level` finds `effect` in 80% of studies.
+def seeds_needed(
+    effect: float, deviation: float, level: float, most: int, power: float = POWER
+) -> int | None:
+    """The fewest pairs by which a one-sided t test at `level` finds `effect` with a chance `power`.
 
     `deviation`, above 0, is that of the differences over pairs, in the unit of `effect`. None where
     `most` pairs are not enough, as they never are for an effect of the other sign.
@@ -114,6 +116,6 @@ def seeds_needed(effect: float, deviation: float, level: float, most: int) -> in
     if effect <= 0:
         return None
     n = np.arange(2, most + 1)
-    power = nct.sf(t.isf(level, n - 1), n - 1, effect / deviation * np.sqrt(n))
-    enough = n[power >= POWER]
+    chance = nct.sf(t.isf(level, n - 1), n - 1, effect / deviation * np.sqrt(n))
+    enough = n[chance >= power]
     return int(enough[0]) if len(enough) else None

@@ -365,7 +365,7 @@ def test_few_seeds_have_an_estimate(claim, seeds):
         assert found.verdict == "undecided"
         assert "one seed" in found.reason.lower()
         assert math.isnan(found.p_value)
-        assert seeds_in_words(found) == "at least 3"
+        assert seeds_in_words(found) == "at least 2"
 
 
 def test_seeds_that_differ_alike_decide_nothing():
@@ -469,7 +469,7 @@ def test_the_conjectures_are_listed_as_not_measured():
     [
         ("gap", lambda runs: runs["role"] != "warm", "fig01 has no runs in the role 'warm'"),
         ("gap", lambda runs: (runs["role"] == "cold") ^ (runs["seed"] > 2), "no seed has all"),
-        ("gap-early", lambda runs: runs["pretrain_epochs"] != 5, None),
+        ("gap-early", lambda runs: runs["pretrain_epochs"] != 5, "no pretraining of 5 to 10"),
         ("gap-grows", lambda runs: runs["pretrain_epochs"] < 100, "at least 3 lengths"),
         ("reset-top", lambda runs: runs["role"] != "top", "resets no such subset"),
         ("rate", lambda runs: runs["lr"] < 0.005, "both an equal and a tenfold one"),
@@ -480,11 +480,8 @@ def test_what_is_missing_is_said(claim, keep, reason):
     (name,) = evidence.runs
     runs = evidence.runs[name]
     evidence = Evidence({name: runs[keep(runs)]}, {})
-    if reason is None:
-        assert only(claim, evidence).estimate == pytest.approx(-50, abs=2)  # a shorter one
-    else:
-        with pytest.raises(NotJudgedError, match=reason):
-            CLAIMS[claim].read(evidence)
+    with pytest.raises(NotJudgedError, match=reason):
+        CLAIMS[claim].read(evidence)
 
 
 @pytest.mark.parametrize("best", [1.0, math.nan])
@@ -670,9 +667,20 @@ def test_the_seeds_needed_are_those_of_the_strictest_level():
     assert seeds_in_words(found) == str(above)
 
 
+def test_every_case_must_be_found_in_the_studies_counted():
+    """Of four cases each may be missed in 5% of studies, so that all are found in 80%."""
+    evidence = made("gap-capacity", 1.5, others=1.5, seeds=3, scatter=1.0, seed=2)
+    found = only("gap-capacity", evidence)
+    assert found.verdict == "undecided"
+    cases = [case.values for case in CLAIMS["gap-capacity"].read(evidence).cases]
+    power = 1 - 0.2 / len(cases)
+    each = [stats.seeds_needed(v.mean(), v.std(ddof=1), LEVEL / 2, 100, power) for v in cases]
+    assert found.seeds_needed == max(each)
+
+
 def test_more_seeds_than_anybody_trains():
     found = only("gap-grows", made("gap-grows", 0.0, scatter=5.0, seed=3))
-    assert found.seeds_needed is None
+    assert found.seeds_needed == 101
     assert seeds_in_words(found) == "more than 100"
 
 

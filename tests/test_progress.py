@@ -4,7 +4,7 @@ import pytest
 
 from plasticity import layout
 from plasticity.spec import Run
-from plasticity.study.progress import Jobs, is_finished, left
+from plasticity.study.progress import Jobs, left, still_needs
 
 PLACE = "cifar10/resnet18/seed0/"
 COLD = Run.parse(PLACE + "full_adam-lr0.001_e5_init")
@@ -68,19 +68,60 @@ def test_a_checkpoint_that_is_asked_for_itself():
     assert jobs([], files(HALF), pretrained=[HALF]) == (set(), set())
 
 
+def test_a_finished_run_of_other_code_brings_back_what_was_dropped():
+    there = files(WARM, RESET, kind="tune") | files(HALF, *RUNGS, dropped=True)
+    found = jobs([WARM, RESET], there, current=lambda run, kind: run != RESET)
+    assert found == ({HALF, *RUNGS}, {RESET})
+    # Where it stands there, Snakemake sees by itself what is to be trained again.
+    there = files(WARM, RESET, kind="tune") | files(HALF, *RUNGS)
+    assert jobs([WARM, RESET], there, current=lambda run, kind: False) == (set(), set())
+
+
 @pytest.mark.parametrize(
-    ("run", "kind", "there", "needed", "finished"),
+    ("run", "kind", "earlier", "there", "left_over", "needs"),
     [
-        (WARM, "tune", set(), (), False),
-        (WARM, "tune", files(WARM, kind="tune"), (), True),
-        (WARM, "tune", files(WARM, kind="tune") | files(HALF), (), False),  # it still stands there
-        (COLD, "tune", files(COLD, kind="tune"), (), False),  # nothing that could be dropped
-        (HALF, "pretrain", set(), (), False),
-        (HALF, "pretrain", files(HALF), (), False),
-        (HALF, "pretrain", files(HALF, dropped=True), (), True),
-        (HALF, "pretrain", files(HALF, dropped=True), (HALF,), False),
+        (WARM, "tune", HALF, set(), Jobs(frozenset({HALF}), frozenset({WARM})), True),
+        (WARM, "tune", HALF, files(WARM, kind="tune"), Jobs(frozenset(), frozenset()), False),
+        # Another run needs the same checkpoint.
+        (WARM, "tune", HALF, files(WARM, kind="tune"), Jobs(frozenset({HALF}), frozenset()), False),
+        # It still stands there.
+        (
+            WARM,
+            "tune",
+            HALF,
+            files(WARM, kind="tune") | files(HALF),
+            Jobs(frozenset(), frozenset()),
+            True,
+        ),
+        # It is of other code.
+        (
+            WARM,
+            "tune",
+            HALF,
+            files(WARM, kind="tune"),
+            Jobs(frozenset({HALF}), frozenset({WARM})),
+            True,
+        ),
+        (HALF, "pretrain", HALF.rung, set(), Jobs(frozenset(), frozenset()), True),
+        (HALF, "pretrain", HALF.rung, files(HALF), Jobs(frozenset(), frozenset()), False),
+        (HALF, "pretrain", HALF.rung, files(HALF, HALF.rung), Jobs(frozenset(), frozenset()), True),
+        (
+            HALF,
+            "pretrain",
+            HALF.rung,
+            files(HALF, dropped=True),
+            Jobs(frozenset(), frozenset()),
+            False,
+        ),
+        (
+            HALF,
+            "pretrain",
+            HALF.rung,
+            files(HALF, dropped=True),
+            Jobs(frozenset({HALF}), frozenset()),
+            True,
+        ),
     ],
 )
-def test_when_a_job_no_longer_needs_what_it_was_trained_from(run, kind, there, needed, finished):
-    wanted = Jobs(frozenset(needed), frozenset())
-    assert is_finished(run, kind, wanted, there.__contains__) is finished
+def test_when_a_job_needs_what_it_is_trained_from(run, kind, earlier, there, left_over, needs):
+    assert still_needs(run, kind, earlier, left_over, there.__contains__) is needs

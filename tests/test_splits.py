@@ -14,6 +14,7 @@ from plasticity import splits
 from plasticity.arrivals import arrivals
 from plasticity.errors import UserError
 from plasticity.spec import data_selections
+from plasticity.streams import numpy_generator
 
 FULL, HALF = data_selections.parse("full"), data_selections.parse("half")
 LABELS = np.arange(101) % 3
@@ -266,6 +267,17 @@ def test_whole_classes_arrive_at_ratio_0():
     for i in range(1, 5):
         drawn = splits.draw(data_selections.parse(f"stage{i}of4r0"), labels, 0)
         assert len(drawn) == 7 * len(seen[i - 1])
+
+
+def test_ratios_share_the_deal_of_the_classes():
+    """So that the accuracies at two ratios differ by the ratio and not by the classes."""
+    terms = [data_selections.parse(f"stage1of4r{ratio}") for ratio in ("0", "0.5")]
+    (stream,) = {term.facts["stream"].format(**term.options) for term in terms}
+    labels = np.repeat(np.arange(10), 10)
+    whole, part = (arrivals(labels, numpy_generator(0, stream), 4, r) for r in (0.0, 0.5))
+    by_class = numpy_generator(0, stream).permutation(100)[50:]
+    assert np.array_equal(whole[by_class], part[by_class])
+    assert not np.array_equal(whole, part)
 
 
 def test_seeds_deal_out_the_classes_differently():

@@ -1,6 +1,7 @@
 """The configuration: the paper's study as planned, and one clear message for each mistake."""
 
 import copy
+import re
 from pathlib import Path
 
 import pytest
@@ -80,8 +81,7 @@ def test_the_paper_has_its_figures_and_makes_all_of_them(paper):
 def test_figures_share_runs(paper):
     """Figure 2 holds the runs of figure 1, figure 6 those of 11, and both the cold and the kept.
 
-    Figures 3 and 5 share the cold runs, figure 5 also the warm ones at the usual size. In figure 4
-    four stages at a ratio of 1 and five are drawn twice, and its cold runs are shorter.
+    Figures 3, 4 and 5 share the cold runs, figure 5 also the warm ones at the usual size.
     """
     alone = {name: len(figure.runs) for name, figure in paper.figures.items()}
     seeds = 5
@@ -90,7 +90,7 @@ def test_figures_share_runs(paper):
     assert alone["fig05"] == seeds * 2 * 16
     assert alone["fig07"] == 9 * (5 + 3 * 5)
     core = 50 + (85 - 10) + 3 * 50
-    new = seeds * (8 - 1) + seeds * 11 + seeds * 2 * (16 - 1) + 9 * 20
+    new = seeds * (8 - 1) + seeds * (11 - 1) + seeds * 2 * (16 - 1) + 9 * 20
     assert len(paper.runs) == len(set(paper.runs)) == core + new
 
 
@@ -100,7 +100,7 @@ def test_a_figure_grows_its_data_in_stages(paper):
     place = "cifar10/resnet18/seed0/"
     assert (
         place + "stage1of2r1_adam-lr0.001_e150_init/stage2of2r1_adam-lr0.001_e150_keep/"
-        "full_adam-lr0.001_e150_keep"
+        "full_adam-lr0.001_e500_keep"
     ) in runs
     assert {len(planned.run.stages) for planned in paper.figures["fig04"].planned} == {
         1, 2, 3, 4, 5, 6, 11,
@@ -205,7 +205,57 @@ def test_figures_that_are_no_targets_are_planned_but_not_made():
     study = Study({**PAPER, "targets": ["fig11"]})
     assert len(study.figures) == 11
     assert len(study.runs) == 15
-    assert len(study.planned) > 15
+
+
+@pytest.mark.parametrize(
+    ("arguments", "figures"),
+    [
+        (["-n"], None),
+        (["all", "--cores", "2"], None),
+        (["claims"], None),
+        (["fig06", "--cores", "8"], ["fig06"]),
+        (["fig01", "fig11", "-n"], ["fig01", "fig11"]),
+        (["results/figures/paper/fig03.svg"], ["fig03"]),
+        (["./results/summary/paper/figures/fig05/runs.parquet"], ["fig05"]),
+    ],
+)
+def test_what_a_command_line_asks_for(paper, arguments, figures):
+    expected = paper.runs
+    if figures:
+        expected = list(dict.fromkeys(r for name in figures for r in paper.figures[name].runs))
+    assert list(paper.asked(arguments).tuned) == expected
+    assert paper.asked(arguments).pretrained == ()
+
+
+def test_a_command_line_may_ask_for_runs(paper):
+    half = "cifar10/resnet18/seed9/half_adam-lr0.001_e3_init"
+    asked = paper.asked(
+        [f"results/pretrain/{half}/checkpoint.safetensors", "--cores", "1",
+         f"results/tune/{half}/full_adam-lr0.001_e5_keep/metrics.parquet"]
+    )  # fmt: skip
+    assert [str(run) for run in asked.tuned] == [f"{half}/full_adam-lr0.001_e5_keep"]
+    assert [str(run) for run in asked.pretrained] == [half]
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("fig99", "targets: unknown figure 'fig99'; expected one of fig01, "),
+        ("results/figures/paper/fig99.svg", "unknown figure 'fig99'"),
+        ("results/summary/paper/figures/fig99/runs.parquet", "unknown figure 'fig99'"),
+        (
+            "results/tune/cifar10/resnet18/seed0/full_adam-lr1e-3_e3_init/metrics.parquet",
+            "is spelt",
+        ),
+        (
+            "results/tune/cifar10/resnet18/seed0/full_adam-lr0.001_e3_init",
+            "expected a run's folder",
+        ),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_named(paper, argument, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        paper.asked([argument])
 
 
 def test_the_configuration_is_left_alone():

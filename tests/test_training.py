@@ -12,7 +12,7 @@ import pytest
 import torch
 from tiny import HARDWARE, PRETRAIN, TUNE, Folder, equal
 
-from plasticity import checkpoint, metrics
+from plasticity import checkpoint, metrics, training
 from plasticity.engine import shuffled_batches
 from plasticity.errors import UserError
 from plasticity.spec import Run
@@ -191,6 +191,15 @@ def test_a_drift_moves_from_the_half_to_everything():
     assert first < 10  # the first batch hardly leaves the half: an expected 0.9 of 100
 
 
+def test_the_share_of_a_drift_is_that_of_the_formula_at_every_step(monkeypatch):
+    """With n from 1 to N over all epochs (appendix A.2)."""
+    monkeypatch.setattr(training, "mixed_batches", lambda early, count, share, *rest: iter([share]))
+    run = Run.parse("digits-clutter/resnet-d1w2/seed0/drift0.9_adam-lr0.01-b16_e3_init")
+    pool = Pool(torch.arange(35), 70)  # 4 whole batches an epoch
+    shares = torch.cat([next(epoch_batches(run, e, pool, torch.device("cpu"))) for e in (1, 2, 3)])
+    assert shares.tolist() == pytest.approx([1 - 0.9 ** (50 * n / 12) for n in range(1, 13)])
+
+
 def test_a_drift_draws_with_replacement_and_uniformly():
     run = Run.parse("digits-clutter/resnet-d1w2/seed0/resampled_adam-lr0.01-b100_e1_init")
     drawn = batches(run, 1, Pool(torch.arange(10_000), 10_000)).flatten()
@@ -225,17 +234,36 @@ def test_a_killed_drift_ends_in_the_same_bits(folder: Folder):
 
 def test_stages_on_growing_data_continue_one_another(folder: Folder):
     """Each stage starts with the weights of the one before and sees the examples of both."""
-    place = "digits-clutter/resnet-d1w2/seed0/"
-    first = "stage1of2r1_adam-lr0.01-b16_e1_init"
-    runs = [
-        Run.parse(place + first),
-        Run.parse(f"{place}{first}/stage2of2r1_adam-lr0.01-b16_e1_keep"),
-    ]
-    parent = None
-    for run, examples in zip(runs, (22, 43), strict=True):
-        outputs = folder.train(run, parent=parent)
-        parent = outputs.checkpoint
-        assert metrics.read(outputs.metrics)[1]["training_examples"] == examples
+    first = "digits-clutter/resnet-d1w2/seed0/stage1of2r1_adam-lr0.01-b16_e1_init"
+    # At such a rate the weights stay what they were at the start.
+    second = f"{first}/stage2of2r1_adam-lr0.0000000001-b16_e1_keep"
+    one = folder.train(Run.parse(first))
+    two = folder.train(Run.parse(second), parent=one.checkpoint)
+    seen = [metrics.read(outputs.metrics)[1]["training_examples"] for outputs in (one, two)]
+    assert seen == [22, 43]
+    before, after = (checkpoint.load(outputs.checkpoint).network for outputs in (one, two))
+    for name in (name for name in before if name.endswith("weight")):
+        assert torch.allclose(before[name], after[name], atol=1e-8), name
+
+
+def test_a_parent_trained_again_is_the_same_parent(folder: Folder):
+    """A dropped checkpoint comes back with other wall times, and what it began goes on."""
+    parent, run = Run.parse(PRETRAIN.format(epochs=2)), Run.parse(TUNE.format(pretrain=2, tune=4))
+    whole = folder.train(run, "whole", parent=folder.train(parent, "once").checkpoint)
+
+    def end(line: str) -> None:
+        if "epoch 3/4" in line:
+            raise KeyboardInterrupt
+
+    once = folder.outputs(parent, "once").checkpoint
+    with pytest.raises(KeyboardInterrupt):
+        folder.train(run, "killed", parent=once, log=end, resume_every=0.0)
+    again = folder.train(parent, "again").checkpoint
+    assert again.read_bytes() != once.read_bytes()
+    said: list[str] = []
+    resumed = folder.train(run, "killed", parent=again, log=said.append)
+    assert "resuming after epoch" in said[0]
+    assert equal(checkpoint.load(whole.checkpoint), checkpoint.load(resumed.checkpoint))
 
 
 def test_cold_and_warm_tuning_see_the_same_batches():

@@ -74,7 +74,8 @@ where one is; its row has the case that decides.</p>
 p value, at most {LEVEL:g}: the chance that any verdict “reproduced” or “contradicted” on this page
 is wrong is at most {LEVEL:.0%}. The 95% intervals are of single numbers, not corrected. Seeds
 needed: how many would decide the claim in {POWER:.0%} of studies if mean and scatter are as
-estimated here.</p>
+estimated here. All this holds for a number of seeds that was fixed beforehand: adding seeds and
+looking again, until something is decided, makes mistakes likelier.</p>
 <table>
 <thead><tr><th>claim</th><th>verdict</th><th>estimate<small>95% interval</small></th>
 <th>seeds</th><th>p</th><th>p corrected</th><th>seeds needed</th><th>runs below 100% train</th>
@@ -126,13 +127,9 @@ def _estimate(one: Judgement) -> str:
 
 def seeds_in_words(one: Judgement) -> str:
     """The seeds that would decide a claim, as far as that is known."""
-    if one.seeds_needed is not None:
-        return str(one.seeds_needed)
-    if one.verdict == "undecided" and one.n == 1:
-        return "at least 3"
-    if one.verdict == "undecided" and one.p_value == one.p_value:
-        return f"more than {MOST_SEEDS}"
-    return ""
+    if one.seeds_needed is None:
+        return "at least 2" if one.verdict == "undecided" and one.n == 1 else ""
+    return str(one.seeds_needed) if one.seeds_needed <= MOST_SEEDS else f"more than {MOST_SEEDS}"
 
 
 def _number(p_value: float) -> str:

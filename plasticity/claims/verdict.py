@@ -63,7 +63,7 @@ class Judgement:
 
     `estimate` with its 95% interval, `deviation` and `n` are those of `case`, in `unit`; they and
     the p values are not a number where there is none. `seeds_needed` is None where it is not
-    known, or more than `MOST_SEEDS`.
+    known, and one more than `MOST_SEEDS` where it is larger than that.
     """
 
     id: str
@@ -323,16 +323,19 @@ def _reason(
 
 
 def _seeds_needed(claim: Claim, contrast: Contrast, family: int) -> int | None:
-    """The seeds that would decide the claim if means and deviations are as estimated.
+    """The seeds that would decide the claim in 80% of studies if all is as estimated.
 
     At the strictest level that the correction may ask for. Either every case is to be shown to be
-    above 0, or one of them to be below the smallest of interest, whichever takes fewer seeds.
+    above 0, each missed in so few studies that all are shown in 80%; or one of them to be below the
+    smallest of interest; whichever takes fewer seeds. None where a case has no deviation, and one
+    more than `MOST_SEEDS` where these are not enough.
     """
     level = LEVEL / 2 / family
     means = [stats.mean_difference(case.values) for case in contrast.cases]
     if not all(mean.deviation > 0 for mean in means):
         return None
-    above = [stats.seeds_needed(m.mean, m.deviation, level, MOST_SEEDS) for m in means]
+    each = 1.0 - (1.0 - stats.POWER) / len(means)
+    above = [stats.seeds_needed(m.mean, m.deviation, level, MOST_SEEDS, each) for m in means]
     below = [
         stats.seeds_needed(claim.smallest - m.mean, m.deviation, level / len(means), MOST_SEEDS)
         for m in means
@@ -341,7 +344,7 @@ def _seeds_needed(claim: Claim, contrast: Contrast, family: int) -> int | None:
     ways = [n for n in below if n is not None]
     if len(for_claim) == len(above):
         ways.append(max(for_claim))
-    return min(ways) if ways else None
+    return min(ways, default=MOST_SEEDS + 1)
 
 
 def _of_cases(contrast: Contrast, in_favour: bool) -> str:

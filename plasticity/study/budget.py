@@ -7,8 +7,9 @@ Pure: no torch, and of the results only which files are there. Which jobs are le
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import get_args
 
 from plasticity import layout
 from plasticity.costs import Calibration, NetworkCost, Throughput
@@ -17,7 +18,8 @@ from plasticity.spec import RUNGS, Run, datasets, models
 from plasticity.spec.workload import DataFacts, Workload, images_an_epoch
 from plasticity.study import progress
 from plasticity.study.plan import Study
-from plasticity.study.settings import Settings
+from plasticity.study.progress import Present
+from plasticity.study.settings import Keep, Settings
 
 EVALUATION_SPEED = 3.0
 """How much faster evaluation is than training, where only training is known.
@@ -25,10 +27,8 @@ EVALUATION_SPEED = 3.0
 A backward pass costs about as much as two forward passes.
 """
 
-KEPT = ("all", "rungs", "results")
+KEPT: tuple[str, ...] = get_args(Keep)
 """The values of the setting ``keep``."""
-
-Present = Callable[[str], bool]
 
 
 @dataclass(frozen=True)
@@ -211,6 +211,7 @@ def notes(together: Budget, settings: Settings, calibration: Calibration | None)
     """Lines that say what the numbers rest on, and what `together` would store otherwise."""
     device = "GPU" if settings.device == "cuda" else "CPU"
     yield "'together' has each job once: figures share jobs. A job that was cut off counts in full."
+    yield "Done is what has its files; what changed code would train again is not counted."
     yield f"Hours are of one job at a time on one {device}, with the evaluation after every epoch;"
     yield "what a job needs to start, some seconds, is not counted."
     if calibration:
@@ -226,3 +227,5 @@ def notes(together: Budget, settings: Settings, calibration: Calibration | None)
         yield f"  too fast for small ones; evaluation is taken as {faster}."
     sizes = ", ".join(f"{keep} {rounded(together.stored[keep] / 1e9)}" for keep in KEPT)
     yield f"Checkpoints kept, in GB more than now, by the setting keep: {sizes}."
+    if settings.keep != "all":
+        yield "On the way there are more: one is dropped when all that start from it are done."

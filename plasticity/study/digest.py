@@ -24,6 +24,9 @@ HOMES = {
     registry.kind: registry.home
     for registry in (data_selections, datasets, models, optimisers, starts)
 }
+SILENT_FACTS = ("size", "classes", "check")
+"""Facts of members that tell what is possible and what it costs."""
+
 MOVE_NO_NUMBER = ("spec", "study", "errors", "files", "layout", "devices")
 
 
@@ -153,10 +156,10 @@ def _significant(path: Path, words: frozenset[str] | None) -> ast.Module:
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
             node.exc.args, node.exc.keywords = [], []  # what a message says
     if words is not None:
+        for node in filter(_is_member, tree.body):
+            _drop_facts(node)
         tree.body = [
-            node
-            for node in tree.body
-            if not isinstance(node, ast.FunctionDef) or not _is_member(node) or node.name in words
+            node for node in tree.body if not _is_member(node) or getattr(node, "name", "") in words
         ]
         _drop_unused(tree)
     _sort_imports(tree)
@@ -223,8 +226,20 @@ def _bound(node: ast.stmt) -> set[str]:
     return {name.id for name in names if isinstance(name.ctx, ast.Store)}
 
 
-def _is_member(node: ast.FunctionDef) -> bool:
-    return any(
+def _drop_facts(member: ast.stmt) -> None:
+    """Drop what a member declares about itself and that moves no number."""
+    for call in ast.walk(member):
+        if isinstance(call, ast.keyword) and call.arg == "facts":
+            if isinstance(call.value, ast.Dict):
+                pairs = zip(call.value.keys, call.value.values, strict=True)
+                kept = [(k, v) for k, v in pairs if getattr(k, "value", None) not in SILENT_FACTS]
+                call.value.keys, call.value.values = [k for k, _ in kept], [v for _, v in kept]
+            else:  # those of data sets, which describe them
+                call.value = ast.Constant(None)
+
+
+def _is_member(node: ast.stmt) -> bool:
+    return isinstance(node, ast.FunctionDef) and any(
         isinstance(decorator, ast.Call)
         and isinstance(decorator.func, ast.Attribute)
         and decorator.func.attr == "member"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
+from pathlib import Path
 from typing import Any
 
+from plasticity import layout
 from plasticity.errors import UserError
 from plasticity.spec import Run, starts
 from plasticity.study.settings import FigureSettings, Settings, unknown
@@ -45,6 +49,14 @@ class Figure:
         return roles
 
 
+@dataclass(frozen=True)
+class Asked:
+    """The tuned and the pretrained runs that a command line asks for."""
+
+    tuned: tuple[Run, ...]
+    pretrained: tuple[Run, ...]
+
+
 class Study:
     """A checked configuration and the runs that it asks for."""
 
@@ -71,10 +83,33 @@ class Study:
         """The tuned runs of all targets, each once."""
         return list(dict.fromkeys(run for figure in self.targets for run in figure.runs))
 
-    @cached_property
-    def planned(self) -> list[Run]:
-        """The tuned runs of all figures, targets or not, each once."""
-        return list(dict.fromkeys(run for f in self.figures.values() for run in f.runs))
+    def asked(self, arguments: Iterable[str]) -> Asked:
+        """What the targets among `arguments` of the command line ask for.
+
+        Figures by their name or a file of theirs, runs by a file of theirs, and all targets of the
+        study where there is none of these. Raises `UserError` for an unknown figure or a path in a
+        wrong spelling: Snakemake would only say that it has no rule for it.
+        """
+        figures: dict[str, Figure] = {}
+        runs: dict[str, list[Run]] = {"tune": [], "pretrain": []}
+        places = (
+            f"{layout.RESULTS}/figures/{self.name}/",
+            f"{layout.RESULTS}/summary/{self.name}/",
+        )
+        for argument in map(os.path.normpath, arguments):
+            if argument in self.figures or re.fullmatch(r"fig\d+", argument):
+                figures[argument] = self.figure(argument)
+            elif argument.startswith(places[0]):
+                figures[argument] = self.figure(Path(argument).stem)
+            elif argument.startswith(f"{places[1]}figures/"):
+                figures[argument] = self.figure(argument.split("/")[4])
+            for kind, found in runs.items():
+                if argument.startswith(f"{layout.RESULTS}/{kind}/"):
+                    found.append(layout.run_of(argument))
+        tuned = [*runs["tune"], *(run for figure in figures.values() for run in figure.runs)]
+        if not tuned and not runs["pretrain"]:
+            tuned = self.runs
+        return Asked(tuple(dict.fromkeys(tuned)), tuple(runs["pretrain"]))
 
     def source(self, dataset: str) -> str | None:
         """Where the configuration says that a local copy of `dataset` is."""

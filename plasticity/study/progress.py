@@ -14,6 +14,10 @@ from plasticity import layout
 from plasticity.spec import Run, ancestors
 
 Present = Callable[[str], bool]
+"""Whether a file is there."""
+
+Current = Callable[[Run, str], bool]
+"""Whether a finished run is, as a kind of job, what it would be if it were trained now."""
 
 
 @dataclass(frozen=True)
@@ -25,16 +29,28 @@ class Jobs:
 
 
 def left(
-    runs: Iterable[Run], pretrained: Iterable[Run] = (), present: Present = os.path.exists
+    runs: Iterable[Run],
+    pretrained: Iterable[Run] = (),
+    current: Current = lambda run, kind: True,
+    present: Present = os.path.exists,
 ) -> Jobs:
     """The jobs that are missing for the tuned `runs` and for what is told of their pretraining.
 
-    `pretrained` are runs whose checkpoints are wanted for their own sake.
+    `pretrained` are runs whose checkpoints are wanted for their own sake. Outdated results are left
+    to Snakemake where what they start from is there; where it was dropped, they are missing too.
     """
     runs = list(runs)
-    tune = [run for run in runs if not present(layout.metrics(run, "tune"))]
+
+    def lacks(run: Run, kind: str, start: Run | None) -> bool:
+        if not present(layout.metrics(run, kind)):
+            return True
+        return (
+            start is not None and not present(layout.checkpoint(start)) and not current(run, kind)
+        )
+
+    tune = [run for run in runs if lacks(run, "tune", run.parent)]
     waiting = [*pretrained, *(run.parent for run in tune if run.parent)]
-    waiting += [run for run in ancestors(runs) if not present(layout.metrics(run, "pretrain"))]
+    waiting += [run for run in ancestors(runs) if lacks(run, "pretrain", run)]
     pretrain: set[Run] = set()
     while waiting:
         run = waiting.pop()
@@ -45,14 +61,14 @@ def left(
     return Jobs(frozenset(pretrain), frozenset(tune))
 
 
-def is_finished(run: Run, kind: str, needed: Jobs, present: Present = os.path.exists) -> bool:
-    """Whether `run` was trained as a `kind` of job and what it was trained from was dropped.
+def still_needs(
+    run: Run, kind: str, earlier: Run, needed: Jobs, present: Present = os.path.exists
+) -> bool:
+    """Whether `run`, as a `kind` of job, depends on the checkpoint of `earlier`.
 
-    Such a job must not depend on the dropped checkpoint any more: Snakemake would train it again as
-    soon as another run needs the same one. `needed` says which dropped ones are themselves wanted.
+    It does not where it is finished and that checkpoint was dropped: otherwise Snakemake would
+    train it again as soon as another run needs the same one. `needed` are the jobs that are left.
     """
-    if not present(layout.metrics(run, kind)):
-        return False
-    if kind == "pretrain":
-        return not present(layout.checkpoint(run)) and run not in needed.pretrain
-    return run.parent is not None and not present(layout.checkpoint(run.parent))
+    wanted = run in (needed.tune if kind == "tune" else needed.pretrain)
+    finished = present(layout.metrics(run, kind)) and not wanted
+    return not finished or present(layout.checkpoint(earlier))

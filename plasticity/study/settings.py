@@ -73,6 +73,7 @@ def _drawing(value: str) -> str:
 Name = Annotated[StrictStr, AfterValidator(_name)]
 Seeds = Annotated[list[Annotated[StrictInt, Field(ge=0)]], AfterValidator(_distinct)]
 GridValues = Annotated[list[StrictInt | StrictFloat | StrictStr], AfterValidator(_distinct)]
+Keep = Literal["all", "rungs", "results"]
 Length = Annotated[StrictInt, Field(ge=1)]
 
 
@@ -114,7 +115,7 @@ class Settings(_Settings):
     device: Literal["cuda", "cpu"]
     precision: Literal["float32", "bfloat16"]
     threads: Annotated[StrictInt, Field(ge=1)]
-    keep: Literal["all", "rungs", "results"]
+    keep: Keep
     images_per_second: Annotated[StrictFloat, Field(gt=0, allow_inf_nan=False)] | None = None
     retrain: bool = False  # not strict: `--config retrain=true` arrives as text
     lengths: dict[Name, Length]

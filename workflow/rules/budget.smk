@@ -13,7 +13,7 @@ rule calibrate:
     output:
         layout.calibration(study.name),
     log:
-        f"results/logs/calibration/{study.name}.log",
+        f"results/logs/calibration/{study.name}/throughput.log",
     conda:
         "../../envs/train.yaml"
     threads: study.settings.threads
@@ -35,7 +35,7 @@ rule network_costs:
     output:
         layout.network_costs(study.name),
     log:
-        f"results/logs/calibration/{study.name}-networks.log",
+        f"results/logs/calibration/{study.name}/networks.log",
     localrule: True
     conda:
         "../../envs/train.yaml"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from plasticity import devices, layout
+from plasticity import devices, layout, metrics
 from plasticity.datasets import sources
 from plasticity.errors import UserError
 from plasticity.spec import Run, ancestors, data_selections, datasets
@@ -25,6 +25,7 @@ wildcard_constraints:
     figure=r"[^/]+",
 
 
+TRAINING = ("pretrain", "pretrain_rung", "tune")
 LINEAGE = "{dataset}/{model}/seed{seed}/{history}{data}_{optimiser}_{length}_{start}"
 
 
@@ -58,9 +59,19 @@ def inputs_of(run, kind):
     """
     inputs = {**layout.dataset(run.dataset), "split": layout.split(run)}
     earlier = {"parent": run.parent, "rung": run.rung if kind == "pretrain" else None}
-    if study.settings.retrain or not progress.is_finished(run, kind, needed):
-        inputs |= {k: ancient(layout.checkpoint(e)) for k, e in earlier.items() if e}
+    for name, one in earlier.items():
+        if one and (
+            study.settings.retrain or progress.still_needs(run, kind, one, needed)
+        ):
+            inputs[name] = ancient(layout.checkpoint(one))
     return inputs
+
+
+def is_current(run, kind):
+    """Whether a finished run was trained by the present code, in the present precision."""
+    about = checked(metrics.about, layout.metrics(run, kind))
+    now = (digest.training(run), study.settings.precision)
+    return (about["code"], about["precision"]) == now
 
 
 def metrics_of(runs):
@@ -69,24 +80,6 @@ def metrics_of(runs):
         "tuned": [layout.metrics(run, "tune") for run in runs],
         "pretrained": [layout.metrics(run, "pretrain") for run in ancestors(runs)],
     }
-
-
-def check_targets(arguments):
-    """The tuned and the pretrained runs that are targets.
-
-    Refuses wrong spellings and unknown figures with a message: Snakemake would only say that it has
-    no rule for it.
-    """
-    runs = {"tune": [], "pretrain": []}
-    for argument in map(os.path.normpath, arguments):
-        if re.fullmatch(r"fig\d+", argument):
-            checked(study.figure, argument)
-        if argument.startswith(f"{layout.RESULTS}/figures/{study.name}/"):
-            checked(study.figure, Path(argument).stem)
-        for kind, found in runs.items():
-            if argument.startswith(f"{layout.RESULTS}/{kind}/"):
-                found.append(checked(layout.run_of, argument))
-    return runs["tune"], runs["pretrain"]
 
 
 def require_results(*, writable):
@@ -112,28 +105,29 @@ def lift_rate_limit():
 
 
 def require_parents():
-    """Stop before anything is trained where finished runs must be and their parents are gone."""
+    """Stop before anything is trained where a finished run must be and its parent is gone.
+
+    Which runs of other code or precision need theirs is known beforehand; those of newer data are
+    found only now.
+    """
     lacking = [
         str(job.output[0])
         for job in workflow.dag.needrun_jobs()
-        if job.rule.name in ("pretrain", "pretrain_rung", "tune")
+        if job.rule.name in TRAINING
         and run_of(job.wildcards).parent
         and "parent" not in job.input.keys()
     ]
-    if lacking:
+    if lacking and not workflow.touch:
         raise WorkflowError(
-            f"{len(lacking)} finished runs, such as {lacking[0]}, must be trained again because "
-            f"code or settings changed, and the checkpoints that they start from were dropped "
-            f"(keep: {study.settings.keep}); add --config retrain=true to train those again too"
+            f"{len(lacking)} finished runs, such as {lacking[0]}, are to be trained again, and the "
+            f"checkpoints that they start from were dropped (keep: {study.settings.keep}); "
+            "add --config retrain=true to make those again too"
         )
 
 
 def require_device():
     """Stop before anything is trained where the study needs a GPU and this machine has none."""
-    training = any(
-        job.rule.name in ("pretrain", "pretrain_rung", "tune")
-        for job in workflow.dag.needrun_jobs()
-    )
+    training = any(job.rule.name in TRAINING for job in workflow.dag.needrun_jobs())
     if training and gpu_is_missing():
         raise WorkflowError(devices.NO_GPU)
 
