@@ -351,7 +351,7 @@ class TestWorkflow:
         assert status == 0, printed
         assert re.search(r"^together +2 +1 +8 +0 +26 ", printed, re.M)
         assert "images_per_second 50.0 in training resnet-d1w2 on" in printed
-        assert not (clone.path / "results/calibration/tiny").exists()
+        assert not (clone.path / "results/calibration/tiny/throughput.json").exists()
         assert printed.index("Budget of the study") > printed.index("rule budget")
         log = (clone.path / "results/logs/budget/tiny.log").read_text()
         assert log.strip() in printed

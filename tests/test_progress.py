@@ -77,6 +77,16 @@ def test_a_finished_run_of_other_code_brings_back_what_was_dropped():
     assert jobs([WARM, RESET], there, current=lambda run, kind: False) == (set(), set())
 
 
+def test_a_checkpoint_made_again_does_not_concern_a_current_run():
+    there = files(WARM, kind="tune") | files(HALF)
+    nothing = Jobs(frozenset(), frozenset())
+    for current in (True, False):
+        needs = still_needs(
+            WARM, "tune", HALF, nothing, lambda run, kind, yes=current: yes, there.__contains__
+        )
+        assert needs is not current
+
+
 @pytest.mark.parametrize(
     ("run", "kind", "earlier", "there", "left_over", "needs"),
     [
@@ -124,4 +134,4 @@ def test_a_finished_run_of_other_code_brings_back_what_was_dropped():
     ],
 )
 def test_when_a_job_needs_what_it_is_trained_from(run, kind, earlier, there, left_over, needs):
-    assert still_needs(run, kind, earlier, left_over, there.__contains__) is needs
+    assert still_needs(run, kind, earlier, left_over, present=there.__contains__) is needs

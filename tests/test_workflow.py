@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -131,14 +132,32 @@ class TestDroppedCheckpoints:
         assert [file.stat().st_mtime_ns for file in finished] == before
         assert not list((tidy.path / "results").rglob("checkpoint.safetensors"))
 
-    def test_changed_code_with_dropped_checkpoints_is_explained(self, tidy: Clone):
+    def test_changed_code_brings_them_back(self, tidy: Clone):
         with tidy.edited("plasticity/engine.py", add="\nCHANGED = True\n"):
-            status, printed = tidy.snakemake("fig01", *DROP)
-            assert status != 0
-            assert "finished runs, such as results/" in printed
-            assert "add --config retrain=true" in printed
-            planned = tidy.planned("fig01", *DROP, "retrain=true")
+            planned = tidy.planned("fig01", *DROP)
         assert (planned["pretrain"], planned["tune"]) == (2, 4)
+
+    def test_newer_data_with_dropped_checkpoints_are_explained(self, tidy: Clone):
+        split = tidy.path / f"results/splits/{PLACE.replace('/resnet-d1w2', '')}/full.parquet"
+        before, times = split.read_bytes(), split.stat()
+        table = pq.read_table(split)
+        pq.write_table(table.replace_schema_metadata({"drawn": "anew"}), split)
+        status, printed = tidy.snakemake("fig01", *DROP)
+        assert status != 0
+        assert "finished runs, such as results/tune/" in printed
+        assert "add --config retrain=true" in printed
+        planned = tidy.planned("fig01", *DROP, "retrain=true")
+        assert planned["pretrain"] == 1
+        split.write_bytes(before)
+        os.utime(split, ns=(times.st_atime_ns, times.st_mtime_ns))
+        assert tidy.planned("fig01", *DROP) == {}
+
+    def test_a_checkpoint_left_behind_trains_no_finished_run(self, tidy: Clone):
+        """As an interruption leaves it: made again, and not dropped yet."""
+        status, printed = tidy.snakemake(CHECKPOINT, *DROP)
+        assert status == 0, printed
+        assert (tidy.path / CHECKPOINT).exists()
+        assert "tune" not in tidy.planned("fig01", *DROP)
 
     def test_rungs_alone_are_kept(self, tmp_path: Path):
         clone = Clone(tmp_path)

@@ -62,13 +62,20 @@ def left(
 
 
 def still_needs(
-    run: Run, kind: str, earlier: Run, needed: Jobs, present: Present = os.path.exists
+    run: Run,
+    kind: str,
+    earlier: Run,
+    needed: Jobs,
+    current: Current = lambda run, kind: False,
+    present: Present = os.path.exists,
 ) -> bool:
     """Whether `run`, as a `kind` of job, depends on the checkpoint of `earlier`.
 
-    It does not where it is finished and that checkpoint was dropped: otherwise Snakemake would
-    train it again as soon as another run needs the same one. `needed` are the jobs that are left.
+    A finished run does not where that checkpoint was dropped: otherwise Snakemake would train it
+    again as soon as another run needs the same one. Nor does it, if it is `current`, where the
+    checkpoint is there, as it may have been made again since. `needed` are the jobs that are left.
     """
     wanted = run in (needed.tune if kind == "tune" else needed.pretrain)
-    finished = present(layout.metrics(run, kind)) and not wanted
-    return not finished or present(layout.checkpoint(earlier))
+    if wanted or not present(layout.metrics(run, kind)):
+        return True
+    return present(layout.checkpoint(earlier)) and not current(run, kind)

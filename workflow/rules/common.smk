@@ -53,17 +53,15 @@ def pretraining_inputs(wildcards):
 
 
 def inputs_of(run, kind):
-    """Data, split and earlier checkpoints, without those that a finished run no longer needs.
-
-    Not the age of a checkpoint counts but how it came to be, which the digest of the code holds.
-    """
+    """Data, split and earlier checkpoints, without those that a finished run no longer needs."""
     inputs = {**layout.dataset(run.dataset), "split": layout.split(run)}
     earlier = {"parent": run.parent, "rung": run.rung if kind == "pretrain" else None}
     for name, one in earlier.items():
         if one and (
-            study.settings.retrain or progress.still_needs(run, kind, one, needed)
+            study.settings.retrain
+            or progress.still_needs(run, kind, one, needed, is_finished)
         ):
-            inputs[name] = ancient(layout.checkpoint(one))
+            inputs[name] = layout.checkpoint(one)
     return inputs
 
 
@@ -72,6 +70,14 @@ def is_current(run, kind):
     about = checked(metrics.about, layout.metrics(run, kind))
     now = (digest.training(run), study.settings.precision)
     return (about["code"], about["precision"]) == now
+
+
+def is_finished(run, kind):
+    """Whether a run needs nothing more, whatever becomes of the checkpoints before it.
+
+    Where all of them are kept, Snakemake itself decides that by their age.
+    """
+    return study.settings.keep != "all" and is_current(run, kind)
 
 
 def metrics_of(runs):
