@@ -338,7 +338,7 @@ def test_an_unknown_data_set_or_model_is_named(changes, message):
             ["1"],
             "seeds.0: expected a valid integer, got the text '1', which was not read as a number",
         ),
-        (5, "seeds: expected a valid list, got 5"),
+        (5, "seeds: expected a list, such as [0, 1, 2], got 5"),
     ],
 )
 def test_impossible_seeds_are_named(seeds, message):
@@ -404,7 +404,7 @@ def test_an_impossible_length_is_named(length, message):
         ([1, 2, 1], "figures.fig02.grid.epochs: holds 1 twice; remove one"),
         ([True], "figures.fig02.grid.epochs.0: expected a valid integer, got True"),
         ([[1]], "figures.fig02.grid.epochs.0: expected a valid integer, got [1]"),
-        (3, "figures.fig02.grid.epochs: expected a valid list, got 3"),
+        (3, "figures.fig02.grid.epochs: expected a list, such as [0, 1, 2], got 3"),
         ([0], "figures.fig02.runs.warm: run "),
         ([0], "length 'e0': expected e<number>, a whole number of at least 1"),
         ([1.5], "length 'e1.5': expected e<number>"),
@@ -434,6 +434,29 @@ def test_a_mistake_in_the_grid_of_a_figure_is_named(figure, grid, message):
     found = refusal(with_changes({"figures": {figure: {"grid": grid}}}))
     assert message in found
     assert found.startswith(f"figures.{figure}.")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"lengths": {"pretrian": 5}},
+            "lengths.pretrian: no run of any figure uses it; did you mean",
+        ),
+        (
+            {"optimisers": {"spare": {"rule": "adam", "lr": 0.1}}},
+            "optimisers.spare: no run of any figure uses it; remove it",
+        ),
+        ({"remedies": {"same": "keep"}}, "remedies.same: 'keep' is the plain warm start itself"),
+    ],
+)
+def test_what_is_given_and_not_used_is_named(changes, message):
+    assert message in refusal(with_changes(changes))
+
+
+def test_a_mistake_names_the_point_of_the_grid():
+    found = refusal(with_changes({"figures": {"fig03": {"grid": {"gamma": [0.5, 1]}}}}))
+    assert found.endswith("(at gamma: 1)")
 
 
 @pytest.mark.parametrize(("key", "word"), [("lengths", "i"), ("lengths", "start"), ("grid", "i")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -66,6 +67,7 @@ class Study:
         self.name = self.settings.study
         # Every figure is planned, also those that are no targets: a mistake shows at once.
         self.figures = {name: self._figure(name) for name in self.settings.figures}
+        self._refuse_unused()
 
     def figure(self, name: str) -> Figure:
         """The figure called `name`; raises `UserError` where there is none."""
@@ -115,6 +117,33 @@ class Study:
         """Where the configuration says that a local copy of `dataset` is."""
         return self.settings.sources.get(dataset)
 
+    def _refuse_unused(self) -> None:
+        """Raise `UserError` for a length or an optimiser that no run uses: a slip, mostly."""
+        used = {word for name in self.figures for word in self._words(name)}
+        for key in ("lengths", "optimisers"):
+            entries = getattr(self.settings, key)
+            for name in entries:
+                if name not in used:
+                    others = [other for other in entries if other != name]
+                    close = difflib.get_close_matches(name, others, n=1)
+                    hint = f"; did you mean {close[0]!r}?" if close else "; remove it"
+                    raise UserError(f"{key}.{name}: no run of any figure uses it{hint}")
+
+    def _words(self, name: str) -> set[str]:
+        figure = self.settings.figures[name]
+        templates = (self._template(name, role) for role in figure.runs)
+        return set().union(*(template.variables for template in templates))
+
+    def _template(self, name: str, role: str) -> RunTemplate:
+        figure = self.settings.figures[name]
+        return RunTemplate(
+            f"figures.{name}.runs.{role}",
+            figure.dataset or self.settings.dataset,
+            figure.model or self.settings.model,
+            figure.runs[role],
+            self.settings,
+        )
+
     def _figure(self, name: str) -> Figure:
         settings = self.settings.figures[name]
         planned = list(dict.fromkeys(self._with_remedies(self._plan(name, settings))))
@@ -147,12 +176,9 @@ class Study:
     def _plan(self, name: str, figure: FigureSettings) -> Iterator[PlannedRun]:
         """The runs that the templates of `figure` spell over its grid and its seeds."""
         unused = set(figure.grid)
-        for role, stages in figure.runs.items():
-            where = f"figures.{name}.runs.{role}"
-            dataset, model = figure.dataset or self.settings.dataset, figure.model
-            template = RunTemplate(
-                where, dataset, model or self.settings.model, stages, self.settings
-            )
+        for role in figure.runs:
+            template = self._template(name, role)
+            where = template.where
             template.require_known(figure.grid)
             unused -= template.variables
             # Only over what the role mentions: a cold run is the same for every pretraining.
@@ -163,7 +189,8 @@ class Study:
                 try:
                     run = Run.parse(template.lineage(seed, point))
                 except UserError as error:
-                    raise UserError(f"{where}: {error}") from None
+                    at = ", ".join(f"{variable}: {value}" for variable, value in point.items())
+                    raise UserError(f"{where}: {error}{f' (at {at})' if at else ''}") from None
                 if run in met:
                     raise UserError(
                         f"figures.{name}.grid: {met[run]} and {point} ask for the same run in role "

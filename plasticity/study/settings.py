@@ -168,6 +168,8 @@ class Settings(_Settings):
                 starts.parse(start)
             except UserError as error:
                 raise ValueError(f"remedies.{name}: {error}") from None
+            if start == "keep":
+                raise ValueError(f"remedies.{name}: 'keep' is the plain warm start itself")
         return remedies
 
     @model_validator(mode="after")
@@ -250,6 +252,8 @@ def _explain(error: ValidationError) -> str:
                 else:
                     link = "." if word in FigureSettings.model_fields else ": "
                     lines.append(f"{key}{link}{message}")
+            case "list_type":
+                lines.append(f"{key}: expected a list, such as [0, 1, 2], got {given}")
             case _:
                 message = finding["msg"].replace("Input should be", "expected")
                 lines.append(f"{key}: {message}, got {given}")
