@@ -1,7 +1,7 @@
 """Wildcards and the few functions that turn them into runs."""
 
 import os
-import re
+from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -65,6 +65,7 @@ def inputs_of(run, kind):
     return inputs
 
 
+@cache
 def is_current(run, kind):
     """Whether a finished run was trained by the present code, in the present precision."""
     about = checked(metrics.about, layout.metrics(run, kind))
