@@ -19,6 +19,7 @@ from plasticity.costs import Calibration, NetworkCost, Throughput
 from plasticity.engine import (
     EVALUATION_BATCH,
     Examples,
+    Part,
     Trainee,
     bare_update,
     evaluate,
@@ -98,7 +99,9 @@ class Bench:
             shape = (times, self.batch)
             order = torch.randint(len(self.examples), shape, generator=generator)
             batches = order.to(self.examples.images.device)
-            return _count(train_on(self.trainee, self.examples, iter(batches)))
+            part = Part.begin(self.examples.images.device)
+            train_on(self.trainee, self.examples, iter(batches), part)
+            return _count(part.sums)
 
         return self._rate(work, seconds, log)
 
@@ -131,8 +134,9 @@ class Bench:
         return images / spent
 
 
-def _count(sums: Tensor) -> int:
+def _count(sums: Tensor | None) -> int:
     """The number of images in the sums of loss, hits and examples, once the device is done."""
+    assert sums is not None  # nothing stops an evaluation here
     return int(sums[2].item())
 
 

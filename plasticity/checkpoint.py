@@ -60,12 +60,17 @@ DIFFERENCES = {
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state after the last epoch of `history`; tensors are on the CPU."""
+    """The state after the last epoch of `history`; tensors are on the CPU.
+
+    Or within the epoch that follows: `part`, float64 [5], then tells how far it has come (the
+    number of batches, and then what `engine.Part` measures).
+    """
 
     identity: Identity
     network: dict[str, Tensor]
     optimiser: dict[str, Tensor]
     history: list[EpochMetrics]
+    part: Tensor | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -82,16 +87,26 @@ class Checkpoint:
             **{f"network/{name}": value for name, value in self.network.items()},
             **{f"optimiser/{name}": value for name, value in self.optimiser.items()},
             "history": torch.tensor(as_rows(self.history), dtype=torch.float64),
+            **({} if self.part is None else {"part": self.part}),
         }
 
     @property
     def epoch(self) -> int:
-        """The number of epochs trained."""
-        return self.history[-1].epoch
+        """The number of epochs trained to their end."""
+        return len(self.history)
+
+    @property
+    def batches(self) -> int:
+        """The number of batches trained on in the epoch that follows."""
+        return 0 if self.part is None else int(self.part[0])
 
 
 def capture(
-    identity: Identity, network: nn.Module, optimiser: Optimizer, history: Sequence[EpochMetrics]
+    identity: Identity,
+    network: nn.Module,
+    optimiser: Optimizer,
+    history: Sequence[EpochMetrics],
+    part: Tensor | None = None,
 ) -> Checkpoint:
     """A copy of the present state."""
     slots = {
@@ -105,6 +120,7 @@ def capture(
         network={name: _copy(value) for name, value in network.state_dict().items()},
         optimiser={name: _copy(value) for name, value in slots.items()},
         history=list(history),
+        part=part,
     )
 
 
@@ -156,6 +172,7 @@ def load(path: str | Path) -> Checkpoint:
         network=_below("network/", tensors),
         optimiser=_below("optimiser/", tensors),
         history=from_rows(tensors["history"].tolist()),
+        part=tensors.get("part"),
     )
 
 

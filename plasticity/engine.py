@@ -1,7 +1,7 @@
 """The training loop: one epoch of updates, then an evaluation, read from the device once.
 
 The data set lives on the device as uint8. Losses and hits add up there; nothing inside an epoch
-waits for the device.
+waits for the device, unless it is left off to be continued.
 """
 
 from __future__ import annotations
@@ -61,29 +61,54 @@ class Trainee:
         return torch.autocast(device.type, dtype=dtype, enabled=dtype is not torch.float32)
 
 
-def run_epoch(
-    trainee: Trainee, epoch: int, train: Examples, batches: Iterator[Tensor], test: Examples
-) -> EpochMetrics:
-    """Train on `batches` of indices into `train`, evaluate on `test`, and measure both."""
+@dataclass
+class Part:
+    """How far an epoch has come: batches trained on, and what was measured on the way.
+
+    `sums` of loss, hits and examples, float64 [3], stay on the device; `seconds` is wall time.
+    """
+
+    sums: Tensor
+    batches: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def begin(cls, device: torch.device) -> Part:
+        """Nothing of the epoch yet."""
+        return cls(torch.zeros(3, dtype=torch.float64, device=device))
+
+    @classmethod
+    def from_tensor(cls, stored: Tensor, device: torch.device) -> Part:
+        """The inverse of `as_tensor`."""
+        batches, seconds, *sums = stored.tolist()
+        return cls(torch.tensor(sums, dtype=torch.float64, device=device), int(batches), seconds)
+
+    def as_tensor(self) -> Tensor:
+        """All of it as numbers, float64 [5], on the CPU; waits for the device."""
+        return torch.tensor([self.batches, self.seconds, *self.sums.tolist()], dtype=torch.float64)
+
+
+def never() -> bool:
+    """To go on to the end."""
+    return False
+
+
+def train_on(
+    trainee: Trainee,
+    examples: Examples,
+    batches: Iterator[Tensor],
+    part: Part,
+    pause: Callable[[], bool] = never,
+) -> bool:
+    """One update for each batch of indices, added to `part`.
+
+    `pause` is asked after each update. Returns whether the batches came to their end; where not,
+    calling this again goes on.
+    """
     began = time.perf_counter()
-    sums = torch.cat([train_on(trainee, train, batches), evaluate(trainee, test)])
-    # The one place in an epoch where the host waits for the device.
-    train_loss, train_hits, trained, test_loss, test_hits, tested = sums.tolist()
-    return EpochMetrics(
-        epoch=epoch,
-        train_loss=train_loss / trained,
-        train_accuracy=train_hits / trained,
-        test_loss=test_loss / tested,
-        test_accuracy=test_hits / tested,
-        seconds=time.perf_counter() - began,
-    )
-
-
-def train_on(trainee: Trainee, examples: Examples, batches: Iterator[Tensor]) -> Tensor:
-    """One update for each batch of indices. Returns the sums of loss, hits and examples."""
-    sums = torch.zeros(3, dtype=torch.float64, device=examples.images.device)
     update = bare_update(trainee.optimiser)
     trainee.network.train()
+    finished = True
     for indices in batches:
         images, labels = examples.batch(indices)
         with trainee.autocast(images.device):
@@ -92,13 +117,47 @@ def train_on(trainee: Trainee, examples: Examples, batches: Iterator[Tensor]) ->
         trainee.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         update()
-        add_batch(sums, loss.detach(), logits.detach(), labels)
-    return sums
+        add_batch(part.sums, loss.detach(), logits.detach(), labels)
+        part.batches += 1
+        if pause():
+            finished = False
+            break
+    part.seconds += time.perf_counter() - began
+    return finished
+
+
+def finish_epoch(
+    trainee: Trainee, epoch: int, part: Part, test: Examples, stop: Callable[[], bool] = never
+) -> EpochMetrics | None:
+    """What an epoch measured that was trained to its end, with an evaluation on `test`.
+
+    None where `stop` said so during the evaluation, which can then be made again.
+    """
+    began = time.perf_counter()
+    evaluated = evaluate(trainee, test, stop)
+    if evaluated is None:
+        return None
+    # The one place in an epoch where the host waits for the device.
+    sums = torch.cat([part.sums, evaluated]).tolist()
+    train_loss, train_hits, trained, test_loss, test_hits, tested = sums
+    return EpochMetrics(
+        epoch=epoch,
+        train_loss=train_loss / trained,
+        train_accuracy=train_hits / trained,
+        test_loss=test_loss / tested,
+        test_accuracy=test_hits / tested,
+        seconds=part.seconds + time.perf_counter() - began,
+    )
 
 
 @torch.inference_mode()
-def evaluate(trainee: Trainee, examples: Examples) -> Tensor:
-    """The sums of loss, hits and examples over all of `examples`, in evaluation mode."""
+def evaluate(
+    trainee: Trainee, examples: Examples, stop: Callable[[], bool] = never
+) -> Tensor | None:
+    """The sums of loss, hits and examples over all of `examples`, in evaluation mode.
+
+    None where `stop`, which is asked after each batch, said so.
+    """
     sums = torch.zeros(3, dtype=torch.float64, device=examples.images.device)
     trainee.network.eval()
     for first in range(0, len(examples), EVALUATION_BATCH):
@@ -106,6 +165,8 @@ def evaluate(trainee: Trainee, examples: Examples) -> Tensor:
         with trainee.autocast(images.device):
             logits = trainee.network(images)
         add_batch(sums, cross_entropy(logits.float(), labels), logits, labels)
+        if stop():
+            return None
     return sums
 
 

@@ -1,9 +1,12 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and locks."""
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -35,3 +38,48 @@ def whole(path: str | Path) -> Iterator[Path]:
             f"{path}: cannot be written ({error}); "
             "make room or make the folder writable, then run the same command again"
         ) from error
+
+
+LOCKLESS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+"""What file systems without locks answer."""
+
+
+@contextmanager
+def held(path: Path, log: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lock `path` alone, for as long as this lasts; wait for whoever holds it.
+
+    A lock goes with its process, however that ends. Where the file system knows no locks, `log` is
+    told and all goes on without. Raises `UserError` where the folder cannot be written.
+    """
+    waiting = False
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = open(path, "w")  # noqa: SIM115
+        except OSError as error:
+            raise UserError(
+                f"{path}: cannot be written ({error}); make the folder writable"
+            ) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever held it before may have removed it since it was opened.
+            if path.exists() and os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+                break
+            lock.close()
+            continue
+        except BlockingIOError:
+            lock.close()
+        except OSError as error:
+            if error.errno not in LOCKLESS:
+                raise
+            log(f"{path.parent}: this file system has no locks ({error}); going on without")
+            break
+        if not waiting:
+            log("an earlier attempt at this run has not ended yet: waiting for it")
+            waiting = True
+        time.sleep(0.5)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        lock.close()

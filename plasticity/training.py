@@ -8,28 +8,32 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from plasticity import checkpoint, metrics, splits
+from plasticity import checkpoint, files, metrics, splits
 from plasticity.checkpoint import Checkpoint, Identity
 from plasticity.datasets import storage
 from plasticity.devices import claim_gpu
 from plasticity.engine import (
     PRECISIONS,
     Examples,
+    Part,
     Trainee,
+    finish_epoch,
     mixed_batches,
     prepare_backends,
-    run_epoch,
     shuffled_batches,
+    train_on,
 )
 from plasticity.errors import UserError
 from plasticity.metrics import EpochMetrics
 from plasticity.models.network import Network, initialise
+from plasticity.signals import requests
 from plasticity.spec import Run
 from plasticity.streams import torch_generator
 
@@ -78,6 +82,24 @@ class Outputs:
         return self.metrics.with_name("resume.safetensors")
 
 
+@dataclass(frozen=True)
+class Stage:
+    """The last stage of `run`, ready to be trained on `device`."""
+
+    run: Run
+    identity: Identity
+    trainee: Trainee
+    train: Examples
+    test: Examples
+    pool: Pool
+    device: torch.device
+
+    @property
+    def examples(self) -> int:
+        """The number of training examples that this stage may see."""
+        return self.pool.examples(self.run)
+
+
 def train_stage(
     run: Run,
     inputs: Inputs,
@@ -90,7 +112,28 @@ def train_stage(
     """Train the last stage of `run` and write its outputs.
 
     `code` is a digest of the training code; states written under another one are refused. Raises
-    `UserError` for inputs that cannot be used.
+    `UserError` for inputs that cannot be used, and `signals.Ended` where this process was asked to
+    end: the state is then saved, and another call continues from it.
+    """
+    with files.held(outputs.resume.with_name(".lock"), log):
+        stage = prepare(run, inputs, hardware, code, log)
+        try:
+            history = train(stage, inputs, outputs, log, resume_every)
+        except torch.OutOfMemoryError as error:
+            raise out_of_memory(run, error) from error
+        about = describe(run, hardware, stage.identity, stage.trainee.network, stage.examples)
+        metrics.write(outputs.metrics, history, about)
+        if outputs.checkpoint:
+            network, optimiser = stage.trainee.network, stage.trainee.optimiser
+            state = checkpoint.capture(stage.identity, network, optimiser, history)
+            checkpoint.save(outputs.checkpoint, state)
+        outputs.resume.unlink(missing_ok=True)
+
+
+def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: str, log: Log) -> Stage:
+    """The last stage of `run` with its data and its network as it begins, on its device.
+
+    Raises `UserError` for inputs that cannot be used.
     """
     device = take_device(hardware, log)
     prepare_backends(hardware.threads)
@@ -104,11 +147,10 @@ def train_stage(
     chosen = splits.read(inputs.split, len(train))
     pool = Pool(torch.from_numpy(chosen), len(train))
     batch = run.stage.optimiser.options["batch"]
-    examples = pool.examples(run)
-    if examples < batch:
+    if pool.examples(run) < batch:
         raise UserError(
-            f"stage '{run.stage}': {run.stage.data} of {run.dataset} has {examples} examples, "
-            f"fewer than one batch of {batch}; take more data or a smaller batch (-b)"
+            f"stage '{run.stage}': {run.stage.data} of {run.dataset} has {pool.examples(run)} "
+            f"examples, fewer than one batch of {batch}; take more data or a smaller batch (-b)"
         )
 
     parent = parent_state(run, inputs, train_part.header.checksum, hardware.precision)
@@ -128,27 +170,78 @@ def train_stage(
         inherit(run, network, parent)
     network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     trainee = Trainee(network, run.stage.optimiser(network.parameters()), hardware.precision)
+    return Stage(run, identity, trainee, train, test, pool, device)
+
+
+def train(
+    stage: Stage, inputs: Inputs, outputs: Outputs, log: Log, resume_every: float
+) -> list[EpochMetrics]:
+    """Train `stage` from where an earlier attempt or a rung left off to its last epoch.
+
+    The state is saved every `resume_every` seconds, and when this process is asked to end, which
+    raises `signals.Ended`.
+    """
+    run, trainee = stage.run, stage.trainee
+    epochs = run.stage.epochs
+    images = stage.examples // run.stage.optimiser.options["batch"]
+    images *= run.stage.optimiser.options["batch"]
     history: list[EpochMetrics] = []
-    if earlier := earlier_state(run, inputs, outputs, identity, log):
+    part = Part.begin(stage.device)
+    if earlier := earlier_state(run, inputs, outputs, stage.identity, log):
         checkpoint.restore(earlier, trainee.network, trainee.optimiser)
         history = earlier.history
+        if earlier.part is not None:
+            part = Part.from_tensor(earlier.part, stage.device)
 
     saved = time.monotonic()
-    for epoch in range(len(history) + 1, run.stage.epochs + 1):
-        batches = epoch_batches(run, epoch, pool, device)
-        history.append(run_epoch(trainee, epoch, train, batches, test))
-        log(progress(history, run.stage.epochs, examples // batch * batch))
-        if time.monotonic() - saved >= resume_every and epoch < run.stage.epochs:
-            state = checkpoint.capture(identity, trainee.network, trainee.optimiser, history)
-            checkpoint.save(outputs.resume, state)
-            saved = time.monotonic()
 
-    about = describe(run, hardware, identity, network, examples)
-    metrics.write(outputs.metrics, history, about)
-    if outputs.checkpoint:
-        state = checkpoint.capture(identity, trainee.network, trainee.optimiser, history)
-        checkpoint.save(outputs.checkpoint, state)
-    outputs.resume.unlink(missing_ok=True)
+    def due() -> bool:
+        return bool(request) or time.monotonic() - saved >= resume_every
+
+    def save() -> None:
+        nonlocal saved
+        network, optimiser = trainee.network, trainee.optimiser
+        unfinished = part.as_tensor() if part.batches else None
+        state = checkpoint.capture(stage.identity, network, optimiser, history, unfinished)
+        checkpoint.save(outputs.resume, state)
+        saved = time.monotonic()
+        if request:
+            where = position(len(history), part.batches)
+            raise request.ended(f"{where}; the next attempt goes on from there")
+
+    with requests() as request:
+        while len(history) < epochs:
+            epoch = len(history) + 1
+            batches = epoch_batches(run, epoch, stage.pool, stage.device)
+            rest = islice(batches, part.batches, None)
+            while not train_on(trainee, stage.train, rest, part, due):
+                save()
+            measured = finish_epoch(trainee, epoch, part, stage.test, request.__bool__)
+            if measured is None:
+                save()
+                continue
+            history.append(measured)
+            part = Part.begin(stage.device)
+            log(progress(history, epochs, images))
+            if due() and epoch < epochs:
+                save()
+    return history
+
+
+def position(epochs: int, batches: int) -> str:
+    """How far training has come, in words."""
+    return f"after {epochs} epochs" + (f" and {batches} batches of the next" if batches else "")
+
+
+def out_of_memory(run: Run, error: Exception) -> UserError:
+    """What to do where the device has too little memory for a stage."""
+    batch = run.stage.optimiser.options["batch"]
+    first = str(error).strip().splitlines()[0]
+    return UserError(
+        f"stage '{run.stage}': out of memory on the device with batches of {batch} ({first}). "
+        "Use a GPU with more memory or fewer jobs a GPU, or train with smaller batches (-b in the "
+        "optimiser's name, batch in the configuration), which are other runs"
+    )
 
 
 def take_device(hardware: Hardware, log: Log) -> torch.device:
@@ -218,7 +311,8 @@ def earlier_state(
     if outputs.resume.exists():
         state = checkpoint.load(outputs.resume)
         checkpoint.require(outputs.resume, state, asdict(identity))
-        log(f"resuming after epoch {state.epoch}, where an earlier attempt was ended")
+        where = position(state.epoch, state.batches)
+        log(f"resuming {where}, where an earlier attempt was ended")
         return state
     if inputs.rung:
         state = checkpoint.load(inputs.rung)
@@ -284,7 +378,7 @@ def cpu_name() -> str:
 
 
 def describe(
-    run: Run, hardware: Hardware, identity: Identity, network: Network, examples: int
+    run: Run, hardware: Hardware, identity: Identity, network: nn.Module, examples: int
 ) -> dict[str, Any]:
     """All that a metrics file needs to explain itself when it is found alone."""
     name = torch.cuda.get_device_name() if hardware.device == "cuda" else cpu_name()

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "plasticity"
 
 FLOORS = (
     {"errors"},
-    {"files", "streams"},
+    {"files", "streams", "signals"},
     {"spec", "metrics"},
     {"arrivals", "costs", "layout"},
     {"study"},
@@ -39,6 +39,7 @@ THIRD_PARTY = {
     "spec": set(),
     "errors": set(),
     "files": {"safetensors"},
+    "signals": set(),
     "costs": set(),
     "layout": set(),
     "devices": set(),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,9 +13,10 @@ import pytest
 import torch
 from tiny import HARDWARE, PRETRAIN, TUNE, Folder, equal
 
-from plasticity import checkpoint, metrics, training
+from plasticity import checkpoint, engine, metrics, training
 from plasticity.engine import shuffled_batches
 from plasticity.errors import UserError
+from plasticity.signals import Ended
 from plasticity.spec import Run
 from plasticity.training import Hardware, Inputs, Pool, epoch_batches, progress, train_stage
 
@@ -107,7 +109,7 @@ class TestResumeFiles:
         lines: list[str] = []
         run = Run.parse(PRETRAIN.format(epochs=3))
         resumed = left.train(run, log=lines.append)
-        assert lines[0].startswith("resuming after epoch 2")
+        assert lines[0].startswith("resuming after 2 epochs,")
         straight = left.train(run, "straight")
         assert equal(checkpoint.load(resumed.checkpoint), checkpoint.load(straight.checkpoint))
 
@@ -140,6 +142,139 @@ class TestResumeFiles:
         resume.write_bytes(data)
         with pytest.raises(UserError, match=r"resume\.safetensors: damaged"):
             left.train(run)
+
+
+class TestAskedToEnd:
+    """A signal ends training after the batch at hand; another attempt goes on from there."""
+
+    RUN = Run.parse(PRETRAIN.format(epochs=4))
+
+    def ended(self, folder: Folder, monkeypatch: pytest.MonkeyPatch, where: str, after: int) -> str:
+        """Train, asked to end by the `after`-th call of engine's function `where`."""
+        calls = 0
+        original = getattr(engine, where)
+
+        def counted(*arguments, **others):
+            nonlocal calls
+            calls += 1
+            if calls == after:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return original(*arguments, **others)
+
+        monkeypatch.setattr(engine, where, counted)
+        with pytest.raises(Ended) as ended:
+            folder.train(self.RUN)
+        monkeypatch.undo()
+        assert ended.value.status == 128 + signal.SIGTERM
+        return str(ended.value)
+
+    # An epoch adds up 2 batches of training and 1 of testing; 2 batches of 16 are half of the data.
+    @pytest.mark.parametrize(
+        ("after", "words"),
+        [
+            (1, "after 0 epochs and 1 batches of the next"),
+            (4, "after 1 epochs and 1 batches of the next"),
+            (5, "after 1 epochs and 2 batches of the next"),
+            (6, "after 1 epochs and 2 batches of the next"),  # the evaluation is made again
+        ],
+    )
+    def test_it_ends_in_the_same_bits(
+        self, folder: Folder, monkeypatch: pytest.MonkeyPatch, after: int, words: str
+    ):
+        message = self.ended(folder, monkeypatch, "add_batch", after)
+        assert message == f"ended by SIGTERM {words}; the next attempt goes on from there"
+        outputs = folder.outputs(self.RUN)
+        assert outputs.resume.exists()
+        assert not outputs.checkpoint.exists()
+        lines: list[str] = []
+        resumed = folder.train(self.RUN, log=lines.append)
+        assert lines[0].startswith(f"resuming {words}")
+        straight = folder.train(self.RUN, "straight")
+        assert equal(checkpoint.load(resumed.checkpoint), checkpoint.load(straight.checkpoint))
+
+    def test_every_batch_may_be_the_last_of_an_attempt(self, folder: Folder):
+        """A state is saved after each update, and training goes on from each."""
+        run = Run.parse(PRETRAIN.format(epochs=2))
+        saved = 0
+        original = checkpoint.save
+
+        def save(path, state):
+            nonlocal saved
+            original(path, state)
+            if path.name == "resume.safetensors":
+                saved += 1
+                raise KeyboardInterrupt
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(checkpoint, "save", save)
+            while True:
+                try:
+                    resumed = folder.train(run, resume_every=0.0)
+                    break
+                except KeyboardInterrupt:
+                    pass
+        assert saved == 5  # after each of 2 x 2 batches, and after the first epoch
+        straight = folder.train(run, "straight")
+        assert equal(checkpoint.load(resumed.checkpoint), checkpoint.load(straight.checkpoint))
+
+    def test_what_came_after_the_last_epoch_is_not_asked_again(
+        self, folder: Folder, monkeypatch: pytest.MonkeyPatch
+    ):
+        """Whoever is done writes the results rather than a state to go on from."""
+        run = Run.parse(PRETRAIN.format(epochs=1))
+        original = training.progress
+
+        def asked(*arguments):
+            os.kill(os.getpid(), signal.SIGTERM)
+            return original(*arguments)
+
+        monkeypatch.setattr(training, "progress", asked)
+        outputs = folder.train(run)
+        assert outputs.checkpoint.exists()
+        assert not outputs.resume.exists()
+
+
+def test_another_attempt_at_the_same_run_is_waited_for(folder: Folder):
+    """Two attempts never write at once, as where a cluster has lost sight of the first one."""
+    run = Run.parse(PRETRAIN.format(epochs=1))
+    lock = folder.outputs(run).resume.with_name(".lock")
+    code = (
+        "import sys, time; from pathlib import Path; from plasticity import files\n"
+        "with files.held(Path(sys.argv[1]), print): print('held', flush=True); sys.stdin.read()"
+    )
+    first = subprocess.Popen(
+        [sys.executable, "-c", code, lock],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )
+    assert first.stdout.readline() == "held\n"
+    lines: list[str] = []
+
+    def log(line: str) -> None:
+        lines.append(line)
+        if "waiting" in line:
+            first.communicate()
+
+    outputs = folder.train(run, log=log)
+    assert lines[0] == "an earlier attempt at this run has not ended yet: waiting for it"
+    assert "epoch 1/1" in lines[1]
+    assert first.returncode == 0
+    assert [path.name for path in lock.parent.iterdir() if path.name.startswith(".")] == []
+    assert outputs.checkpoint.exists()
+
+
+def test_too_little_memory_on_the_device_is_a_message(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+):
+    def full(*arguments):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore")
+
+    monkeypatch.setattr(engine, "cross_entropy", full)
+    with pytest.raises(UserError, match="out of memory on the device with batches of 16") as error:
+        folder.train(Run.parse(PRETRAIN.format(epochs=1)))
+    assert "Tried to allocate 2.00 GiB" in str(error.value)
 
 
 def test_a_damaged_parent_is_refused_by_name(folder: Folder):
@@ -262,7 +397,7 @@ def test_a_parent_trained_again_is_the_same_parent(folder: Folder):
     assert again.read_bytes() != once.read_bytes()
     said: list[str] = []
     resumed = folder.train(run, "killed", parent=again, log=said.append)
-    assert "resuming after epoch" in said[0]
+    assert said[0].startswith("resuming after 2 epochs and 4 batches of the next")
     assert equal(checkpoint.load(whole.checkpoint), checkpoint.load(resumed.checkpoint))
 
 

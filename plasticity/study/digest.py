@@ -27,7 +27,7 @@ HOMES = {
 SILENT_FACTS = ("size", "classes", "check")
 """Facts of members that tell what is possible and what it costs."""
 
-MOVE_NO_NUMBER = ("spec", "study", "errors", "files", "layout", "devices")
+MOVE_NO_NUMBER = ("spec", "study", "errors", "files", "layout", "devices", "signals")
 
 
 def training(run: Run) -> str:
