@@ -20,8 +20,9 @@ rule pretrain:
     resources:
         gpu=int(study.settings.device == "cuda"),
         mem_mb=4000,
-        # A resource, not a parameter: results from another device are not trained again.
+        # Resources, not parameters: results from another device are not trained again.
         device=study.settings.device,
+        attempt=lambda wildcards, attempt: attempt,
     params:
         run=lambda wildcards: str(run_of(wildcards)),
         precision=study.settings.precision,

@@ -3,18 +3,22 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plasticity.jobs import logged
+from plasticity.jobs import logged, told_once
 from plasticity.spec import Run
 from plasticity.training import Hardware, Inputs, Outputs, train_stage
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with logged(snakemake.log[0]) as log:
+outputs = Outputs(**{name: Path(path) for name, path in snakemake.output.items()})
+with (
+    logged(snakemake.log[0], append=outputs.resume.exists()) as log,
+    told_once(outputs.metrics.with_name("refused.txt"), snakemake.resources.attempt),
+):
     train_stage(
         Run.parse(snakemake.params.run),
         Inputs(**{name: Path(path) for name, path in snakemake.input.items()}),
-        Outputs(**{name: Path(path) for name, path in snakemake.output.items()}),
+        outputs,
         Hardware(snakemake.resources.device, snakemake.params.precision, snakemake.threads),
         code=snakemake.params.code,
         log=log,
