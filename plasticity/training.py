@@ -45,11 +45,15 @@ Log = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Hardware:
-    """Where and how to compute: device ``cuda`` or ``cpu``, a precision, threads on the CPU."""
+    """Where and how to compute: device ``cuda`` or ``cpu``, a precision, threads on the CPU.
+
+    `slots` is how many jobs may share a GPU, which changes no result.
+    """
 
     device: str
     precision: str
     threads: int = 1
+    slots: int = 1
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -245,12 +249,12 @@ def out_of_memory(run: Run, error: Exception) -> UserError:
 
 
 def take_device(hardware: Hardware, log: Log) -> torch.device:
-    """The device to compute on: the CPU, or a GPU that is this process's own until it ends.
+    """The device to compute on: the CPU, or a GPU of which this process holds a slot until it ends.
 
     Raises `UserError` where there is no GPU to take or torch cannot use it.
     """
     if hardware.device == "cuda":
-        claim_gpu(log)
+        claim_gpu(log, hardware.slots)
         if not torch.cuda.is_available():
             raise UserError(
                 f"torch {torch.__version__} (for CUDA {torch.version.cuda}) cannot use the GPU "

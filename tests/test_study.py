@@ -298,6 +298,7 @@ def test_a_remedy_is_tried_wherever_a_plain_warm_start_is(paper):
         ({"precision": "fp16"}, "precision: expected 'float32' or 'bfloat16', got 'fp16'"),
         ({"threads": 0}, "threads: expected greater than or equal to 1, got 0"),
         ({"threads": "2"}, "threads: expected a valid integer, got the text '2'"),
+        ({"slots_per_gpu": 0}, "slots_per_gpu: expected greater than or equal to 1, got 0"),
     ],
 )
 def test_a_mistake_at_the_top_is_named(changes, message):
@@ -610,6 +611,6 @@ def test_mistakes_in_words_are_said_with_the_others():
 @pytest.mark.parametrize("value", [None, 3, "text", [], [{}]])
 @pytest.mark.parametrize("key", sorted({*PAPER} - {"sources"}))
 def test_a_value_of_another_kind_is_named(key, value):
-    if (key, value) in (("study", "text"), ("threads", 3)):
+    if (key, value) in (("study", "text"), ("threads", 3), ("slots_per_gpu", 3)):
         return  # right there
     assert refusal({**PAPER, key: value}).startswith(key)

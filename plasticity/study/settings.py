@@ -113,6 +113,7 @@ class Settings(_Settings):
     model: StrictStr
     seeds: Seeds
     device: Literal["cuda", "cpu"]
+    slots_per_gpu: Annotated[StrictInt, Field(ge=1)]
     precision: Literal["float32", "bfloat16"]
     threads: Annotated[StrictInt, Field(ge=1)]
     keep: Keep

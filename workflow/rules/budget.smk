@@ -20,6 +20,7 @@ rule calibrate:
     resources:
         gpu=int(study.settings.device == "cuda"),
         mem_mb=8000,
+        slots_per_gpu=study.settings.slots_per_gpu,
     params:
         workloads=lambda wildcards: list(map(str, budget.workloads_of(study))),
         device=study.settings.device,

@@ -23,6 +23,7 @@ rule pretrain:
         # Resources, not parameters: results from another device are not trained again.
         device=study.settings.device,
         attempt=lambda wildcards, attempt: attempt,
+        slots_per_gpu=study.settings.slots_per_gpu,
     params:
         run=lambda wildcards: str(run_of(wildcards)),
         precision=study.settings.precision,

@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 with logged(snakemake.log[0]) as log:
     calibration = calibrate(
         [Workload.parse(text) for text in snakemake.params.workloads],
-        Hardware(snakemake.params.device, snakemake.params.precision, snakemake.threads),
+        Hardware(
+            snakemake.params.device,
+            snakemake.params.precision,
+            snakemake.threads,
+            snakemake.resources.slots_per_gpu,
+        ),
         log,
     )
     calibration.write(snakemake.output[0])

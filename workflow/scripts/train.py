@@ -19,7 +19,12 @@ with (
         Run.parse(snakemake.params.run),
         Inputs(**{name: Path(path) for name, path in snakemake.input.items()}),
         outputs,
-        Hardware(snakemake.resources.device, snakemake.params.precision, snakemake.threads),
+        Hardware(
+            snakemake.resources.device,
+            snakemake.params.precision,
+            snakemake.threads,
+            snakemake.resources.slots_per_gpu,
+        ),
         code=snakemake.params.code,
         log=log,
     )
