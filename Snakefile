@@ -29,6 +29,7 @@ onstart:
     require_throughput()
     require_device()
     require_parents()
+    advise_limit()
     lift_rate_limit()
 
 

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,7 +39,12 @@ class Clone:
         (path / "studies" / "tiny.yaml").write_text(TINY)
         self.path = path
 
-    def snakemake(self, *arguments: str, study: str | None = "tiny") -> tuple[int, str]:
+    def snakemake(
+        self,
+        *arguments: str,
+        study: str | None = "tiny",
+        environment: Mapping[str, str] | None = None,
+    ) -> tuple[int, str]:
         """Run Snakemake; returns its exit status and what it printed."""
         config = ["--configfile", f"studies/{study}.yaml"] if study else []
         finished = subprocess.run(
@@ -50,7 +55,7 @@ class Clone:
             text=True,
             timeout=600,
             # No GPU for anybody, so that the tests mean the same on every machine.
-            env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": "", **(environment or {})},
         )
         return finished.returncode, finished.stdout
 

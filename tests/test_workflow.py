@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -106,6 +107,64 @@ class TestRefusals:
         assert "optimisers.adam.lr: expected a number above 0, got the text '1e-3'" in printed
 
 
+class TestLimitOfGpus:
+    """Whether Snakemake would start more training jobs than the GPUs have room for."""
+
+    @pytest.fixture
+    def started(self, clone: Clone, tmp_path: Path) -> Iterator[Callable[..., str]]:
+        """What Snakemake prints, with one GPU and two cores, until it would run the first job."""
+        driver = tmp_path / "nvidia-smi"
+        driver.write_text("#!/bin/sh\necho 'GPU 0: NVIDIA H200 (UUID: GPU-11111111-2222)'\n")
+        driver.chmod(0o755)
+        environment = {
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "CUDA_VISIBLE_DEVICES": "0",
+        }
+        source = (clone.path / "Snakefile").read_text()
+        last = "    lift_rate_limit()\n"
+        assert source.count(last) == 1
+        stopped = source.replace(last, f"{last}    raise WorkflowError('far enough')\n")
+
+        def run(*arguments: str, device: str = "cuda", slots: int = 1) -> str:
+            config = ["--config", f"device={device}", f"slots_per_gpu={slots}"]
+            _, printed = clone.snakemake(*arguments, *config, environment=environment)
+            assert ("far enough" in printed) != ("-n" in arguments), printed
+            assert not (clone.path / "results").exists()
+            return printed
+
+        with clone.edited("Snakefile", data=stopped.encode()):
+            yield run
+
+    @pytest.mark.parametrize("limit", [[], ["gpu=2"], ["gpu=0"]])
+    def test_more_jobs_than_room(self, started: Callable[..., str], limit: list[str]):
+        printed = started(*(["--resources", *limit] if limit else []))
+        (warning,) = [line for line in printed.splitlines() if "training jobs may start" in line]
+        assert warning == (
+            "2 training jobs may start at once, and there is room for 1 (visible GPUs: 1, "
+            "slots_per_gpu: 1); the others will hold their cores and wait. Stop this and run it "
+            "again with --resources gpu=1"
+        )
+
+    @pytest.mark.parametrize(
+        ("arguments", "config"),
+        [
+            (["--resources", "gpu=1"], {}),
+            (["--resources", "gpu=2"], {"slots": 2}),
+            # Two jobs at once are as many as there are cores.
+            (["--resources", "gpu=8"], {"slots": 2}),
+            (["--set-threads", "tune=2", "pretrain=2"], {}),
+            ([f"results/splits/{PLACE.replace('/resnet-d1w2', '')}/half.parquet"], {}),
+            ([], {"device": "cpu"}),
+            (["-n"], {}),
+            (["--executor", "slurm", "--jobs", "9"], {}),
+        ],
+    )
+    def test_enough_room(
+        self, started: Callable[..., str], arguments: list[str], config: dict[str, object]
+    ):
+        assert "training jobs may start" not in started(*arguments, **config)
+
+
 class TestDroppedCheckpoints:
     """`keep: results`: weights that nothing is left to read are gone, and come back when needed."""
 
@@ -200,6 +259,9 @@ class TestTinyStudy:
             for file in [study.path / name, *(study.path / name).rglob("*")]:
                 file.touch()
         assert study.planned() == {}
+
+    def test_other_numbers_of_jobs_on_a_gpu_rerun_nothing(self, study: Clone):
+        assert study.planned("--config", "slots_per_gpu=3") == {}
 
     def test_comments_and_docstrings_rerun_nothing(self, study: Clone):
         with study.edited("plasticity/engine.py", add="\n# a remark\n"):

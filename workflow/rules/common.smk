@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 from plasticity import devices, layout, metrics
 from plasticity.datasets import sources
@@ -134,9 +135,38 @@ def require_parents():
 
 def require_device():
     """Stop before anything is trained where the study needs a GPU and this machine has none."""
-    training = any(job.rule.name in TRAINING for job in workflow.dag.needrun_jobs())
-    if training and gpu_is_missing():
+    if training_jobs() and gpu_is_missing():
         raise WorkflowError(devices.NO_GPU)
+
+
+def advise_limit():
+    """Say which limit is needed where more jobs would start at once than the GPUs have room for.
+
+    Without a limit Snakemake starts as many as there are cores; a limit below 1 is none to it.
+    Jobs that must wait for a GPU hold their cores meanwhile, so that nothing else can run there.
+    """
+    training = training_jobs()
+    if not (training and uses_gpus_here()):
+        return
+    limit = workflow.global_resources.get("gpu").value or 0
+    at_once = min(
+        len(training),
+        workflow.cores // min(job.threads for job in training),
+        limit if limit > 0 else len(training),
+    )
+    gpus, slots = len(devices.visible_gpus()), study.settings.slots_per_gpu
+    if at_once > gpus * slots:
+        logger.warning(
+            f"{at_once} training jobs may start at once, and there is room for {gpus * slots} "
+            f"(visible GPUs: {gpus}, slots_per_gpu: {slots}); the others will hold their cores and "
+            f"wait. Stop this and run it again with --resources gpu={gpus * slots}"
+        )
+
+
+def training_jobs():
+    """The jobs that are going to train."""
+    jobs = workflow.dag.needrun_jobs()
+    return [job for job in jobs if job.rule.name in TRAINING]
 
 
 def require_throughput():
@@ -153,6 +183,10 @@ def require_throughput():
 
 def gpu_is_missing():
     """Whether jobs are to run on a GPU of this machine and it has none."""
+    return uses_gpus_here() and not devices.gpu_is_present()
+
+
+def uses_gpus_here():
+    """Whether this process starts jobs that are to run on GPUs of this machine."""
     here = workflow.is_main_process and workflow.local_exec and not workflow.touch
-    cuda = study.settings.device == "cuda"
-    return here and cuda and not devices.gpu_is_present()
+    return here and study.settings.device == "cuda"
