@@ -31,6 +31,7 @@ onstart:
     require_parents()
     advise_limit()
     lift_rate_limit()
+    shorten_slurm_logs()
 
 
 rule all:

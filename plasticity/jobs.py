@@ -13,15 +13,15 @@ from plasticity.signals import Ended
 
 
 @contextmanager
-def logged(path: str | Path, *, append: bool = False) -> Iterator[Callable[[str], None]]:
-    """A function that writes lines to the log in `path`, at once; after what is there to `append`.
+def logged(path: str | Path) -> Iterator[Callable[[str], None]]:
+    """A function that writes lines to the log in `path`, at once.
 
     A `UserError` that ends the block is printed as its message alone, in the log and on standard
     error, and ends the process with status 1; so does `Ended`, with the status of a process that a
     signal killed; any other error leaves its traceback in the log.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a" if append else "w", buffering=1) as file:
+    with open(path, "w", buffering=1) as file:
 
         def log(line: str) -> None:
             print(line, file=file)

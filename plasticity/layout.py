@@ -1,5 +1,7 @@
 """Where every file of a study stands: one function a file name, all below ``results/``."""
 
+import hashlib
+
 from plasticity.spec import Run, SpellingError
 
 RESULTS = "results"
@@ -68,3 +70,12 @@ def network_costs(study: str) -> str:
 def claims(study: str, suffix: str) -> str:
     """The judgements on the paper's claims, as a page (html) or a table (parquet)."""
     return f"{RESULTS}/claims/{study}.{suffix}"
+
+
+def shortened(name: str, longest: int = 200) -> str:
+    """`name`, or its beginning and a checksum where it has more than `longest` bytes."""
+    data = name.encode()
+    if len(data) <= longest:
+        return name
+    checksum = hashlib.sha256(data).hexdigest()[:16]
+    return f"{data[: longest - 17].decode(errors='ignore')}-{checksum}"

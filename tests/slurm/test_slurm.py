@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -28,6 +29,10 @@ main()
 """Snakemake, looking at the queue every second."""
 
 DEMO = "digits-clutter/resnet-d1w8/seed0"
+TINY_RATE = f"sgd-lr0.{'0' * 60}1-m0.{'0' * 60}1-b64"
+LONG = f"{DEMO}/half_{TINY_RATE}_e1_init/full_{TINY_RATE}_e1_keep"
+"""A run whose wildcards together are longer than a name of a file may be."""
+
 FIGURE = """
 study: demo1
 seeds: [0, 1]
@@ -45,16 +50,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[slurm.Cluster]
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     clone = Clone(tmp_path_factory.mktemp("clone"))
     (clone.path / "studies" / "two-seeds.yaml").write_text(FIGURE)
-    # The demo trains on the CPU: what asks for a GPU here is the job, not its training.
-    profile = clone.path / "profiles" / "slurm" / "profile.yaml"
-    asks = "    mem_mb: min(8000 * attempt, 16000)\n"
-    profile.write_text(profile.read_text().replace(asks, asks + "    gpu: 1\n"))
+    # The demo trains on the CPU: what asks for a GPU here is the job, not its training. This node
+    # has little memory for two jobs at a time.
+    memory = "mem_mb: min(8000 * attempt, 16000)"
+    edit_profile(clone, {memory: "mem_mb: 1000 * attempt\n    gpu: 1"})
     return clone
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    return Clone(tmp_path_factory.mktemp("undisturbed"))
 
 
 class Driver:
@@ -75,6 +75,19 @@ class Driver:
     def printed(self) -> str:
         return self.log.read_text()
 
+    def endings(self, run: str) -> int:
+        """How many attempts at `run` ended as they were asked to, by the logs that are shown."""
+        shown = rf"{re.escape(run)}\.log:\n=+\n[^=]*ended by SIGTERM after"
+        return len(re.findall(shown, self.printed))
+
+    def until(self, happened: Callable[[], bool], seconds: float = 240.0) -> None:
+        """Wait for something that happens while this runs."""
+        end = time.monotonic() + seconds
+        while not happened():
+            assert self.process.poll() is None, self.printed
+            assert time.monotonic() < end, self.printed
+            time.sleep(0.2)
+
     def succeeds(self, seconds: float = 500.0) -> str:
         """Wait for the end; what was printed."""
         status = self.process.wait(timeout=seconds)
@@ -93,88 +106,91 @@ def test_a_figure_is_made_by_jobs_that_share_out_the_gpus(clone: Clone, cluster:
         clone,
         cluster,
         "fig01",
+        f"results/tune/{LONG}/metrics.parquet",
         "--configfile",
         "studies/demo.yaml",
         "studies/two-seeds.yaml",
     )
     printed = driver.succeeds()
     assert (clone.path / "results/figures/demo1/fig01.png").exists()
-    # Two seeds: one pretraining each, one run from scratch and one warm. The rest is run here.
+    # Two seeds: one pretraining each, one run from scratch and one warm; and the long chain. The
+    # rest is run here.
     fields = "--Format=State,tres-per-job,MinMemory,TimeLimit"
     asked = cluster.run("squeue", "--noheader", "--states=all", fields).splitlines()
-    assert [line.split() for line in asked] == [["COMPLETED", "gres:gpu:1", "8000M", "2:00:00"]] * 6
+    assert [line.split() for line in asked] == [["COMPLETED", "gres:gpu:1", "1000M", "2:00:00"]] * 8
     assert "rule split" in printed
     table = pq.read_table(clone.path / "results/summary/demo1/figures/fig01/runs.parquet")
     assert table.num_rows == 4
 
 
-class TestEndedByTheCluster:
+LIMITED = f"{DEMO}/full_adam-lr0.002-b64_e60_init"
+CANCELLED = f"{DEMO}/full_adam-lr0.002-b64_e30_init"
+
+
+def test_runs_that_a_cluster_ends_again_and_again_end_in_the_same_bits(
+    clone: Clone, cluster: slurm.Cluster, tmp_path: Path
+):
     """Two runs, one in too short a time limit and one cancelled; then both are preempted."""
+    both = [metrics(run) for run in (LIMITED, CANCELLED)]
+    undisturbed = Clone(tmp_path)
+    status, printed = undisturbed.snakemake(*both, study="demo")
+    assert status == 0, printed
+    # A minute is the shortest limit there is. The cluster looks at limits every half minute, and
+    # signals early rather than late.
+    limits = {"runtime: min(120 * attempt, 480)": "runtime: 1", "TERM@120": "TERM@10"}
+    edit_profile(clone, {**limits, "retries: 5": "retries: 20"})
+    driver = Driver(clone, cluster, *both, "--configfile", "studies/demo.yaml")
 
-    LIMITED = f"{DEMO}/full_adam-lr0.002-b64_e60_init"
-    CANCELLED = f"{DEMO}/full_adam-lr0.002-b64_e30_init"
+    driver.until(lambda: "epoch  3/30" in log(clone, CANCELLED))
+    (job,) = jobs_of(cluster, "_e30_")
+    cluster.run("scancel", job)
+    driver.until(lambda: driver.endings(CANCELLED) == 1)
+    driver.until(lambda: "resuming" in log(clone, CANCELLED))
+    cluster.run("sbatch", "--partition=urgent", "--gpus=2", "--wrap=sleep 1", "--output=/dev/null")
+    driver.until(lambda: driver.endings(CANCELLED) == 2)
 
-    @staticmethod
-    def metrics(run: str) -> str:
-        return f"results/tune/{run}/metrics.parquet"
+    driver.succeeds()
+    for run in (LIMITED, CANCELLED):
+        assert driver.endings(run) >= 2
+        assert log(clone, run).startswith("resuming after")
+        ours, theirs = (place.path / metrics(run) for place in (clone, undisturbed))
+        assert bits(ours) == bits(theirs)
+        assert [path.name for path in ours.parent.iterdir()] == ["metrics.parquet"]
 
-    @staticmethod
-    def log(clone: Clone, run: str) -> str:
-        path = clone.path / f"results/logs/tune/{run}.log"
-        return path.read_text() if path.exists() else ""
 
-    def test_they_end_in_the_same_bits(
-        self, clone: Clone, undisturbed: Clone, cluster: slurm.Cluster
-    ):
-        both = [self.metrics(run) for run in (self.LIMITED, self.CANCELLED)]
-        status, printed = undisturbed.snakemake(*both, study="demo")
-        assert status == 0, printed
-        profile = clone.path / "profiles" / "slurm" / "profile.yaml"
-        text = profile.read_text()
-        for usual, here in {
-            "runtime: min(120 * attempt, 480)": "runtime: 1",  # minutes, the shortest limit there is
-            # The cluster looks every half minute, and signals early rather than late.
-            "--signal=TERM@120": "--signal=TERM@10",
-            "retries: 5": "retries: 20",
-        }.items():
-            assert usual in text
-            text = text.replace(usual, here)
-        profile.write_text(text)
-        driver = Driver(clone, cluster, *both, "--configfile", "studies/demo.yaml")
+def test_a_mistake_is_told_once(clone: Clone, cluster: slurm.Cluster):
+    """No GPU time goes into attempts that must fail as the first one did."""
+    run = f"{DEMO}/half_adam-lr0.002-b1000_e1_init"
+    edit_profile(clone, {"retries: 20": "retries: 1"})
+    driver = Driver(clone, cluster, metrics(run), "--configfile", "studies/demo.yaml")
+    assert driver.process.wait(timeout=300) == 1
+    told = re.findall("error: (.*has 600 examples.*)", driver.printed)
+    assert len(told) == 2
+    assert told[1] == f"not tried again: {told[0]}"
 
-        until(lambda: "epoch  3/30" in self.log(clone, self.CANCELLED), driver)
-        (job,) = jobs_of(cluster, "_e30_")
-        cluster.run("scancel", job)
-        until(lambda: self.log(clone, self.CANCELLED).count("ended by SIGTERM") == 1, driver)
-        until(lambda: "resuming" in self.log(clone, self.CANCELLED), driver)
-        cluster.run(
-            "sbatch", "--partition=urgent", "--gpus=2", "--wrap=sleep 1", "--output=/dev/null"
-        )
-        until(lambda: self.log(clone, self.CANCELLED).count("ended by SIGTERM") == 2, driver)
 
-        driver.succeeds()
-        for run in (self.LIMITED, self.CANCELLED):
-            log = self.log(clone, run)
-            print(log)
-            assert log.count("ended by SIGTERM") >= 2
-            assert log.count("resuming") >= 2
-            metrics = self.metrics(run)
-            assert bits(clone.path / metrics) == bits(undisturbed.path / metrics)
-            assert [path.name for path in (clone.path / metrics).parent.iterdir()] == [
-                "metrics.parquet"
-            ]
+def metrics(run: str) -> str:
+    """Where a tuned run's metrics are."""
+    return f"results/tune/{run}/metrics.parquet"
+
+
+def log(clone: Clone, run: str) -> str:
+    """What the present attempt at a run has logged."""
+    path = clone.path / f"results/logs/tune/{run}.log"
+    return path.read_text() if path.exists() else ""
+
+
+def edit_profile(clone: Clone, changes: dict[str, str]) -> None:
+    """Replace words of the profile."""
+    profile = clone.path / "profiles" / "slurm" / "profile.yaml"
+    text = profile.read_text()
+    for usual, here in changes.items():
+        assert usual in text
+        text = text.replace(usual, here)
+    profile.write_text(text)
 
 
 def jobs_of(cluster: slurm.Cluster, word: str) -> list[str]:
     """The running jobs whose comment, which names the run, holds `word`."""
     lines = cluster.run("squeue", "--noheader", "--states=R", "--format=%i %k").splitlines()
     return [line.split()[0] for line in lines if word in line]
-
-
-def until(happened: Callable[[], bool], driver: Driver, seconds: float = 240.0) -> None:
-    """Wait for something that `driver` brings about."""
-    end = time.monotonic() + seconds
-    while not happened():
-        assert driver.process.poll() is None, driver.printed
-        assert time.monotonic() < end, driver.printed
-        time.sleep(0.2)

@@ -1,6 +1,7 @@
 """Wildcards and the few functions that turn them into runs."""
 
 import os
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -110,6 +111,18 @@ def lift_rate_limit():
     """
     if workflow.local_exec:
         workflow.scheduler.job_rate_limiter = None
+
+
+def shorten_slurm_logs():
+    """Keep the logs of SLURM's jobs nameable.
+
+    The executor plugin names a folder by all wildcards of a job; those of a chain of many stages
+    are longer than the 255 bytes that a name may have, and the job could not be submitted.
+    """
+    plugin = sys.modules.get("snakemake_executor_plugin_slurm")
+    if plugin and not workflow.local_exec:
+        whole = plugin.get_job_wildcards
+        plugin.get_job_wildcards = lambda job: layout.shortened(whole(job))
 
 
 def require_parents():

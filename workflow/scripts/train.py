@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 outputs = Outputs(**{name: Path(path) for name, path in snakemake.output.items()})
 with (
-    logged(snakemake.log[0], append=outputs.resume.exists()) as log,
+    logged(snakemake.log[0]) as log,
     told_once(outputs.metrics.with_name("refused.txt"), snakemake.resources.attempt),
 ):
     train_stage(

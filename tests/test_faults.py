@@ -1,0 +1,287 @@
+"""What may happen to a study, and what is left of it: full disks, damage, kills, two drivers.
+
+Each fault is real: a file system that is full, a process that is killed. docs/reliability.md tells
+the outcomes.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from clone import Clone
+from tiny import PRETRAIN, TUNE, Folder, tiny_data
+
+from plasticity.datasets import storage
+from plasticity.errors import UserError
+from plasticity.jobs import told_once
+from plasticity.spec import Run
+
+PLACE = "digits-clutter-n64-r6/resnet-d1w2/seed0"
+STAGE = "full_adam-lr0.01-b16_e{epochs}_init"
+LONG = f"{PLACE}/{STAGE.format(epochs=600)}"
+TINY = ("--configfile", "studies/tiny.yaml")
+HALF = "half_adam-lr0.01-b16_e2_init"
+CHECKPOINT = f"results/pretrain/{PLACE}/{HALF}/checkpoint.safetensors"
+WARM = f"{PLACE}/{HALF}/full_adam-lr0.01-b16_e3_keep"
+
+
+def metrics(run: str) -> str:
+    return f"results/tune/{run}/metrics.parquet"
+
+
+def bits(path: Path) -> dict[str, list[float]]:
+    """What a run measured, without the time that it took."""
+    table = pq.read_table(path)
+    return {name: table[name].to_pylist() for name in table.column_names if name != "seconds"}
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A copy in which the runs of these tests were trained undisturbed."""
+    clone = Clone(tmp_path_factory.mktemp("calm"))
+    status, printed = clone.snakemake(metrics(LONG), metrics(WARM))
+    assert status == 0, printed
+    return clone
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Clone:
+    return Clone(tmp_path)
+
+
+def started(clone: Clone, *arguments: str) -> subprocess.Popen[str]:
+    """Snakemake, running; it leads a process group, as a command in a shell does."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "snakemake", *arguments, "--cores=2", *TINY],
+        cwd=clone.path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+    )
+
+
+def until_epoch(clone: Clone, run: str, epoch: int) -> None:
+    """Wait until a run has trained some epochs."""
+    log = clone.path / f"results/logs/tune/{run}.log"
+    end = time.monotonic() + 120
+    while not (log.exists() and f"epoch {epoch:>3}/" in log.read_text()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+class TestDisks:
+    """On a file system of its own, in a mount namespace: it needs root."""
+
+    @pytest.fixture(autouse=True)
+    def may_mount(self) -> None:
+        tried = subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False)
+        if tried.returncode != 0:
+            pytest.skip("may not mount file systems here")
+
+    def in_namespace(self, clone: Clone, *commands: str) -> str:
+        """What the shell prints for `commands`, in a namespace of their own."""
+        finished = subprocess.run(
+            [
+                "unshare",
+                "-m",
+                "bash",
+                "-c",
+                "\n".join(["exec 2>&1", "mkdir -p results", *commands]),
+            ],
+            cwd=clone.path,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+        )
+        return finished.stdout
+
+    def snakemake(self, *arguments: str) -> str:
+        words = [sys.executable, "-m", "snakemake", *arguments, "--cores=1", *TINY]
+        return f"{shlex.join(words)}; echo status $?"
+
+    @pytest.mark.parametrize("left", [0, 4, 12, 40])
+    def test_a_full_disk_loses_nothing(self, clone: Clone, calm: Clone, left: int):
+        """With `left` KiB free: too little for a log, for metrics, for a checkpoint."""
+        command = self.snakemake(metrics(WARM))
+        prepared = self.snakemake(f"results/splits/{PLACE.split('/')[0]}/seed0/full.parquet")
+        half = f"results/splits/{PLACE.split('/')[0]}/seed0/half.parquet"
+        printed = self.in_namespace(
+            clone,
+            "mount -t tmpfs -o size=20m tmpfs results",
+            prepared.replace("seed0/full.parquet", f"seed0/full.parquet {half}"),
+            # All but a little is taken.
+            "dd if=/dev/zero of=results/ballast bs=1K 2>/dev/null",
+            f"truncate -s -{left}K results/ballast",
+            "echo FULL",
+            command,
+            "rm results/ballast; echo ROOM",
+            command,
+            f"cp {metrics(WARM)} kept.parquet",
+            "find results -name '*partial*' -o -name '.lock' -o -name 'resume*' | sed 's/^/LEFT /'",
+        )
+        full, room = printed.split("FULL")[1].split("ROOM")
+        assert "status 1" in full
+        assert "No space left on device" in full
+        assert "make room" in full
+        assert "Traceback" not in full
+        assert "status 0" in room, room
+        assert "LEFT" not in room
+        assert bits(clone.path / "kept.parquet") == bits(calm.path / metrics(WARM))
+
+    def test_read_only_results_stop_it_at_once(self, clone: Clone):
+        printed = self.in_namespace(
+            clone,
+            "mount --bind results results",
+            "mount -o remount,ro,bind results",
+            self.snakemake(metrics(WARM)),
+        )
+        assert "status 1" in printed
+        assert "results: not a folder that can be written" in printed
+        assert "Traceback" not in printed
+        assert "Execute" not in printed
+
+
+class TestDamage:
+    """Files that are not what they were."""
+
+    @pytest.fixture
+    def study(self, clone: Clone) -> Clone:
+        """A copy in which the pretraining is done."""
+        status, printed = clone.snakemake(CHECKPOINT)
+        assert status == 0, printed
+        return clone
+
+    @pytest.mark.parametrize("how", ["truncated", "flipped"])
+    def test_a_damaged_checkpoint_is_named_and_trained_anew(
+        self, study: Clone, calm: Clone, how: str
+    ):
+        file = study.path / CHECKPOINT
+        data = bytearray(file.read_bytes())
+        if how == "flipped":
+            data[len(data) // 2] ^= 1
+        file.write_bytes(data if how == "flipped" else data[: len(data) // 2])
+        status, printed = study.snakemake(metrics(WARM))
+        assert status == 1
+        assert f"error: {CHECKPOINT}: " in printed
+        assert "delete it and run again: Snakemake trains it anew" in printed
+        assert "Traceback" not in printed
+        file.unlink()
+        status, printed = study.snakemake(metrics(WARM))
+        assert status == 0, printed
+        assert bits(study.path / metrics(WARM)) == bits(calm.path / metrics(WARM))
+
+    def test_data_that_changed_under_a_study_are_refused(self, tmp_path: Path):
+        """The pretraining saw other images than the tuning would."""
+        folder = Folder.prepare(tmp_path)
+        parent = folder.train(Run.parse(PRETRAIN.format(epochs=2)))
+        data = tiny_data()
+        data.train_images[0] += 1
+        storage.write(data, "digits-clutter", folder.train_file, folder.test_file)
+        with pytest.raises(UserError, match=r"checkpoint\.safetensors: trained on other data"):
+            folder.train(Run.parse(TUNE.format(pretrain=2, tune=2)), parent=parent.checkpoint)
+
+    def test_damaged_data_are_refused(self, tmp_path: Path):
+        folder = Folder.prepare(tmp_path)
+        data = bytearray(folder.train_file.read_bytes())
+        data[-5] ^= 1
+        folder.train_file.write_bytes(data)
+        with pytest.raises(UserError, match=r"train\.safetensors: damaged"):
+            folder.train(Run.parse(PRETRAIN.format(epochs=2)))
+
+    def test_a_node_whose_clock_is_behind(self, clone: Clone):
+        """Results that seem older than what they were made from are not made again."""
+        behind = "\nimport os\nfor _file in snakemake.output: os.utime(_file, (1e9, 1e9))\n"
+        script = clone.path / "workflow" / "scripts" / "train.py"
+        script.write_text(script.read_text() + behind)
+        status, printed = clone.snakemake(metrics(WARM))
+        assert status == 0, printed
+        assert clone.planned(metrics(WARM)) == {}
+
+
+class TestDrivers:
+    """Snakemake itself: killed, interrupted, and started twice."""
+
+    def test_killed_and_started_again(self, clone: Clone, calm: Clone):
+        """Its job, which nobody tells of its death, is waited for and not written over."""
+        driver = started(clone, metrics(LONG))
+        until_epoch(clone, LONG, 50)
+        driver.kill()
+        driver.wait()
+        driver.stdout.close()
+        status, printed = clone.snakemake(metrics(LONG))
+        assert status == 1
+        assert "--unlock" in printed
+        status, printed = clone.snakemake("--unlock")
+        assert status == 0, printed
+        status, printed = clone.snakemake(metrics(LONG))
+        assert status == 0, printed
+        assert bits(clone.path / metrics(LONG)) == bits(calm.path / metrics(LONG))
+        assert [path.name for path in (clone.path / metrics(LONG)).parent.iterdir()] == [
+            "metrics.parquet"
+        ]
+
+    def test_interrupted_from_the_keyboard_and_started_again(self, clone: Clone, calm: Clone):
+        driver = started(clone, metrics(LONG))
+        until_epoch(clone, LONG, 50)
+        os.killpg(driver.pid, signal.SIGINT)
+        printed, _ = driver.communicate(timeout=60)
+        assert driver.returncode != 0
+        assert "ended by SIGINT after" in printed
+        assert "Traceback" not in printed
+        status, printed = clone.snakemake(metrics(LONG))
+        assert status == 0, printed
+        log = (clone.path / f"results/logs/tune/{LONG}.log").read_text()
+        assert log.startswith("resuming after")
+        assert bits(clone.path / metrics(LONG)) == bits(calm.path / metrics(LONG))
+
+    def test_a_second_one_in_the_same_folder_is_refused(self, clone: Clone):
+        driver = started(clone, metrics(LONG))
+        until_epoch(clone, LONG, 50)
+        status, printed = clone.snakemake(metrics(WARM))
+        assert status == 1
+        assert "Directory cannot be locked" in printed
+        assert "Traceback" not in printed
+        printed, _ = driver.communicate(timeout=120)
+        assert driver.returncode == 0, printed
+
+
+class TestToldOnce:
+    """Further attempts at what cannot work."""
+
+    def attempt(self, note: Path, number: int, *, fails: bool) -> None:
+        with told_once(note, number):
+            if fails:
+                raise UserError("the batch is too large")
+
+    def test_the_second_attempt_does_not_try(self, tmp_path: Path):
+        note = tmp_path / "run" / "refused.txt"
+        with pytest.raises(UserError, match=r"^the batch is too large"):
+            self.attempt(note, 1, fails=True)
+        for number in (2, 3):
+            with pytest.raises(UserError, match=r"^not tried again: the batch is too large"):
+                self.attempt(note, number, fails=False)
+
+    def test_the_first_attempt_of_another_invocation_does(self, tmp_path: Path):
+        note = tmp_path / "refused.txt"
+        with pytest.raises(UserError):
+            self.attempt(note, 1, fails=True)
+        self.attempt(note, 1, fails=False)
+        assert not note.exists()
+
+    def test_an_attempt_that_a_cluster_ended_is_followed_by_another(self, tmp_path: Path):
+        note = tmp_path / "refused.txt"
+        with pytest.raises(SystemExit), told_once(note, 1):
+            sys.exit(143)
+        self.attempt(note, 2, fails=False)
