@@ -1,11 +1,13 @@
 """Figures: the numbers beside each picture by hand, and the same bytes from the same numbers."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from plasticity.errors import UserError
 from plasticity.figures import Tables, render, style
 from plasticity.layout import FIGURE_SUFFIXES
 from plasticity.spec import Run
@@ -266,6 +268,30 @@ def test_one_seed_is_enough(tmp_path, name):
 def test_a_cold_and_a_warm_run_are_enough(tmp_path, name):
     rows = numbers(draw(name, tmp_path, warm_start((0,))))
     assert {row.get("role", row.get("series")) for row in rows} >= {"cold", "warm"}
+
+
+@pytest.mark.parametrize("role", ["cold", "warm"])
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_one_role_is_enough(tmp_path, name, role):
+    """Also where it is the cold one alone, or none is called cold."""
+    made = Synthetic()
+    for seed in (0, 1):
+        made.add(role, COLD if role == "cold" else LENGTHS[4], seed, 0.8)
+    assert numbers(draw(name, tmp_path, made.tables()))
+
+
+@pytest.mark.parametrize("title", ["a $\\frac{$ b", "$$", "a\n$\\nonsense$"])
+def test_a_formula_that_cannot_be_drawn_is_named(tmp_path, title):
+    tables = replace(warm_start((0,)), title=title)
+    with pytest.raises(UserError, match=r"title: .* is no formula that can be drawn"):
+        draw("warm_start", tmp_path, tables)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("title", ["$\\gamma$ of {half}", "for $5", "for \\$5 and \\$6", "{x}"])
+def test_formulas_dollars_and_braces_are_drawn(tmp_path, title):
+    labels = {"cold": title, "warm": title}
+    assert draw("warm_start", tmp_path, replace(warm_start((0,)), title=title, labels=labels))
 
 
 @pytest.mark.parametrize("name", DRAWINGS)

@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib import rc_context
+from matplotlib.cbook import is_math_text
 from matplotlib.figure import Figure
+from matplotlib.mathtext import MathTextParser
 
 from plasticity import files, summary
+from plasticity.errors import UserError, shown
 from plasticity.figures import style
 
 
@@ -57,6 +60,7 @@ class Drawing:
 
 def render(draw: str, tables: Tables, outputs: Mapping[str, str | Path]) -> None:
     """Draw with the module `draw` and write the picture in each format, and the numbers as CSV."""
+    _require_drawable({"title": tables.title, **tables.labels})
     module = importlib.import_module(f"plasticity.figures.{draw}")
     with rc_context(style.RC):  # type: ignore[arg-type]
         drawing: Drawing = module.draw(tables)
@@ -67,3 +71,18 @@ def render(draw: str, tables: Tables, outputs: Mapping[str, str | Path]) -> None
                 drawing.picture.savefig(partial, format=suffix, metadata=dated)
     with files.whole(outputs["csv"]) as partial:
         drawing.numbers.to_csv(partial, index=False, float_format="%.6g")
+
+
+def _require_drawable(texts: Mapping[str, str]) -> None:
+    """Raise `UserError` for a text, by the role or the key that has it, with a wrong formula."""
+    parser = MathTextParser("path")
+    for name, text in texts.items():
+        for line in filter(is_math_text, text.splitlines()):
+            try:
+                parser.parse(line)
+            except ValueError as error:
+                reason = str(error).strip().splitlines()[-1]
+                raise UserError(
+                    f"{name}: {shown(line)}: what stands between dollar signs is no formula that "
+                    f"can be drawn ({reason}); write \\$ for the sign itself"
+                ) from None

@@ -45,6 +45,7 @@ def paired_gaps(runs: pd.DataFrame) -> pd.DataFrame:
     keys = ["depth", "width", "seed"]
     cold = runs[runs["role"] == "cold"].set_index(keys)["test_accuracy"].rename("cold")
     warm = runs[runs["role"] != "cold"].join(cold, on=keys, how="inner")
+    warm = warm.reset_index(drop=True)  # of no warm runs, it would be named like the columns
     return warm.assign(gap=warm["cold"] - warm["test_accuracy"])
 
 

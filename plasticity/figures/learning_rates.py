@@ -14,11 +14,11 @@ def draw(tables: Tables) -> Drawing:
     axes = picture.subplots()
     table = style.over_seeds(tables.runs, ["role", "pretrain_lr", "lr"], "test_accuracy")
     cold = table[table["role"] == "cold"].sort_values("lr")
-    axes.plot(
-        cold["lr"], cold["mean"], color=style.COLD, linewidth=1.5, label=tables.labels["cold"]
-    )
-    low, high = cold["mean"] - cold["deviation"], cold["mean"] + cold["deviation"]
-    axes.fill_between(cold["lr"], low, high, color=style.COLD, alpha=0.15, linewidth=0)
+    if len(cold):
+        label = tables.labels["cold"]
+        axes.plot(cold["lr"], cold["mean"], color=style.COLD, linewidth=1.5, label=label)
+        low, high = cold["mean"] - cold["deviation"], cold["mean"] + cold["deviation"]
+        axes.fill_between(cold["lr"], low, high, color=style.COLD, alpha=0.15, linewidth=0)
     warm = table[table["role"] != "cold"]
     series = warm.groupby(["role", "pretrain_lr"], sort=False)
     # A little apart, so that the bars of different series do not hide one another.

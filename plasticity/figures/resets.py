@@ -40,10 +40,11 @@ def draw(tables: Tables) -> Drawing:
         x = [where[subset] for subset in seeds["reset_modules"]]
         upper.scatter(x, seeds["test_accuracy"] * 100, s=9, color="0.45", alpha=0.6, linewidth=0)
     upper.set(ylabel=style.FINAL_ACCURACY)
-    style.finish(upper, tables.title, table)
+    numbers = pd.concat([cold, table], ignore_index=True)
+    style.finish(upper, tables.title, numbers)
     upper.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     _draw_matrix(lower, list(table["reset_modules"]), list(places.values()), modules)
-    return Drawing(picture, pd.concat([cold, table], ignore_index=True))
+    return Drawing(picture, numbers)
 
 
 def _places(roles: pd.Series) -> dict[int, float]:
