@@ -26,6 +26,7 @@ include: "workflow/rules/budget.smk"
 
 onstart:
     require_results(writable=True)
+    require_sources()
     require_throughput()
     require_device()
     require_parents()

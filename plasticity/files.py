@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and locks."""
+"""Files that appear whole or not at all or can be read to their end, and locks."""
 
 from __future__ import annotations
 
@@ -83,3 +83,21 @@ def held(path: Path, log: Callable[[str], None]) -> Iterator[None]:
     finally:
         path.unlink(missing_ok=True)
         lock.close()
+
+
+def require_readable(path: str | Path, key: str) -> None:
+    """Raise `UserError`, naming `key`, where `path` is there and cannot be read as file or folder.
+
+    That is: where access is denied, or where it is a device or a pipe, which may have no end.
+    """
+    path = Path(path)
+    try:
+        is_file, is_folder = path.is_file(), path.is_dir()
+        strange = path.exists() and not is_file and not is_folder
+    except OSError as error:
+        raise UserError(f"{key}: {path}: cannot be read ({error}); make it readable") from error
+    if strange:
+        raise UserError(f"{key}: {path}: neither a file nor a folder; name one of these")
+    mode = os.R_OK | os.X_OK if is_folder else os.R_OK
+    if (is_file or is_folder) and not os.access(path, mode):
+        raise UserError(f"{key}: {path}: cannot be read; make it readable for you")

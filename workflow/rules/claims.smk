@@ -25,7 +25,8 @@ rule claims:
         "../../envs/analysis.yaml"
     params:
         study=study.name,
-        figures=json.dumps(
+        # A function, because Snakemake takes words in braces in a text for wildcards.
+        figures=lambda wildcards: json.dumps(
             {
                 name: {
                     "roles": figure.roles,

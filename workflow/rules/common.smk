@@ -8,7 +8,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-from plasticity import devices, layout, metrics
+from plasticity import devices, files, layout, metrics
 from plasticity.datasets import sources
 from plasticity.errors import UserError
 from plasticity.spec import Run, ancestors, data_selections, datasets
@@ -180,6 +180,15 @@ def training_jobs():
     """The jobs that are going to train."""
     jobs = workflow.dag.needrun_jobs()
     return [job for job in jobs if job.rule.name in TRAINING]
+
+
+def require_sources():
+    """Stop before anything is run where the source of a data set cannot be read."""
+    for job in workflow.dag.needrun_jobs():
+        if job.rule.name == "dataset" and (
+            source := study.source(job.wildcards.dataset)
+        ):
+            checked(files.require_readable, source, f"sources.{job.wildcards.dataset}")
 
 
 def require_throughput():
