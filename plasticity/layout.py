@@ -2,10 +2,16 @@
 
 import hashlib
 
-from plasticity.spec import Run, SpellingError
+from plasticity.errors import named
+from plasticity.spec import Run, SpellingError, data_selections, datasets
+from plasticity.spec.run import seed_of
 
 RESULTS = "results"
 FIGURE_SUFFIXES = ("svg", "pdf", "png", "csv")
+FILES_OF_RUNS = {
+    "pretrain": ("metrics.parquet", "checkpoint.safetensors"),
+    "tune": ("metrics.parquet",),
+}
 
 
 def dataset(name: object) -> dict[str, str]:
@@ -35,10 +41,35 @@ def metrics(run: Run, kind: str) -> str:
 
 def run_of(path: str) -> Run:
     """The run that the metrics or the checkpoint in `path` belong to; raises `SpellingError`."""
-    names = ("metrics.parquet", "checkpoint.safetensors")
-    if not path.endswith(names):
-        raise SpellingError(f"{path}: expected a run's folder and one of {' or '.join(names)}")
-    return Run.parse("/".join(path.split("/")[2:-1]))
+    results, _, below = path.partition("/")
+    kind, _, below = below.partition("/")
+    text, _, name = below.rpartition("/")
+    if results != RESULTS or kind not in FILES_OF_RUNS:
+        places = " or ".join(f"{RESULTS}/{kind}/" for kind in FILES_OF_RUNS)
+        raise SpellingError(f"{named(path)}: no file of a run; expected a path below {places}")
+    if name not in FILES_OF_RUNS[kind]:
+        names = " or ".join(FILES_OF_RUNS[kind])
+        raise SpellingError(f"{named(path)}: expected a run's folder and in it {names}")
+    return Run.parse(text)
+
+
+def require_spelt(path: str) -> None:
+    """Raise `SpellingError` where `path` is of a data set or a split, in a wrong spelling."""
+    results, _, below = path.partition("/")
+    place, *parts = below.split("/")
+    if results != RESULTS or place not in ("data", "splits"):
+        return
+    try:
+        if place == "data":
+            datasets.parse(parts[0] if parts else "")
+        elif len(parts) != 3 or not path.endswith(".parquet"):
+            raise SpellingError(f"expected {RESULTS}/splits/<dataset>/seed<k>/<data>.parquet")
+        else:
+            datasets.parse(parts[0])
+            seed_of(parts[1])
+            data_selections.parse(parts[2].removesuffix(".parquet"))
+    except SpellingError as error:
+        raise SpellingError(f"{named(path)}: {error}") from None
 
 
 def summary(study: str, table: str, figure: str | None = None) -> str:

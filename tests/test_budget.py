@@ -209,8 +209,8 @@ class TestScaling:
     @pytest.mark.parametrize(
         ("value", "message"),
         [
-            (0, "images_per_second: expected greater than 0, got 0"),
-            (-5.0, "images_per_second: expected greater than 0, got -5.0"),
+            (0, "images_per_second: expected greater than or equal to 0.001, got 0"),
+            (-5.0, "images_per_second: expected greater than or equal to 0.001, got -5.0"),
             ("fast", "images_per_second: expected a valid number, got the text 'fast'"),
             (True, "images_per_second: expected a valid number, got True"),
             (float("inf"), "images_per_second: expected a finite number, got inf"),

@@ -25,6 +25,7 @@ from plasticity.spec import (
     starts,
 )
 from plasticity.spec.grammar import Template
+from plasticity.spec.values import decimal
 
 COLD = "cifar10/resnet18/seed0/full_adam-lr0.001_e500_init"
 WARM = "cifar10/resnet18/seed0/half_adam-lr0.001_e350_init/full_adam-lr0.001_e500_reset5+6"
@@ -53,7 +54,9 @@ def values(kind, modules=6):
                 allow_infinity=False,
             )
             usual = [0.0, 0.0001, 0.001, 0.05, 0.1, 0.5, 0.9]
-            valid = numbers | st.sampled_from(usual).filter(lambda x: x > 0 or low is None)
+            # Nor is there room for all of them in a folder's name.
+            short = numbers.map(lambda x: float(decimal(x)[:40]) or 0.5)
+            valid = short | st.sampled_from(usual).filter(lambda x: x > 0 or low is None)
         case Integer():
             valid = st.integers(kind.at_least, kind.at_most or 10**7)
         case Ascending():
@@ -77,6 +80,8 @@ def terms(draw, registry, only=lambda member: True, modules=6):
     if name == "stage":  # what does not go together is tested apart
         options["stage"] = min(options["stage"], options["stages"])
         options["ratio"] = options["ratio"] if options["stages"] < 10 else 1.0
+    if name == "resnet":  # so are its largest sizes
+        options = {"depth": 1 + options["depth"] % 1000, "width": 1 + options["width"] % 2048}
     term = registry.term(name, options)
     assume(str(term) != "resnet-d2w64")  # its one spelling is resnet18
     return term

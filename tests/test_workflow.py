@@ -100,7 +100,7 @@ class TestRefusals:
 
     def test_a_run_without_its_file(self, clone: Clone):
         printed = self.refused(clone, f"results/tune/{PLACE}/full_adam-lr0.001_e3_init")
-        assert "expected a run's folder and one of metrics.parquet" in printed
+        assert "expected a run's folder and in it metrics.parquet" in printed
 
     def test_a_rate_that_yaml_reads_as_text(self, clone: Clone):
         printed = self.refused(clone, "--config", "optimisers={adam: {lr: '1e-3'}}")

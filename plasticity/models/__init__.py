@@ -14,9 +14,20 @@ if TYPE_CHECKING:
     from plasticity.models.network import Network
 
 
+def _check_size(*, depth: int, width: int) -> None:
+    """Refuse what no machine could hold, before it tries.
+
+    At width 2,048 the shallowest network has some six billion parameters; with depth 1,000, eight
+    thousand layers.
+    """
+    for name, size, most in (("depth", depth, 1000), ("width", width, 2048)):
+        if size > most:
+            raise ValueError(f"{name}: expected a whole number of at most {most}, got {size}")
+
+
 @models.member(
     "resnet-d{depth}w{width}",
-    facts={"modules": 6},
+    facts={"modules": 6, "check": _check_size},
     depth=Integer(at_least=1),
     width=Integer(at_least=1),
 )

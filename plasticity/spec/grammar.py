@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from plasticity.errors import UserError
+from plasticity.errors import UserError, named
 from plasticity.spec.values import REQUIRED, Value, ValueKind
 
 
@@ -95,7 +95,9 @@ class Template:
         unknown = [name for name in options if name not in self.kinds]
         if unknown:
             known = ", ".join(self.kinds) or "none"
-            raise ValueError(f"{unknown[0]}: no such option of {self.text} (its options: {known})")
+            raise ValueError(
+                f"{named(unknown[0])}: no such option of {self.text} (its options: {known})"
+            )
         complete: dict[str, Value | None] = {}
         for name in [*self._head[1::2], *(part.field for part in self.parts)]:
             kind = self.kinds[name]

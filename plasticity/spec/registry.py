@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
+from plasticity.errors import shown
 from plasticity.spec.grammar import SpellingError, Template
 from plasticity.spec.values import Value, ValueKind
 
@@ -150,7 +151,7 @@ class Registry:
         """The term that `text` spells; raises `SpellingError`, naming the right spelling."""
         term = self.read(text)
         if str(term) != text:
-            raise SpellingError(f"{self.kind} {text!r} is spelt {str(term)!r}")
+            raise SpellingError(f"{self.kind} {shown(text)} is spelt {str(term)!r}")
         return term
 
     def read(self, text: str) -> Term:
@@ -162,7 +163,7 @@ class Registry:
             try:
                 return self.term(name, options)
             except ValueError as error:
-                raise SpellingError(f"{self.kind} {text!r}: {error}") from None
+                raise SpellingError(f"{self.kind} {shown(text)}: {error}") from None
         raise SpellingError(self._unknown(text, [m.template.text for m in self.members.values()]))
 
     def _unknown(self, text: str, known: list[str]) -> str:
@@ -171,4 +172,4 @@ class Registry:
         word = text.split("-lr")[0]
         close = difflib.get_close_matches(word, [*names, *self.members], n=1, cutoff=0.5)
         hint = f"; did you mean {close[0]!r}?" if close and close[0] != text else ""
-        return f"unknown {self.kind} {text!r}: expected one of {', '.join(known)}{hint}"
+        return f"unknown {self.kind} {shown(text)}: expected one of {', '.join(known)}{hint}"

@@ -13,15 +13,34 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
+from plasticity.errors import shown
 from plasticity.spec import vocabulary
 from plasticity.spec.grammar import SpellingError
 from plasticity.spec.registry import Term
+from plasticity.spec.values import LARGEST
 
 RUNGS = (10, 20, 50, 100, 200, 500, 1000)
 """Epochs at which a longer pretraining continues from a shorter one.
 
 They are constants, not settings, so that what a path means never depends on a configuration.
 """
+
+LONGEST_STAGE = 230
+"""Bytes in the folder name of a stage.
+
+File systems allow 255 in a name; some are left for what is put around it: ``.log``, and the
+``.partial`` of a file that is being written.
+"""
+
+LONGEST_RUN = 2400
+"""Bytes in the path of a run, of which some sixty stages have room.
+
+Linux allows 4,096 in a path; Snakemake keeps its records in files that are named by the path in
+base64, which is a third longer, below the folder that the study runs in.
+"""
+
+MOST_EPOCHS = 1_000_000
+"""Epochs in a stage: a thousand times the highest rung. Every epoch is a row of the metrics."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +58,14 @@ class Stage:
         tokens = text.split("_")
         if len(tokens) != 4:
             raise SpellingError(
-                f"stage {text!r}: expected <data>_<optimiser>_<length>_<start>, "
+                f"stage {shown(text)}: expected <data>_<optimiser>_<length>_<start>, "
                 "such as half_adam-lr0.001_e350_init"
             )
         data, optimiser, length, start = tokens
         return cls(
             data=vocabulary.data_selections.parse(data),
             optimiser=vocabulary.optimisers.parse(optimiser),
-            epochs=_counted("length", "e", length, at_least=1),
+            epochs=_counted("length", "e", length, at_least=1, at_most=MOST_EPOCHS),
             start=vocabulary.starts.parse(start),
         )
 
@@ -64,6 +83,7 @@ class Run:
     stages: tuple[Stage, ...]
 
     def __post_init__(self) -> None:
+        self._require_short()
         modules = self.model.facts["modules"]
         classes = self.dataset.facts.get("classes", math.inf)
         for position, stage in enumerate(self.stages):
@@ -92,25 +112,38 @@ class Run:
                         f"but {self.dataset} has {classes}; take fewer stages or a ratio of 1"
                     )
 
+    def _require_short(self) -> None:
+        """Raise `SpellingError` where the path of this run could be no folder on disk."""
+        for stage in self.path.split("/")[3:]:
+            if len(stage) > LONGEST_STAGE:
+                raise SpellingError(
+                    f"stage {shown(stage)}: its folder would have a name of {len(stage)} "
+                    f"characters, expected at most {LONGEST_STAGE}; take numbers of fewer digits"
+                )
+        if len(self.path) > LONGEST_RUN:
+            raise SpellingError(too_long(self.path))
+
     @classmethod
     @cache
     def parse(cls, text: str) -> Run:
         """The run that the lineage path `text` spells; raises `SpellingError`."""
+        if len(text) > LONGEST_RUN:
+            raise SpellingError(too_long(text))
         parts = text.split("/")
         if len(parts) < 4:
             raise SpellingError(
-                f"run {text!r}: expected <dataset>/<model>/seed<k>/<stage>[/<stage>...]"
+                f"run {shown(text)}: expected <dataset>/<model>/seed<k>/<stage>[/<stage>...]"
             )
         dataset, model, seed, *stages = parts
         try:
             return cls(
                 dataset=vocabulary.datasets.parse(dataset),
                 model=vocabulary.models.parse(model),
-                seed=_counted("seed", "seed", seed, at_least=0),
+                seed=seed_of(seed),
                 stages=tuple(Stage.parse(stage) for stage in stages),
             )
         except SpellingError as error:
-            raise SpellingError(f"run {text!r}: {error}") from None
+            raise SpellingError(f"run {shown(text)}: {error}") from None
 
     @cached_property
     def path(self) -> str:
@@ -164,13 +197,30 @@ def ancestors(runs: Iterable[Run]) -> list[Run]:
     return list(found)
 
 
-def _counted(kind: str, key: str, text: str, *, at_least: int) -> int:
+def too_long(path: str) -> str:
+    """The message for a run whose `path` has more than `LONGEST_RUN` characters."""
+    return (
+        f"run {shown(path)}: its path has more than {LONGEST_RUN} characters, for which there is "
+        "no room on disk; take fewer stages"
+    )
+
+
+def seed_of(text: str) -> int:
+    """The seed that `text` spells, such as ``seed7``; raises `SpellingError`."""
+    return _counted("seed", "seed", text, at_least=0, at_most=LARGEST)
+
+
+def _counted(kind: str, key: str, text: str, *, at_least: int, at_most: int) -> int:
     """The number in `text`, which is `key` and a whole number in its one spelling."""
     found = re.fullmatch(re.escape(key) + r"([+-]?\d{1,18})", text)
-    if not found or int(found[1]) < at_least:
+    if not found or not at_least <= int(found[1]) <= at_most:
+        low = found and int(found[1]) < at_least
+        # The upper bound is far from what anybody asks for: only who meets it is told of it.
+        upper = f" and at most {at_most}" if not low and text[len(key) :].isdigit() else ""
         raise SpellingError(
-            f"{kind} {text!r}: expected {key}<number>, a whole number of at least {at_least}"
+            f"{kind} {shown(text)}: expected {key}<number>, "
+            f"a whole number of at least {at_least}{upper}"
         )
     if found[1] != str(int(found[1])):
-        raise SpellingError(f"{kind} {text!r} is spelt '{key}{int(found[1])}'")
+        raise SpellingError(f"{kind} {shown(text)} is spelt '{key}{int(found[1])}'")
     return int(found[1])

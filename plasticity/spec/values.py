@@ -6,13 +6,22 @@ compares the two can refuse a second spelling and name the right one.
 
 from __future__ import annotations
 
+import datetime
 import math
 import re
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
+from plasticity.errors import shown
+
 Value = int | float | tuple[int, ...]
+
+LARGEST = 10**18 - 1
+"""The largest whole number that is read from a path or given in a configuration: 18 digits.
+
+It fits into 64 bits, and into the name of a file.
+"""
 
 
 class Missing:
@@ -66,7 +75,8 @@ class Number:
     at_most: float | None = None
     default: float | Missing | None = REQUIRED
 
-    pattern = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+    # The point stands within the optional group: a run of digits has one way to match.
+    pattern = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
 
     def read(self, text: str) -> float:
         return float(text)
@@ -86,7 +96,7 @@ class Number:
                 self.at_most is None or value <= self.at_most,
             )
         ):
-            raise ValueError(f"expected {self}, got {value}")
+            raise ValueError(f"expected {self}, got {shown(value)}")
         return number
 
     def write(self, value: Value) -> str:
@@ -106,7 +116,10 @@ class Number:
 
 @dataclass(frozen=True)
 class Integer:
-    """A whole number within bounds."""
+    """A whole number within bounds.
+
+    Where `at_most` is not given it is `LARGEST`, of which messages do not speak unless it is met.
+    """
 
     at_least: int = 0
     at_most: int | None = None
@@ -121,7 +134,9 @@ class Integer:
         if isinstance(value, bool) or not isinstance(value, int):
             raise ValueError(f"expected {self}, got {describe(value)}")
         if value < self.at_least or (self.at_most is not None and value > self.at_most):
-            raise ValueError(f"expected {self}, got {value}")
+            raise ValueError(f"expected {self}, got {shown(value)}")
+        if value > LARGEST:
+            raise ValueError(f"expected {self} and at most {LARGEST}, got {shown(value)}")
         return value
 
     def write(self, value: Value) -> str:
@@ -162,10 +177,12 @@ def describe(value: object) -> str:
     """`value` as a reader of YAML would name it, with a hint where YAML is known to surprise."""
     if isinstance(value, str):
         hint = ""
-        if re.fullmatch(Number.pattern, value):
+        if re.fullmatch(Number.pattern, value) and math.isfinite(float(value)):
             hint = (
                 f", which was not read as a number: write {decimal(float(value))} in a "
                 "configuration file (YAML takes 1e-3 for text, Snakemake all that --config nests)"
             )
-        return f"the text {value!r}{hint}"
-    return repr(value)
+        return f"the text {shown(value)}{hint}"
+    if isinstance(value, datetime.date):  # YAML takes 2020-01-01 for one
+        return f"the date {value}"
+    return shown(value)

@@ -9,14 +9,22 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Any
 
 from plasticity import layout
-from plasticity.errors import UserError
+from plasticity.errors import UserError, named, shown
 from plasticity.spec import Run, starts
 from plasticity.study.settings import FigureSettings, Settings, unknown
 from plasticity.study.template import RunTemplate
+
+MOST_RUNS = 200_000
+"""Runs of all figures together, each role and each seed counted.
+
+Planning takes a second or two for every ten thousand; more are a slip in a grid, whose sizes
+multiply, and would fill the memory before anything is said.
+"""
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,7 @@ class Study:
         """Read `config`; raises `UserError` for what is wrong in it."""
         self.settings = Settings.read(config)
         self.name = self.settings.study
+        self._refuse_too_many()
         # Every figure is planned, also those that are no targets: a mistake shows at once.
         self.figures = {name: self._figure(name) for name in self.settings.figures}
         self._refuse_unused()
@@ -108,6 +117,7 @@ class Study:
             for kind, found in runs.items():
                 if argument.startswith(f"{layout.RESULTS}/{kind}/"):
                     found.append(layout.run_of(argument))
+            layout.require_spelt(argument)
         tuned = [*runs["tune"], *(run for figure in figures.values() for run in figure.runs)]
         if not tuned and not runs["pretrain"]:
             tuned = self.runs
@@ -116,6 +126,25 @@ class Study:
     def source(self, dataset: str) -> str | None:
         """Where the configuration says that a local copy of `dataset` is."""
         return self.settings.sources.get(dataset)
+
+    def _refuse_too_many(self) -> None:
+        """Raise `UserError` for more than `MOST_RUNS`, before any is planned."""
+        remedies = 1 + len(self.settings.remedies)  # at most: what is no warm start has none
+        total = 0
+        for name, figure in self.settings.figures.items():
+            seeds = len(figure.seeds or self.settings.seeds)
+            for role in figure.runs:
+                template = self._template(name, role)
+                sizes = [len(values) for values in template.over(figure.grid).values()]
+                total += prod(sizes) * seeds * remedies
+                if total > MOST_RUNS:
+                    points = " x ".join(map(str, sizes)) or "1"
+                    extra = f", each with {remedies - 1} remedies" if remedies > 1 else ""
+                    raise UserError(
+                        f"{template.where}: {points} points of the grid and {seeds} seeds make "
+                        f"{prod(sizes) * seeds:,} runs{extra}; expected at most {MOST_RUNS:,} in "
+                        "all figures together: take fewer values or fewer seeds"
+                    )
 
     def _refuse_unused(self) -> None:
         """Raise `UserError` for a length or an optimiser that no run uses: a slip, mostly."""
@@ -146,7 +175,7 @@ class Study:
 
     def _figure(self, name: str) -> Figure:
         settings = self.settings.figures[name]
-        planned = list(dict.fromkeys(self._with_remedies(self._plan(name, settings))))
+        planned = list(dict.fromkeys(self._with_remedies(name, self._plan(name, settings))))
         labels = {}
         for role in settings.runs:
             labels[role] = settings.labels.get(role, role)
@@ -158,9 +187,10 @@ class Study:
         planned.sort(key=lambda run: order.index(run.role))
         return Figure(name, settings, tuple(planned), labels)
 
-    def _with_remedies(self, planned: Iterable[PlannedRun]) -> Iterator[PlannedRun]:
+    def _with_remedies(self, figure: str, planned: Iterable[PlannedRun]) -> Iterator[PlannedRun]:
         """`planned`, and each plain warm start once more with every remedy in its place."""
         keep = starts.parse("keep")
+        origins = {role: (role, "") for role in self.settings.figures[figure].runs}
         for item in planned:
             yield item
             if item.run.stage.start != keep:
@@ -171,7 +201,13 @@ class Study:
                     run = replace(item.run, stages=(*item.run.stages[:-1], stage))
                 except UserError as error:
                     raise UserError(f"remedies.{name}: {error}") from None
-                yield PlannedRun(f"{item.role}-{name}", run)
+                role = f"{item.role}-{name}"
+                if origins.setdefault(role, (item.role, name)) != (item.role, name):
+                    raise UserError(
+                        f"remedies.{name}: with it the role {item.role!r} of figures.{figure} is "
+                        f"called {role!r}, and another is already; rename one"
+                    )
+                yield PlannedRun(role, run)
 
     def _plan(self, name: str, figure: FigureSettings) -> Iterator[PlannedRun]:
         """The runs that the templates of `figure` spell over its grid and its seeds."""
@@ -181,20 +217,21 @@ class Study:
             where = template.where
             template.require_known(figure.grid)
             unused -= template.variables
-            # Only over what the role mentions: a cold run is the same for every pretraining.
-            grid = {k: values for k, values in figure.grid.items() if k in template.variables}
+            grid = template.over(figure.grid)
             points = [dict(zip(grid, point, strict=True)) for point in product(*grid.values())]
             met: dict[Run, dict[str, Any]] = {}
             for point, seed in product(points, figure.seeds or self.settings.seeds):
                 try:
                     run = Run.parse(template.lineage(seed, point))
                 except UserError as error:
-                    at = ", ".join(f"{variable}: {value}" for variable, value in point.items())
+                    at = ", ".join(
+                        f"{variable}: {named(value)}" for variable, value in point.items()
+                    )
                     raise UserError(f"{where}: {error}{f' (at {at})' if at else ''}") from None
                 if run in met:
                     raise UserError(
-                        f"figures.{name}.grid: {met[run]} and {point} ask for the same run in role "
-                        f"{role!r}; remove one"
+                        f"figures.{name}.grid: {shown(met[run])} and {shown(point)} ask for the "
+                        f"same run in role {role!r}; remove one"
                     )
                 met[run] = point
                 yield PlannedRun(role, run)

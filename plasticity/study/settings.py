@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,9 +24,10 @@ from pydantic import (
     model_validator,
 )
 
-from plasticity.errors import UserError
+from plasticity.errors import UserError, named, shown
 from plasticity.spec import datasets, models, optimisers, starts
-from plasticity.spec.values import describe
+from plasticity.spec.run import LONGEST_RUN, MOST_EPOCHS
+from plasticity.spec.values import LARGEST, describe
 
 FIGURES = Path(__file__).parents[1] / "figures"
 
@@ -45,20 +48,78 @@ FILLED = ("seed", "i", "start")
 """Words in braces that no configuration may define: `plasticity.study.template` fills them."""
 
 
+LONGEST_NAME = 80
+"""Characters in a name: of a study, a figure, a role. A file is named so, with something behind."""
+
+MOST_THREADS = 1024
+"""More than any machine has cores; Snakemake lowers them to `--cores` besides."""
+
+MOST_FINDINGS = 20
+"""Mistakes that are told at once: a list of a thousand texts for numbers says the same often."""
+
+MOST_LISTED = 50
+"""Known names that the message on an unknown one lists."""
+
+
 def _distinct(values: list[Any]) -> list[Any]:
     if not values:
         raise ValueError("is empty; expected at least one value")
-    twice = [value for position, value in enumerate(values) if value in values[:position]]
-    if twice:
-        raise ValueError(f"holds {twice[0]!r} twice; remove one")
+    met = set()
+    for value in values:
+        if value in met:
+            raise ValueError(f"holds {shown(value)} twice; remove one")
+        met.add(value)
+    return values
+
+
+def _spellable(values: list[Any]) -> list[Any]:
+    """Values of a grid that a path can hold; what they mean there shows when they are filled in."""
+    for value in values:
+        if isinstance(value, str):
+            _template(value)
+        elif not -LARGEST <= value <= LARGEST:  # also what is no number
+            raise ValueError(f"holds {shown(value)}; expected numbers of at most 18 digits")
     return values
 
 
 def _name(value: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9_-]*", value):
         raise ValueError(
-            f"got {value!r}; expected a lower-case letter, then letters, digits, '_' or '-'"
+            f"got {shown(value)}; expected a lower-case letter, then letters, digits, '_' or '-'"
         )
+    if len(value) > LONGEST_NAME:
+        raise ValueError(
+            f"got {shown(value)}; expected at most {LONGEST_NAME} characters: "
+            "folders and files get this name"
+        )
+    return value
+
+
+def _text(value: str) -> str:
+    """A text that can be drawn and written into a page."""
+    strange = [letter for letter in value if _is_strange(letter) and letter not in "\n\t"]
+    if strange:
+        raise ValueError(f"holds the character {strange[0]!r}, which cannot be drawn; remove it")
+    return value
+
+
+def _is_strange(letter: str) -> bool:
+    """Whether `letter` is a control character or half of one: no page and no path holds these."""
+    return unicodedata.category(letter) in ("Cc", "Cs") or letter in "\ufffe\uffff"
+
+
+def _template(value: str) -> str:
+    if len(value) > LONGEST_RUN:
+        raise ValueError(f"got {shown(value)}; expected at most {LONGEST_RUN} characters")
+    return value
+
+
+def _place(value: str) -> str:
+    """The path of a file or folder on this machine, which need not be there."""
+    # Limits of Linux, in bytes: 255 for a name, 4,095 for a path.
+    strange = not value or any(map(_is_strange, value))
+    if strange or len(value.encode()) > 4095 or max(map(len, value.encode().split(b"/"))) > 255:
+        raise ValueError(f"got {shown(value)}; expected the path of a file or folder")
     return value
 
 
@@ -66,15 +127,22 @@ def _drawing(value: str) -> str:
     """A module of `plasticity.figures` that draws."""
     known = {path.stem for path in FIGURES.glob("*.py")} - {"__init__", "style"}
     if value not in known:
-        raise ValueError(f"got {value!r}; expected one of {', '.join(sorted(known))}")
+        raise ValueError(f"got {shown(value)}; expected one of {', '.join(sorted(known))}")
     return value
 
 
 Name = Annotated[StrictStr, AfterValidator(_name)]
-Seeds = Annotated[list[Annotated[StrictInt, Field(ge=0)]], AfterValidator(_distinct)]
-GridValues = Annotated[list[StrictInt | StrictFloat | StrictStr], AfterValidator(_distinct)]
+Text = Annotated[StrictStr, AfterValidator(_text)]
+Template = Annotated[StrictStr, AfterValidator(_template)]
+Place = Annotated[StrictStr, AfterValidator(_place)]
+Seeds = Annotated[list[Annotated[StrictInt, Field(ge=0, le=LARGEST)]], AfterValidator(_distinct)]
+GridValues = Annotated[
+    list[StrictInt | StrictFloat | StrictStr], AfterValidator(_spellable), AfterValidator(_distinct)
+]
 Keep = Literal["all", "rungs", "results"]
-Length = Annotated[StrictInt, Field(ge=1)]
+# An image in a quarter of an hour, to a thousand times the fastest device: hours stay numbers.
+Throughput = Annotated[StrictFloat, Field(ge=0.001, le=1e12, allow_inf_nan=False)]
+Length = Annotated[StrictInt, Field(ge=1, le=MOST_EPOCHS)]
 
 
 class _Settings(BaseModel):
@@ -84,14 +152,14 @@ class _Settings(BaseModel):
 class FigureSettings(_Settings):
     """One figure: what is drawn, from which runs, over which grid."""
 
-    title: StrictStr
-    caption: StrictStr
+    title: Text
+    caption: Text
     draw: Annotated[StrictStr, AfterValidator(_drawing)]
-    runs: dict[Name, StrictStr] = Field(min_length=1)
-    labels: dict[Name, StrictStr] = Field(default_factory=dict)
+    runs: dict[Name, Template] = Field(min_length=1)
+    labels: dict[Name, Text] = Field(default_factory=dict)
     grid: dict[Name, GridValues] = Field(default_factory=dict)
-    dataset: StrictStr | None = None
-    model: StrictStr | None = None
+    dataset: Template | None = None
+    model: Template | None = None
     seeds: Seeds | None = None
 
     @model_validator(mode="after")
@@ -109,20 +177,20 @@ class Settings(_Settings):
     """The whole configuration, as ``config.yaml`` and its overlays spell it."""
 
     study: Name
-    dataset: StrictStr
-    model: StrictStr
+    dataset: Template
+    model: Template
     seeds: Seeds
     device: Literal["cuda", "cpu"]
     slots_per_gpu: Annotated[StrictInt, Field(ge=1)]
     precision: Literal["float32", "bfloat16"]
-    threads: Annotated[StrictInt, Field(ge=1)]
+    threads: Annotated[StrictInt, Field(ge=1, le=MOST_THREADS)]
     keep: Keep
-    images_per_second: Annotated[StrictFloat, Field(gt=0, allow_inf_nan=False)] | None = None
+    images_per_second: Throughput | None = None
     retrain: bool = False  # not strict: `--config retrain=true` arrives as text
     lengths: dict[Name, Length]
     optimisers: dict[Name, dict[StrictStr, Any]]
-    sources: dict[StrictStr, StrictStr | None] = Field(default_factory=dict)
-    remedies: dict[Name, StrictStr] = Field(default_factory=dict)
+    sources: dict[StrictStr, Place | None] = Field(default_factory=dict)
+    remedies: dict[Name, Template] = Field(default_factory=dict)
     targets: Annotated[list[Name], AfterValidator(_distinct)]
     figures: dict[Name, FigureSettings]
 
@@ -143,7 +211,7 @@ class Settings(_Settings):
             try:
                 term = datasets.parse(name)
             except UserError as error:
-                raise ValueError(f"sources.{name}: {error}") from None
+                raise ValueError(f"sources.{named(name)}: {error}") from None
             if term.options["examples"] or term.options["pixels"]:
                 raise ValueError(
                     f"sources.{name}: variants are made from {term.member.template.name}"
@@ -203,7 +271,7 @@ def spell_optimiser(name: str, entry: Mapping[str, Any]) -> str:
     """The token of an optimiser that the configuration gives by its rule and options."""
     if not isinstance(entry.get("rule"), str):
         known = ", ".join(optimisers.members)
-        found = f"got {entry['rule']!r}" if "rule" in entry else "missing"
+        found = f"got {shown(entry['rule'])}" if "rule" in entry else "missing"
         raise UserError(f"optimisers.{name}.rule: {found}; expected one of {known}")
     try:
         options = {key: value for key, value in entry.items() if key != "rule"}
@@ -218,28 +286,23 @@ def unknown(key: str, kind: str, name: str, known: Mapping[str, Any]) -> str:
     """The message for a `name` under `key` that is none of the `known`."""
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"{key}: unknown {kind} {name!r}; expected one of {', '.join(known)}{hint}"
+    listed = [*islice(known, MOST_LISTED), "..."] if len(known) > MOST_LISTED else known
+    return f"{key}: unknown {kind} {shown(name)}; expected one of {', '.join(listed)}{hint}"
 
 
 def _explain(error: ValidationError) -> str:
     """Pydantic's findings as messages that name the key, what was expected and what to do."""
     lines = []
     for finding in error.errors():
-        key = ".".join(str(part) for part in finding["loc"] if not _is_type_name(part))
+        key = ".".join(map(named, _location(finding["loc"])))
         # The hint on how YAML reads numbers is for where a number belongs.
         numeric = finding["type"].startswith(("int", "float"))
-        given = describe(finding["input"]) if numeric else repr(finding["input"])
+        given = describe(finding["input"]) if numeric else shown(finding["input"])
         match finding["type"]:
             case "extra_forbidden":
-                known = _known_keys(finding["loc"])
-                lines.append(
-                    unknown(
-                        ".".join(key.split(".")[:-1]) or "configuration",
-                        "key",
-                        key.split(".")[-1],
-                        known,
-                    )
-                )
+                *above, last = finding["loc"]
+                place = ".".join(map(named, above)) or "configuration"
+                lines.append(unknown(place, "key", str(last), _known_keys(finding["loc"])))
             case "missing":
                 lines.append(f"{key}: missing; add it to the configuration")
             case "literal_error":
@@ -257,13 +320,17 @@ def _explain(error: ValidationError) -> str:
                 lines.append(f"{key}: expected a list, such as [0, 1, 2], got {given}")
             case _:
                 message = finding["msg"].replace("Input should be", "expected")
-                lines.append(f"{key}: {message}, got {given}")
-    return "\n".join(dict.fromkeys(lines))
+                lines.append(f"{key or 'configuration'}: {message}, got {given}")
+    lines = list(dict.fromkeys(lines))
+    if len(lines) > MOST_FINDINGS:
+        lines[MOST_FINDINGS:] = [f"and {len(lines) - MOST_FINDINGS} more"]
+    return "\n".join(lines)
 
 
-def _is_type_name(part: object) -> bool:
-    """Whether `part` of a location is pydantic's name for one branch of a union."""
-    return part in {"int", "float", "str"}
+def _location(parts: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Where something was found, without what pydantic adds: marks of keys, branches of unions."""
+    branch = len(parts) > 1 and isinstance(parts[-2], int) and parts[-1] in ("int", "float", "str")
+    return parts[:-1] if branch or parts[-1:] == ("[key]",) else parts
 
 
 def _known_keys(location: tuple[int | str, ...]) -> dict[str, Any]:

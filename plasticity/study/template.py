@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from plasticity.errors import UserError
+from plasticity.errors import UserError, shown
 from plasticity.spec import models
+from plasticity.spec.run import LONGEST_RUN, too_long
 from plasticity.spec.values import decimal
 from plasticity.study.settings import Settings, spell_optimiser, unknown
 
@@ -60,6 +61,10 @@ class RunTemplate:
         fields = _fields(self.where, text)
         return {name for field in fields for name in (field.word, field.rate) if name is not None}
 
+    def over(self, grid: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+        """The part of `grid` that the template mentions: a cold run is the same for every other."""
+        return {name: values for name, values in grid.items() if name in self.variables}
+
     def require_known(self, grid: Mapping[str, Any]) -> None:
         """Raise `UserError` for a word that is none of the lengths, the optimisers and `grid`."""
         known = {**self.settings.lengths, **self.settings.optimisers, **grid}
@@ -74,24 +79,28 @@ class RunTemplate:
         dataset = self._fill(self.dataset, point)
         # Over a grid of sizes one may be that of a network with a name of its own.
         model = str(models.read(self._fill(self.model, point)))
-        stages: list[str] = []
-        for stage in self.stages.split("/"):
-            stages += self._repeated(stage, point, first=not stages)
-        return "/".join([dataset, model, f"seed{seed}", *stages])
+        path = "/".join([dataset, model, f"seed{seed}"])
+        for number, stage in enumerate(self.stages.split("/")):
+            for filled in self._repeated(stage, point, first=number == 0):
+                path += f"/{filled}"
+                if len(path) > LONGEST_RUN:  # a stage may stand there thousands of times
+                    raise UserError(too_long(path))
+        return path
 
-    def _repeated(self, stage: str, point: Mapping[str, Any], first: bool) -> list[str]:
+    def _repeated(self, stage: str, point: Mapping[str, Any], first: bool) -> Iterator[str]:
         text, star, count = stage.partition("*")
         if not star:
-            return [self._fill(text, point)]
+            yield self._fill(text, point)
+            return
         times = self._fill(count, point)
-        if not re.fullmatch(r"[1-9]\d{0,3}", times):
+        if not re.fullmatch(r"[1-9][0-9]{0,17}", times):
             raise UserError(
-                f"stage {stage!r}: expected a whole number of at least 1 after '*', got {times!r}"
+                f"stage {shown(stage)}: expected a whole number of at least 1 after '*', "
+                f"got {shown(times)}"
             )
-        return [
-            self._fill(text, {**point, "i": i, "start": "init" if first and i == 1 else "keep"})
-            for i in range(1, int(times) + 1)
-        ]
+        for i in range(1, int(times) + 1):
+            start = "init" if first and i == 1 else "keep"
+            yield self._fill(text, {**point, "i": i, "start": start})
 
     def _fill(self, text: str, point: Mapping[str, Any]) -> str:
         filled = ""
@@ -127,8 +136,10 @@ def _fields(where: str, text: str) -> list[Field]:
     try:
         parts = [part[1:] for part in string.Formatter().parse(text) if part[1] is not None]
     except ValueError as error:
-        raise UserError(f"{where}: {text!r}: {error}") from None
+        raise UserError(f"{where}: {shown(text)}: {error}") from None
     for word, rate, conversion in parts:
         if conversion or not re.fullmatch(r"\w*", rate or ""):
-            raise UserError(f"{where}: {text!r}: expected a bare word in braces at '{word}'")
+            raise UserError(
+                f"{where}: {shown(text)}: expected a bare word in braces at {shown(word)}"
+            )
     return [Field(str(word), rate or None) for word, rate, _ in parts]
