@@ -21,15 +21,19 @@ def logged(path: str | Path) -> Iterator[Callable[[str], None]]:
     signal killed; any other error leaves its traceback in the log.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", buffering=1) as file:
+    with open(path, "wb", buffering=0) as file:  # nothing is left to be written at the end
 
         def log(line: str) -> None:
-            print(line, file=file)
+            try:
+                file.write(f"{line}\n".encode())
+            except OSError as error:
+                raise UserError(f"{path}: cannot be written ({error}); make room") from error
 
         try:
             yield log
         except UserError as error:
-            log(f"error: {error}")
+            with suppress(UserError):  # the log may be what cannot be written
+                log(f"error: {error}")
             print(f"\nerror: {error}\n", file=sys.stderr)
             sys.exit(1)
         except Ended as ended:

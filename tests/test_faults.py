@@ -12,6 +12,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -21,7 +23,7 @@ from tiny import PRETRAIN, TUNE, Folder, tiny_data
 
 from plasticity.datasets import storage
 from plasticity.errors import UserError
-from plasticity.jobs import told_once
+from plasticity.jobs import logged, told_once
 from plasticity.spec import Run
 
 PLACE = "digits-clutter-n64-r6/resnet-d1w2/seed0"
@@ -111,9 +113,16 @@ class TestDisks:
         words = [sys.executable, "-m", "snakemake", *arguments, "--cores=1", *TINY]
         return f"{shlex.join(words)}; echo status $?"
 
-    @pytest.mark.parametrize("left", [0, 4, 12, 40])
-    def test_a_full_disk_loses_nothing(self, clone: Clone, calm: Clone, left: int):
-        """With `left` KiB free: too little for a log, for metrics, for a checkpoint."""
+    @pytest.mark.parametrize(
+        ("left", "words"),
+        [
+            (0, "Failed to create output directory"),  # by Snakemake, which needs one first
+            (4, "metrics.parquet: cannot be written"),
+            (40, "checkpoint.safetensors: cannot be written"),
+        ],
+    )
+    def test_a_full_disk_loses_nothing(self, clone: Clone, calm: Clone, left: int, words: str):
+        """With `left` KiB free: too little for a folder, for metrics, for a checkpoint."""
         command = self.snakemake(metrics(WARM))
         prepared = self.snakemake(f"results/splits/{PLACE.split('/')[0]}/seed0/full.parquet")
         half = f"results/splits/{PLACE.split('/')[0]}/seed0/half.parquet"
@@ -134,7 +143,7 @@ class TestDisks:
         full, room = printed.split("FULL")[1].split("ROOM")
         assert "status 1" in full
         assert "No space left on device" in full
-        assert "make room" in full
+        assert words in full
         assert "Traceback" not in full
         assert "status 0" in room, room
         assert "LEFT" not in room
@@ -255,6 +264,20 @@ class TestDrivers:
         assert "Traceback" not in printed
         printed, _ = driver.communicate(timeout=120)
         assert driver.returncode == 0, printed
+
+
+def test_a_log_that_cannot_be_written_is_named(
+    tmp_path: Path,
+    full_disk: Callable[[int], AbstractContextManager[None]],
+    capsys: pytest.CaptureFixture[str],
+):
+    path = tmp_path / "run.log"
+    with full_disk(0), pytest.raises(SystemExit) as ended, logged(path) as log:
+        log("one line")
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"\nerror: {path}: cannot be written (")
+    assert said.endswith("make room\n\n")
 
 
 class TestToldOnce:

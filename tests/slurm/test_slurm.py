@@ -123,8 +123,8 @@ def test_a_figure_is_made_by_jobs_that_share_out_the_gpus(clone: Clone, cluster:
     assert table.num_rows == 4
 
 
-LIMITED = f"{DEMO}/full_adam-lr0.002-b64_e60_init"
-CANCELLED = f"{DEMO}/full_adam-lr0.002-b64_e30_init"
+LIMITED = f"{DEMO}/full_adam-lr0.002-b64_e40_init"
+CANCELLED = f"{DEMO}/full_adam-lr0.002-b64_e16_init"
 
 
 def test_runs_that_a_cluster_ends_again_and_again_end_in_the_same_bits(
@@ -141,8 +141,8 @@ def test_runs_that_a_cluster_ends_again_and_again_end_in_the_same_bits(
     edit_profile(clone, {**limits, "retries: 5": "retries: 20"})
     driver = Driver(clone, cluster, *both, "--configfile", "studies/demo.yaml")
 
-    driver.until(lambda: "epoch  3/30" in log(clone, CANCELLED))
-    (job,) = jobs_of(cluster, "_e30_")
+    driver.until(lambda: "epoch  2/16" in log(clone, CANCELLED))
+    (job,) = jobs_of(cluster, "_e16_")
     cluster.run("scancel", job)
     driver.until(lambda: driver.endings(CANCELLED) == 1)
     driver.until(lambda: "resuming" in log(clone, CANCELLED))
