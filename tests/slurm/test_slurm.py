@@ -35,7 +35,7 @@ LONG = f"{DEMO}/half_{TINY_RATE}_e1_init/full_{TINY_RATE}_e1_keep"
 
 FIGURE = """
 study: demo1
-seeds: [0, 1]
+seeds: [0]
 targets: [fig01]
 """
 
@@ -49,7 +49,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[slurm.Cluster]
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     clone = Clone(tmp_path_factory.mktemp("clone"))
-    (clone.path / "studies" / "two-seeds.yaml").write_text(FIGURE)
+    (clone.path / "studies" / "one-seed.yaml").write_text(FIGURE)
     # The demo trains on the CPU: what asks for a GPU here is the job, not its training. This node
     # has little memory for two jobs at a time.
     memory = "mem_mb: min(8000 * attempt, 16000)"
@@ -109,22 +109,21 @@ def test_a_figure_is_made_by_jobs_that_share_out_the_gpus(clone: Clone, cluster:
         f"results/tune/{LONG}/metrics.parquet",
         "--configfile",
         "studies/demo.yaml",
-        "studies/two-seeds.yaml",
+        "studies/one-seed.yaml",
     )
     printed = driver.succeeds()
     assert (clone.path / "results/figures/demo1/fig01.png").exists()
-    # Two seeds: one pretraining each, one run from scratch and one warm; and the long chain. The
-    # rest is run here.
+    # One pretraining, one run from scratch and one warm; and the long chain. The rest is run here.
     fields = "--Format=State,tres-per-job,MinMemory,TimeLimit"
     asked = cluster.run("squeue", "--noheader", "--states=all", fields).splitlines()
-    assert [line.split() for line in asked] == [["COMPLETED", "gres:gpu:1", "1000M", "2:00:00"]] * 8
+    assert [line.split() for line in asked] == [["COMPLETED", "gres:gpu:1", "1000M", "2:00:00"]] * 5
     assert "rule split" in printed
     table = pq.read_table(clone.path / "results/summary/demo1/figures/fig01/runs.parquet")
-    assert table.num_rows == 4
+    assert table.num_rows == 2
 
 
-LIMITED = f"{DEMO}/full_adam-lr0.002-b64_e40_init"
-CANCELLED = f"{DEMO}/full_adam-lr0.002-b64_e16_init"
+LIMITED = f"{DEMO}/full_adam-lr0.002-b64_e24_init"
+CANCELLED = f"{DEMO}/full_adam-lr0.002-b64_e8_init"
 
 
 def test_runs_that_a_cluster_ends_again_and_again_end_in_the_same_bits(
@@ -135,14 +134,20 @@ def test_runs_that_a_cluster_ends_again_and_again_end_in_the_same_bits(
     undisturbed = Clone(tmp_path)
     status, printed = undisturbed.snakemake(*both, study="demo")
     assert status == 0, printed
+    # An epoch takes three seconds at least, on any machine: 24 are longer than the limit.
+    jobs = clone.path / "plasticity" / "jobs.py"
+    write = "                file.write("
+    assert write in jobs.read_text()
+    slow = "                __import__('time').sleep(3)\n"
+    jobs.write_text(jobs.read_text().replace(write, slow + write))
     # A minute is the shortest limit there is. The cluster looks at limits every half minute, and
     # signals early rather than late.
     limits = {"runtime: min(120 * attempt, 480)": "runtime: 1", "TERM@120": "TERM@10"}
     edit_profile(clone, {**limits, "retries: 5": "retries: 20"})
     driver = Driver(clone, cluster, *both, "--configfile", "studies/demo.yaml")
 
-    driver.until(lambda: "epoch  2/16" in log(clone, CANCELLED))
-    (job,) = jobs_of(cluster, "_e16_")
+    driver.until(lambda: "epoch 2/8" in log(clone, CANCELLED))
+    (job,) = jobs_of(cluster, "_e8_")
     cluster.run("scancel", job)
     driver.until(lambda: driver.endings(CANCELLED) == 1)
     driver.until(lambda: "resuming" in log(clone, CANCELLED))
@@ -165,8 +170,8 @@ def test_a_mistake_is_told_once(clone: Clone, cluster: slurm.Cluster):
     driver = Driver(clone, cluster, metrics(run), "--configfile", "studies/demo.yaml")
     assert driver.process.wait(timeout=300) == 1
     told = re.findall("error: (.*has 600 examples.*)", driver.printed)
-    assert len(told) == 2
-    assert told[1] == f"not tried again: {told[0]}"
+    assert set(told) == {told[0], f"not tried again: {told[0]}"}
+    assert driver.printed.count("Trying to restart") == 1
 
 
 def metrics(run: str) -> str:
