@@ -659,3 +659,27 @@ def test_the_short_name_is_also_meant_where_common_options_follow(toys):
 
     with pytest.raises(SpellingError, match="'top-s9-n4' is spelt 'humming-top-n4'"):
         toys.parse("top-s9-n4")
+
+
+# Scale
+
+
+def test_a_spelling_is_written_once_for_all_seeds(monkeypatch):
+    """Thousands of runs share their terms: what is written must not grow with the runs."""
+    written = []
+    write = Template.write
+    monkeypatch.setattr(
+        Template, "write", lambda self, options: written.append(self) or write(self, options)
+    )
+    stages = "half_adam-lr0.0123_e35_init/full_adam-lr0.0123_e50_keep"
+    runs = [Run.parse(f"cifar10/resnet18/seed{seed}/{stages}") for seed in range(50)]
+    lineages = {str(one) for run in runs for one in (run, run.parent, run.parent.rung)}
+    assert len(lineages) == 150
+    assert len(written) < 20
+
+
+def test_runs_share_their_parent():
+    place = "cifar10/resnet18/seed0/half_adam-lr0.001_e35_init"
+    runs = [Run.parse(f"{place}/full_adam-lr0.001_e50_{start}") for start in ("keep", "reset6")]
+    assert runs[0].parent is runs[1].parent
+    assert runs[0].parent == Run.parse(place)

@@ -10,6 +10,7 @@ from snakemake.utils import update_config
 
 from plasticity.errors import UserError
 from plasticity.study import Study
+from plasticity.study.settings import _distinct
 
 ROOT = Path(__file__).parents[1]
 PAPER = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -614,3 +615,22 @@ def test_a_value_of_another_kind_is_named(key, value):
     if (key, value) in (("study", "text"), ("threads", 3), ("slots_per_gpu", 3)):
         return  # right there
     assert refusal({**PAPER, key: value}).startswith(key)
+
+
+# Scale
+
+
+def test_finding_what_stands_twice_takes_no_comparison_of_all_with_all():
+    compared = []
+
+    class Seed(int):
+        def __eq__(self, other):
+            compared.append(other)
+            return int(self) == other
+
+        def __hash__(self):
+            return hash(int(self))
+
+    seeds = [Seed(number) for number in range(1000)]
+    assert _distinct(seeds) == seeds
+    assert len(compared) < 10_000

@@ -63,8 +63,13 @@ class Term:
         """Call the member's function with `arguments` and its own options."""
         return self.member.function(*arguments, **self.own)
 
-    def __str__(self) -> str:
+    @cached_property
+    def spelling(self) -> str:
+        """The token itself, in its one spelling: written once, as every path repeats it."""
         return self.member.template.write(self.options)
+
+    def __str__(self) -> str:
+        return self.spelling
 
 
 class Registry:

@@ -69,8 +69,13 @@ class Stage:
             start=vocabulary.starts.parse(start),
         )
 
-    def __str__(self) -> str:
+    @cached_property
+    def spelling(self) -> str:
+        """The folder name itself, in its one spelling."""
         return f"{self.data}_{self.optimiser}_e{self.epochs}_{self.start}"
+
+    def __str__(self) -> str:
+        return self.spelling
 
 
 @dataclass(frozen=True)
@@ -155,17 +160,23 @@ class Run:
     def __str__(self) -> str:
         return self.path
 
+    def __hash__(self) -> int:
+        # Equal runs have the same spelling, and text keeps its hash: sets of thousands of runs
+        # need not go through every option of every stage again.
+        return hash(self.path)
+
     @property
     def stage(self) -> Stage:
         """The last stage: the one that this run's own job trains."""
         return self.stages[-1]
 
-    @property
+    @cached_property
     def parent(self) -> Run | None:
         """The run that the last stage starts from."""
-        return replace(self, stages=self.stages[:-1]) if len(self.stages) > 1 else None
+        # By its spelling, so that all runs with this parent share one object and what it knows.
+        return Run.parse(self.path.rpartition("/")[0]) if len(self.stages) > 1 else None
 
-    @property
+    @cached_property
     def rung(self) -> Run | None:
         """The shorter pretraining that this one continues: the next lower of `RUNGS`.
 

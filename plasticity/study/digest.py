@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from plasticity.spec import Run, Term
+from plasticity.spec import Run, Stage, Term
 from plasticity.spec.vocabulary import data_selections, datasets, models, optimisers, starts
 from plasticity.spec.workload import Workload
 
@@ -36,8 +36,14 @@ def training(run: Run) -> str:
     The earlier ones count because a checkpoint is not tracked by its age: it may have been dropped,
     or made again.
     """
-    terms = [term for s in run.stages for term in (s.data, s.optimiser, s.start)]
-    return digest("plasticity.training", (run.model, *terms))
+    return _training(run.model, run.stages)
+
+
+@cache
+def _training(model: Term, stages: tuple[Stage, ...]) -> str:
+    """The same for every seed, and so asked for often."""
+    terms = [term for s in stages for term in (s.data, s.optimiser, s.start)]
+    return digest("plasticity.training", (model, *terms))
 
 
 def split(selection: Term) -> str:
@@ -99,7 +105,7 @@ def digest(root: str, terms: Iterable[Term], *more: str) -> str:
 
 def forget() -> None:
     """Read all code anew at the next digest: it is otherwise read once a process."""
-    for cached in (script, _digest, _module):
+    for cached in (script, _training, _digest, _module):
         cached.cache_clear()
 
 
