@@ -1,0 +1,1 @@
+"""Benchmarks: how far the workflow and its tables scale. Run from the project's folder, by hand."""
