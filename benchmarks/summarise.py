@@ -63,7 +63,8 @@ def make(place: Path, files: int) -> None:
     }
     tuned, pretrained = runs_of(files)
     paths: dict[str, list[str]] = {}
-    with patch("os.fsync"):  # nobody misses these files after a crash
+    # Faster, and the same: nobody misses these files after a crash, and rows hold numbers alone.
+    with patch("os.fsync"), patch("plasticity.metrics.asdict", vars):
         for name, kind, runs in (("tuned", "tune", tuned), ("pretrained", "pretrain", pretrained)):
             paths[name] = [layout.metrics(run, kind) for run in runs]
             for number, run in enumerate(runs):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -101,13 +104,35 @@ GAPS = pa.schema(
 )
 
 
-def describe_run(run: Run, path: str | Path, parent: str | Path | None) -> dict[str, object]:
-    """The row of `RUNS` for a tuned `run` whose metrics are in `path`, its parent's in `parent`.
+ROWS_AT_ONCE = 500_000
+"""About so many epochs of curves are held as rows: each repeats the path of its run."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a metrics file holds: its table, an epoch a row, and what it says about its run."""
+
+    table: pa.Table
+    about: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, path: str | Path) -> Measured:
+        """What is in `path`; raises `UserError`."""
+        return cls(*metrics.read(path))
+
+    @cached_property
+    def best_train_accuracy(self) -> float:
+        """The highest training accuracy of any epoch."""
+        return float(self.table["train_accuracy"].to_numpy().max())
+
+
+def describe_run(run: Run, measured: Measured, parent: Measured | None) -> dict[str, object]:
+    """The row of `RUNS` for a tuned `run`, of which and of whose parent this was `measured`.
 
     Accuracies are shares in 0 .. 1; `test_accuracy` and `final_train_accuracy` are means over the
     last fifth of the epochs.
     """
-    table, about = metrics.read(path)
+    table, about = measured.table, measured.about
     test = table["test_accuracy"].to_numpy()
     train = table["train_accuracy"].to_numpy()
     full = np.flatnonzero(train >= FULL)
@@ -144,11 +169,11 @@ def describe_run(run: Run, path: str | Path, parent: str | Path | None) -> dict[
             for name in ("lr", "momentum", "weight_decay", "batch")
         },
         "pretrain_epochs": pretrain.epochs if pretrain else 0,
-        "pretrain_best_train_accuracy": best_train_accuracy(parent) if parent else None,
+        "pretrain_best_train_accuracy": parent.best_train_accuracy if parent else None,
         "test_accuracy": final_accuracy(test),
         "best_test_accuracy": test.max(),
         "last_test_accuracy": test[-1],
-        "best_train_accuracy": train.max(),
+        "best_train_accuracy": measured.best_train_accuracy,
         "final_train_accuracy": final_accuracy(train),
         "epochs_to_full_train_accuracy": int(full[0]) + 1 if len(full) else None,
         "reached_full_train_accuracy": bool(len(full)),
@@ -159,11 +184,6 @@ def describe_run(run: Run, path: str | Path, parent: str | Path | None) -> dict[
     }
 
 
-def best_train_accuracy(path: str | Path) -> float:
-    """The highest training accuracy of any epoch of the metrics in `path`."""
-    return float(metrics.read(path)[0]["train_accuracy"].to_numpy().max())
-
-
 def final_accuracy(accuracy: np.ndarray) -> float:
     """The mean of `accuracy`, one value an epoch, over the last fifth of the epochs."""
     window = max(1, len(accuracy) // FINAL_SHARE)
@@ -171,31 +191,35 @@ def final_accuracy(accuracy: np.ndarray) -> float:
 
 
 def runs_table(
-    tuned: Mapping[Run, str], pretrained: Mapping[Run, str] = MappingProxyType({})
+    tuned: Mapping[Run, Measured], pretrained: Mapping[Run, Measured] = MappingProxyType({})
 ) -> pa.Table:
-    """A row of `RUNS` for each run of `tuned`; both give the paths of metrics by run.
+    """A row of `RUNS` for each run of `tuned`.
 
     What is told of pretraining comes from the runs of `pretrained`, where they are given.
     """
     rows = [
-        describe_run(run, path, pretrained.get(run.parent) if run.parent else None)
-        for run, path in tuned.items()
+        describe_run(run, measured, pretrained.get(run.parent) if run.parent else None)
+        for run, measured in tuned.items()
     ]
     return pa.Table.from_pylist(rows, schema=RUNS)
 
 
-def curves_table(tuned: Mapping[Run, str], pretrained: Mapping[Run, str]) -> pa.Table:
-    """Every epoch of every run, by `CURVES`; `kind` is ``tune`` or ``pretrain``."""
-    tables = [
-        _curve(run, kind, path)
-        for kind, paths in (("pretrain", pretrained), ("tune", tuned))
-        for run, path in paths.items()
-    ]
-    return pa.concat_tables(tables)
+def curves(tuned: Mapping[Run, Measured], pretrained: Mapping[Run, Measured]) -> Iterator[pa.Table]:
+    """Every epoch of every run, by `CURVES`, in pieces; `kind` is ``tune`` or ``pretrain``."""
+    waiting: list[pa.Table] = []
+    rows = 0
+    for kind, runs in (("pretrain", pretrained), ("tune", tuned)):
+        for run, measured in runs.items():
+            waiting.append(_curve(run, kind, measured.table))
+            rows += len(measured.table)
+            if rows >= ROWS_AT_ONCE:
+                yield pa.concat_tables(waiting)
+                waiting, rows = [], 0
+    if waiting:
+        yield pa.concat_tables(waiting)
 
 
-def _curve(run: Run, kind: str, path: str) -> pa.Table:
-    table, _ = metrics.read(path)
+def _curve(run: Run, kind: str, table: pa.Table) -> pa.Table:
     constant = {"run": str(run), "kind": kind, "seed": run.seed}
     columns = {name: pa.repeat(value, len(table)) for name, value in constant.items()}
     return pa.table({**columns, **{n: table[n] for n in table.column_names}}).cast(CURVES)
@@ -280,8 +304,14 @@ def _without_place(path: str) -> str:
 
 def write_table(path: str | Path, table: pa.Table) -> None:
     """Write `table`, whole or not at all."""
-    with files.whole(path) as partial:
-        pq.write_table(table, partial)
+    write_pieces(path, table.schema, [table])
+
+
+def write_pieces(path: str | Path, schema: pa.Schema, pieces: Iterable[pa.Table]) -> None:
+    """Write a table of this `schema` that comes in `pieces`, whole or not at all."""
+    with files.whole(path) as partial, pq.ParquetWriter(partial, schema) as writer:
+        for piece in pieces:
+            writer.write_table(piece)
 
 
 def gaps_page(gaps: pd.DataFrame, study: str) -> str:

@@ -39,13 +39,13 @@ def history(test, train=None):
 
 @pytest.fixture
 def write(tmp_path):
-    """Writes the metrics of a run; returns the run and the path."""
+    """Writes the metrics of a run; returns the run and what is read back."""
 
     def written(template, seed, test, train=None):
         run = Run.parse(template.format(seed=seed))
         path = tmp_path / str(run) / "metrics.parquet"
         metrics.write(path, history(test, train), {**ABOUT, "run": str(run)})
-        return run, str(path)
+        return run, summary.Measured.read(path)
 
     return written
 
@@ -147,8 +147,8 @@ def test_the_table_of_runs_has_its_schema(tuned):
 
 
 def test_a_cold_run_by_hand(write):
-    run, path = write(COLD, 1, [0.1, 0.2, 0.3, 0.9, 0.70])
-    (row,) = summary.runs_table({run: path}).to_pylist()
+    run, measured = write(COLD, 1, [0.1, 0.2, 0.3, 0.9, 0.70])
+    (row,) = summary.runs_table({run: measured}).to_pylist()
     assert row == {
         "run": "digits-clutter/resnet-d1w8/seed1/full_sgd-lr0.1-m0.9_e5_init",
         "dataset": "digits-clutter",
@@ -199,8 +199,8 @@ def test_a_cold_run_by_hand(write):
 
 
 def test_what_a_warm_run_has_besides(write):
-    run, path = write(RESET, 1, [0.5] * 5, [0.5, 1.0, 0.5, 1.0, 0.75])
-    (row,) = summary.runs_table({run: path}).to_pylist()
+    run, measured = write(RESET, 1, [0.5] * 5, [0.5, 1.0, 0.5, 1.0, 0.75])
+    (row,) = summary.runs_table({run: measured}).to_pylist()
     expected = {
         "start": "reset5+6",
         "reset_modules": "5+6",
@@ -220,13 +220,13 @@ def test_what_a_warm_run_has_besides(write):
 
 
 def test_an_optimiser_without_momentum_has_none(write):
-    run, path = write(PLACE + "full_adam-lr0.1_e5_init", 0, [0.5] * 5)
-    assert summary.runs_table({run: path})["momentum"].to_pylist() == [None]
+    run, measured = write(PLACE + "full_adam-lr0.1_e5_init", 0, [0.5] * 5)
+    assert summary.runs_table({run: measured})["momentum"].to_pylist() == [None]
 
 
 def test_a_named_model_states_its_size(write):
-    run, path = write("cifar10/resnet18/seed{seed}/full_adam-lr0.1_e5_init", 0, [0.5] * 5)
-    (row,) = summary.runs_table({run: path}).to_pylist()
+    run, measured = write("cifar10/resnet18/seed{seed}/full_adam-lr0.1_e5_init", 0, [0.5] * 5)
+    (row,) = summary.runs_table({run: measured}).to_pylist()
     assert (row["depth"], row["width"]) == (2, 64)
 
 
@@ -239,7 +239,7 @@ def test_no_runs_are_an_empty_table():
 
 def test_the_table_of_curves_has_every_epoch(tuned, write):
     pretrained = dict([write(PLACE + "half_adam-lr0.002-b64_e2_init", 0, [0.25, 0.5])])
-    table = summary.curves_table(tuned, pretrained)
+    table = pa.concat_tables(summary.curves(tuned, pretrained))
     assert table.schema.equals(summary.CURVES)
     assert len(table) == 7 * 5 + 2
     rows = table.to_pylist()
@@ -256,6 +256,22 @@ def test_the_table_of_curves_has_every_epoch(tuned, write):
     }
     assert {row["kind"] for row in rows[2:]} == {"tune"}
     assert [row["test_accuracy"] for row in rows[2:7]] == [0.1, 0.2, 0.3, 0.4, 0.8]
+
+
+def test_curves_come_in_pieces_that_join_to_the_same(tuned, tmp_path, monkeypatch):
+    (whole,) = summary.curves(tuned, {})
+    monkeypatch.setattr(summary, "ROWS_AT_ONCE", 10)
+    pieces = list(summary.curves(tuned, {}))
+    assert [len(piece) for piece in pieces] == [10, 10, 10, 5]
+    summary.write_pieces(tmp_path / "curves.parquet", summary.CURVES, pieces)
+    assert pq.read_table(tmp_path / "curves.parquet").equals(whole)
+
+
+def test_no_runs_have_no_curves(tmp_path):
+    assert list(summary.curves({}, {})) == []
+    summary.write_pieces(tmp_path / "curves.parquet", summary.CURVES, [])
+    table = pq.read_table(tmp_path / "curves.parquet")
+    assert (len(table), table.schema) == (0, summary.CURVES)
 
 
 # Gaps

@@ -10,12 +10,15 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with logged(snakemake.log[0]) as log:
-    tuned = {layout.run_of(path): path for path in snakemake.input.tuned}
-    pretrained = {layout.run_of(path): path for path in snakemake.input.pretrained}
+    tuned, pretrained = (
+        {layout.run_of(path): summary.Measured.read(path) for path in paths}
+        for paths in (snakemake.input.tuned, snakemake.input.pretrained)
+    )
     runs = summary.runs_table(tuned, pretrained)
     gaps = summary.gaps_table(runs.to_pandas())
     summary.write_table(snakemake.output.runs, runs)
-    summary.write_table(snakemake.output.curves, summary.curves_table(tuned, pretrained))
+    curves = summary.curves(tuned, pretrained)
+    summary.write_pieces(snakemake.output.curves, summary.CURVES, curves)
     summary.write_table(snakemake.output.gaps, gaps)
     if "page" in snakemake.output.keys():  # noqa: SIM118 (not a dict)
         with files.whole(snakemake.output.page) as partial:
