@@ -39,7 +39,8 @@ report: study
 
 ## make test: the test suite
 test: $(READY)
-	$(BIN)/python -m pytest -n $(CORES) --dist loadfile
+	@# One more than there are cores: some tests wait for a cluster or a process most of the time.
+	$(BIN)/python -m pytest -n $$(($(CORES) + 1)) --dist loadfile
 
 ## make lint: formatter, linter, type checker, Snakemake's own linter
 lint: $(READY)

@@ -7,6 +7,11 @@ import sys
 configfile: f"{workflow.basedir}/config.yaml"  # found also with --directory
 
 
+# Whoever ends a job signals all of its processes, also the shell that started it. An older bash
+# would be waiting for its command, end at once and take the job along before its state is saved.
+shell.prefix("set -euo pipefail; exec ")
+
+
 include: "workflow/rules/common.smk"
 
 
@@ -31,6 +36,7 @@ onstart:
     require_device()
     require_parents()
     advise_limit()
+    forget_refusals()
     lift_rate_limit()
     shorten_slurm_logs()
 

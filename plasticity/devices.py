@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from plasticity.errors import UserError
+from plasticity.errors import PlaceError
 
 NO_GPU = (
     "this study trains on a GPU (device: cuda) and none is visible here. Either run it where there "
@@ -101,13 +101,13 @@ def claim_gpu(log: Callable[[str], None], slots: int = 1) -> str:
     `slots` is how many jobs may share a GPU; those of other processes may say another number, and
     the largest one holds. The GPU with the fewest jobs is preferred. Sets ``CUDA_VISIBLE_DEVICES``,
     so it must come before CUDA starts. Returns the GPU's name: that of the one already taken where
-    there is one. Raises `UserError` where no GPU is visible.
+    there is one. Raises `PlaceError` where no GPU is visible.
     """
     for gpu in _HELD:
         return gpu
     gpus = visible_gpus()
     if not gpus:
-        raise UserError(NO_GPU)
+        raise PlaceError(NO_GPU)
     started = told = time.monotonic()
     waits = False
     while (slot := _take_a_slot(gpus, slots)) is None:

@@ -16,6 +16,13 @@ class UserError(Exception):
     """
 
 
+class PlaceError(UserError):
+    """A mistake of the place and not of what was asked for: a full disk, a machine without a GPU.
+
+    The same may work elsewhere or later, so that it is worth another attempt.
+    """
+
+
 class _Shown(reprlib.Repr):
     """Python's own writing, of bounded length and depth.
 

@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from safetensors import SafetensorError
 
-from plasticity.errors import UserError
+from plasticity.errors import PlaceError, UserError
 
 
 @contextmanager
@@ -21,7 +22,7 @@ def whole(path: str | Path) -> Iterator[Path]:
 
     The data reaches the disk before the name does, so a crash at any moment leaves either what was
     there before or the new file whole. The temporary name is fixed: a killed attempt leaves at most
-    one, and the next one overwrites it. Raises `UserError` where the folder cannot be written.
+    one, and the next one overwrites it. Raises `PlaceError` where the folder cannot be written.
     """
     path = Path(path)
     partial = path.with_name(f".{path.name}.partial")
@@ -34,55 +35,15 @@ def whole(path: str | Path) -> Iterator[Path]:
     except (OSError, SafetensorError) as error:
         with suppress(OSError):  # the message below matters more than what is left behind
             partial.unlink()
-        raise UserError(
-            f"{path}: cannot be written ({error}); "
-            "make room or make the folder writable, then run the same command again"
-        ) from error
+        raise unwritable(path, error) from error
 
 
-LOCKLESS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
-"""What file systems without locks answer."""
-
-
-@contextmanager
-def held(path: Path, log: Callable[[str], None]) -> Iterator[None]:
-    """Hold the lock `path` alone, for as long as this lasts; wait for whoever holds it.
-
-    A lock goes with its process, however that ends. Where the file system knows no locks, `log` is
-    told and all goes on without. Raises `UserError` where the folder cannot be written.
-    """
-    waiting = False
-    while True:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock = open(path, "w")  # noqa: SIM115
-        except OSError as error:
-            raise UserError(
-                f"{path}: cannot be written ({error}); make the folder writable"
-            ) from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Whoever held it before may have removed it since it was opened.
-            if path.exists() and os.path.samestat(os.fstat(lock.fileno()), path.stat()):
-                break
-            lock.close()
-            continue
-        except BlockingIOError:
-            lock.close()
-        except OSError as error:
-            if error.errno not in LOCKLESS:
-                raise
-            log(f"{path.parent}: this file system has no locks ({error}); going on without")
-            break
-        if not waiting:
-            log("an earlier attempt at this run has not ended yet: waiting for it")
-            waiting = True
-        time.sleep(0.5)
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-        lock.close()
+def unwritable(path: str | Path, error: Exception) -> PlaceError:
+    """What to do where a file could not be written."""
+    return PlaceError(
+        f"{path}: cannot be written ({error}); "
+        "make room or make the folder writable, then run the same command again"
+    )
 
 
 def require_readable(path: str | Path, key: str) -> None:
@@ -101,3 +62,57 @@ def require_readable(path: str | Path, key: str) -> None:
     mode = os.R_OK | os.X_OK if is_folder else os.R_OK
     if (is_file or is_folder) and not os.access(path, mode):
         raise UserError(f"{key}: {path}: cannot be read; make it readable for you")
+
+
+LOCKLESS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+"""What file systems without locks answer."""
+
+REMIND = 600.0
+"""Seconds between two lines of a log that say that somebody still waits."""
+
+
+@contextmanager
+def held(path: Path, log: Callable[[str], None]) -> Iterator[bool]:
+    """Hold the lock `path` alone, for as long as this lasts; gives whether it had to be waited for.
+
+    A lock goes with its process; on network file systems that of a machine that died may stay, and
+    the log says how to break it. Where the file system knows no locks, `log` is told and all goes
+    on without. Raises `PlaceError` where the folder cannot be written.
+    """
+    waited, told = False, -REMIND
+    while (lock := _try_to_hold(path, log)) is None:
+        waited = True
+        if time.monotonic() - told >= REMIND:
+            log(
+                "an earlier attempt at this run has not ended yet: waiting for it "
+                f"(if it is sure that there is none, delete {path})"
+            )
+            told = time.monotonic()
+        time.sleep(0.5)
+    try:
+        yield waited
+    finally:
+        path.unlink(missing_ok=True)
+        lock.close()
+
+
+def _try_to_hold(path: Path, log: Callable[[str], None]) -> IO[str] | None:
+    """The open file that holds the lock `path`, or None where another process holds it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = open(path, "w")  # noqa: SIM115
+    except OSError as error:
+        raise unwritable(path, error) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Whoever held it before may have removed it since it was opened, here or on another node.
+        if os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+            return lock
+    except OSError as error:
+        if error.errno in LOCKLESS:
+            log(f"{path.parent}: this file system has no locks ({error}); going on without")
+            return lock
+        if error.errno not in (errno.EWOULDBLOCK, errno.ENOENT, errno.ESTALE):
+            raise
+    lock.close()
+    return None

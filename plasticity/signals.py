@@ -50,8 +50,13 @@ def requests() -> Iterator[Request]:
 
     def note(number: int, frame: FrameType | None) -> None:
         request.number = number
+        if number == signal.SIGINT:  # a second Ctrl-C ends at once, as one is used to
+            signal.signal(number, before[signal.SIGINT])
 
-    before = {number: signal.signal(number, note) for number in REQUESTS}
+    # What is ignored, as by a command in the background of a script, stays ignored.
+    before = {n: signal.getsignal(n) for n in REQUESTS if signal.getsignal(n) != signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, note)
     try:
         yield request
     finally:

@@ -6,7 +6,7 @@ import hashlib
 import platform
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -30,7 +30,7 @@ from plasticity.engine import (
     shuffled_batches,
     train_on,
 )
-from plasticity.errors import UserError
+from plasticity.errors import PlaceError, UserError
 from plasticity.metrics import EpochMetrics
 from plasticity.models.network import Network, initialise
 from plasticity.signals import requests
@@ -39,6 +39,9 @@ from plasticity.streams import torch_generator
 
 RESUME_EVERY = 30.0
 """Seconds between two saves of the state that a killed job goes on from."""
+
+SAVING_SHARE = 50
+"""Where saving is slow, training lasts so many times as long before the state is saved again."""
 
 Log = Callable[[str], None]
 
@@ -119,19 +122,30 @@ def train_stage(
     `UserError` for inputs that cannot be used, and `signals.Ended` where this process was asked to
     end: the state is then saved, and another call continues from it.
     """
-    with files.held(outputs.resume.with_name(".lock"), log):
-        stage = prepare(run, inputs, hardware, code, log)
+    with files.held(outputs.resume.with_name(".lock"), log) as waited:
         try:
+            stage = prepare(run, inputs, hardware, code, log)
+            about = describe(run, hardware, stage.identity, stage.trainee.network, stage.examples)
+            if waited and is_finished(outputs, about):
+                log("the attempt that was waited for has finished this run: nothing is left to do")
+                return
             history = train(stage, inputs, outputs, log, resume_every)
-        except torch.OutOfMemoryError as error:
-            raise out_of_memory(run, error) from error
-        about = describe(run, hardware, stage.identity, stage.trainee.network, stage.examples)
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise out_of_memory(run, error) from error
+            raise
         metrics.write(outputs.metrics, history, about)
         if outputs.checkpoint:
             network, optimiser = stage.trainee.network, stage.trainee.optimiser
             state = checkpoint.capture(stage.identity, network, optimiser, history)
             checkpoint.save(outputs.checkpoint, state)
         outputs.resume.unlink(missing_ok=True)
+
+
+def is_finished(outputs: Outputs, about: Mapping[str, Any]) -> bool:
+    """Whether all outputs are there, and the metrics are those of a run that is described so."""
+    there = outputs.metrics.exists() and (not outputs.checkpoint or outputs.checkpoint.exists())
+    return there and metrics.about(outputs.metrics) == about
 
 
 def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: str, log: Log) -> Stage:
@@ -182,33 +196,26 @@ def train(
 ) -> list[EpochMetrics]:
     """Train `stage` from where an earlier attempt or a rung left off to its last epoch.
 
-    The state is saved every `resume_every` seconds, and when this process is asked to end, which
-    raises `signals.Ended`.
+    The state is saved every `resume_every` seconds (0: after every batch), less often where saving
+    is slow, and when this process is asked to end, which raises `signals.Ended`.
     """
     run, trainee = stage.run, stage.trainee
-    epochs = run.stage.epochs
-    images = stage.examples // run.stage.optimiser.options["batch"]
-    images *= run.stage.optimiser.options["batch"]
-    history: list[EpochMetrics] = []
-    part = Part.begin(stage.device)
-    if earlier := earlier_state(run, inputs, outputs, stage.identity, log):
-        checkpoint.restore(earlier, trainee.network, trainee.optimiser)
-        history = earlier.history
-        if earlier.part is not None:
-            part = Part.from_tensor(earlier.part, stage.device)
-
-    saved = time.monotonic()
+    epochs, batch = run.stage.epochs, run.stage.optimiser.options["batch"]
+    history, part = begin(stage, inputs, outputs, log)
+    saved, pause = time.monotonic(), resume_every
 
     def due() -> bool:
-        return bool(request) or time.monotonic() - saved >= resume_every
+        return bool(request) or time.monotonic() - saved >= pause
 
     def save() -> None:
-        nonlocal saved
+        nonlocal saved, pause
+        began = time.monotonic()
         network, optimiser = trainee.network, trainee.optimiser
         unfinished = part.as_tensor() if part.batches else None
         state = checkpoint.capture(stage.identity, network, optimiser, history, unfinished)
         checkpoint.save(outputs.resume, state)
         saved = time.monotonic()
+        pause = max(resume_every, SAVING_SHARE * (saved - began)) if resume_every else 0.0
         if request:
             where = position(len(history), part.batches)
             raise request.ended(f"{where}; the next attempt goes on from there")
@@ -226,15 +233,38 @@ def train(
                 continue
             history.append(measured)
             part = Part.begin(stage.device)
-            log(progress(history, epochs, images))
-            if due() and epoch < epochs:
+            log(progress(history, epochs, stage.examples // batch * batch))
+            # Even after the last epoch: who asked a job to end no longer accepts its results.
+            if request or (due() and epoch < epochs):
                 save()
     return history
+
+
+def begin(
+    stage: Stage, inputs: Inputs, outputs: Outputs, log: Log
+) -> tuple[list[EpochMetrics], Part]:
+    """Put the network of `stage` where an earlier attempt or a rung left off, or at its beginning.
+
+    Returns the epochs that are done and what is done of the next one.
+    """
+    earlier = earlier_state(stage.run, inputs, outputs, stage.identity, log)
+    if not earlier:
+        return [], Part.begin(stage.device)
+    checkpoint.restore(earlier, stage.trainee.network, stage.trainee.optimiser)
+    if earlier.part is None:
+        return earlier.history, Part.begin(stage.device)
+    return earlier.history, Part.from_tensor(earlier.part, stage.device)
 
 
 def position(epochs: int, batches: int) -> str:
     """How far training has come, in words."""
     return f"after {epochs} epochs" + (f" and {batches} batches of the next" if batches else "")
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether the device had too little memory; torch and CUDA's libraries use different words."""
+    words = ("out of memory", "ALLOC_FAILED")
+    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)
 
 
 def out_of_memory(run: Run, error: Exception) -> UserError:
@@ -256,7 +286,7 @@ def take_device(hardware: Hardware, log: Log) -> torch.device:
     if hardware.device == "cuda":
         claim_gpu(log, hardware.slots)
         if not torch.cuda.is_available():
-            raise UserError(
+            raise PlaceError(
                 f"torch {torch.__version__} (for CUDA {torch.version.cuda}) cannot use the GPU "
                 "that was taken for this job; install a build of torch that fits the driver"
             )
@@ -403,6 +433,8 @@ def describe(
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "training_examples": examples,
         "data_checksum": identity.data,
+        "split_checksum": identity.split,
+        "parent_checksum": identity.parent,
         "code": identity.code,
         "precision": identity.precision,
         "device": identity.device,

@@ -7,6 +7,7 @@ the outcomes.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -22,13 +23,13 @@ from clone import Clone
 from tiny import PRETRAIN, TUNE, Folder, tiny_data
 
 from plasticity.datasets import storage
-from plasticity.errors import UserError
+from plasticity.errors import PlaceError, UserError
 from plasticity.jobs import logged, told_once
 from plasticity.spec import Run
 
 PLACE = "digits-clutter-n64-r6/resnet-d1w2/seed0"
 STAGE = "full_adam-lr0.01-b16_e{epochs}_init"
-LONG = f"{PLACE}/{STAGE.format(epochs=600)}"
+LONG = f"{PLACE}/{STAGE.format(epochs=300)}"
 TINY = ("--configfile", "studies/tiny.yaml")
 HALF = "half_adam-lr0.01-b16_e2_init"
 CHECKPOINT = f"results/pretrain/{PLACE}/{HALF}/checkpoint.safetensors"
@@ -78,7 +79,7 @@ def until_epoch(clone: Clone, run: str, epoch: int) -> None:
     end = time.monotonic() + 120
     while not (log.exists() and f"epoch {epoch:>3}/" in log.read_text()):
         assert time.monotonic() < end
-        time.sleep(0.05)
+        time.sleep(0.1)
 
 
 class TestDisks:
@@ -116,13 +117,12 @@ class TestDisks:
     @pytest.mark.parametrize(
         ("left", "words"),
         [
-            (0, "Failed to create output directory"),  # by Snakemake, which needs one first
             (4, "metrics.parquet: cannot be written"),
             (40, "checkpoint.safetensors: cannot be written"),
         ],
     )
     def test_a_full_disk_loses_nothing(self, clone: Clone, calm: Clone, left: int, words: str):
-        """With `left` KiB free: too little for a folder, for metrics, for a checkpoint."""
+        """With `left` KiB free: too little for metrics, for a checkpoint."""
         command = self.snakemake(metrics(WARM))
         prepared = self.snakemake(f"results/splits/{PLACE.split('/')[0]}/seed0/full.parquet")
         half = f"results/splits/{PLACE.split('/')[0]}/seed0/half.parquet"
@@ -172,15 +172,11 @@ class TestDamage:
         assert status == 0, printed
         return clone
 
-    @pytest.mark.parametrize("how", ["truncated", "flipped"])
-    def test_a_damaged_checkpoint_is_named_and_trained_anew(
-        self, study: Clone, calm: Clone, how: str
-    ):
+    def test_a_damaged_checkpoint_is_named_and_trained_anew(self, study: Clone, calm: Clone):
         file = study.path / CHECKPOINT
         data = bytearray(file.read_bytes())
-        if how == "flipped":
-            data[len(data) // 2] ^= 1
-        file.write_bytes(data if how == "flipped" else data[: len(data) // 2])
+        data[len(data) // 2] ^= 1
+        file.write_bytes(data)
         status, printed = study.snakemake(metrics(WARM))
         assert status == 1
         assert f"error: {CHECKPOINT}: " in printed
@@ -223,9 +219,15 @@ class TestDrivers:
     """Snakemake itself: killed, interrupted, and started twice."""
 
     def test_killed_and_started_again(self, clone: Clone, calm: Clone):
-        """Its job, which nobody tells of its death, is waited for and not written over."""
+        """Its job, which nobody tells of its death, is waited for, and what it made is taken."""
+        # Slow enough that it still trains when Snakemake is started for the third time.
+        jobs = clone.path / "plasticity" / "jobs.py"
+        write = "            self.file.write("
+        assert write in jobs.read_text()
+        slow = "            __import__('time').sleep(0.1)\n"
+        jobs.write_text(jobs.read_text().replace(write, slow + write))
         driver = started(clone, metrics(LONG))
-        until_epoch(clone, LONG, 50)
+        until_epoch(clone, LONG, 20)
         driver.kill()
         driver.wait()
         driver.stdout.close()
@@ -236,6 +238,9 @@ class TestDrivers:
         assert status == 0, printed
         status, printed = clone.snakemake(metrics(LONG))
         assert status == 0, printed
+        log = (clone.path / f"results/logs/tune/{LONG}.log").read_text()
+        assert "waiting for it" in log
+        assert log.endswith("has finished this run: nothing is left to do\n")
         assert bits(clone.path / metrics(LONG)) == bits(calm.path / metrics(LONG))
         assert [path.name for path in (clone.path / metrics(LONG)).parent.iterdir()] == [
             "metrics.parquet"
@@ -243,7 +248,7 @@ class TestDrivers:
 
     def test_interrupted_from_the_keyboard_and_started_again(self, clone: Clone, calm: Clone):
         driver = started(clone, metrics(LONG))
-        until_epoch(clone, LONG, 50)
+        until_epoch(clone, LONG, 20)
         os.killpg(driver.pid, signal.SIGINT)
         printed, _ = driver.communicate(timeout=60)
         assert driver.returncode != 0
@@ -255,9 +260,28 @@ class TestDrivers:
         assert log.startswith("resuming after")
         assert bits(clone.path / metrics(LONG)) == bits(calm.path / metrics(LONG))
 
+    def test_no_shell_stands_between_snakemake_and_its_job(self, clone: Clone, tmp_path: Path):
+        """A shell that waits for its command would end at a signal at once, and the job with it."""
+        bin_ = tmp_path / "bin"
+        bin_.mkdir()
+        # Older versions of bash start the last command as a process, where newer ones become it.
+        (bin_ / "bash").write_text('#!/bin/bash\nshift\neval "$1"\n')
+        (bin_ / "bash").chmod(0o755)
+        script = clone.path / "workflow" / "scripts" / "train.py"
+        tell = 'print("PARENT", open(f"/proc/{os.getppid()}/cmdline").read())'
+        script.write_text(f"{script.read_text()}\nimport os\n{tell}\n")
+        status, printed = clone.snakemake(
+            metrics(f"{PLACE}/{STAGE.format(epochs=1)}"),
+            environment={"PATH": f"{bin_}:{os.environ['PATH']}"},
+        )
+        assert status == 0, printed
+        (parent,) = re.findall("PARENT (.*)", printed)
+        assert "snakemake" in parent
+        assert "bash" not in parent
+
     def test_a_second_one_in_the_same_folder_is_refused(self, clone: Clone):
         driver = started(clone, metrics(LONG))
-        until_epoch(clone, LONG, 50)
+        until_epoch(clone, LONG, 20)
         status, printed = clone.snakemake(metrics(WARM))
         assert status == 1
         assert "Directory cannot be locked" in printed
@@ -277,7 +301,13 @@ def test_a_log_that_cannot_be_written_is_named(
     assert ended.value.code == 1
     said = capsys.readouterr().err
     assert said.startswith(f"\nerror: {path}: cannot be written (")
-    assert said.endswith("make room\n\n")
+    assert "make room" in said
+
+
+def test_a_log_that_cannot_be_opened_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit), logged(tmp_path) as log:
+        log("one line")
+    assert capsys.readouterr().err.startswith(f"\nerror: {tmp_path}: cannot be written (")
 
 
 class TestToldOnce:
@@ -302,6 +332,12 @@ class TestToldOnce:
             self.attempt(note, 1, fails=True)
         self.attempt(note, 1, fails=False)
         assert not note.exists()
+
+    def test_a_mistake_of_the_place_is_tried_again(self, tmp_path: Path):
+        note = tmp_path / "refused.txt"
+        with pytest.raises(PlaceError), told_once(note, 1):
+            raise PlaceError("the disk is full")
+        self.attempt(note, 2, fails=False)
 
     def test_an_attempt_that_a_cluster_ended_is_followed_by_another(self, tmp_path: Path):
         note = tmp_path / "refused.txt"

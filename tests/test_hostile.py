@@ -464,6 +464,7 @@ def of_figure(name, **changes):
         ({"seeds": [10**30]}, "seeds.0: expected less than or equal to 999999999999999999, got 10"),
         ({"optimisers": {"adam": {"batch": 10**30}}}, "and at most 999999999999999999, got 10000"),
         ({"threads": 10**9}, "threads: expected less than or equal to 1024, got 1000000000"),
+        ({"slots_per_gpu": 10**9}, "slots_per_gpu: expected less than or equal to 64, got 10000"),
         (of_figure("fig05", grid={"width": [10**9]}), "width: expected a whole number of at most "),
         (of_figure("fig05", grid={"depth": [5000]}), "depth: expected a whole number of at most 1"),
         ({"model": "resnet-d1w1000000000"}, "width: expected a whole number of at most 2048"),

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -217,10 +218,8 @@ class TestAskedToEnd:
         straight = folder.train(run, "straight")
         assert equal(checkpoint.load(resumed.checkpoint), checkpoint.load(straight.checkpoint))
 
-    def test_what_came_after_the_last_epoch_is_not_asked_again(
-        self, folder: Folder, monkeypatch: pytest.MonkeyPatch
-    ):
-        """Whoever is done writes the results rather than a state to go on from."""
+    def test_after_the_last_epoch_too(self, folder: Folder, monkeypatch: pytest.MonkeyPatch):
+        """Snakemake, once asked to end, accepts no results: the next attempt only writes them."""
         run = Run.parse(PRETRAIN.format(epochs=1))
         original = training.progress
 
@@ -229,9 +228,16 @@ class TestAskedToEnd:
             return original(*arguments)
 
         monkeypatch.setattr(training, "progress", asked)
-        outputs = folder.train(run)
-        assert outputs.checkpoint.exists()
-        assert not outputs.resume.exists()
+        with pytest.raises(Ended, match="after 1 epochs;"):
+            folder.train(run)
+        monkeypatch.undo()
+        outputs = folder.outputs(run)
+        assert not outputs.metrics.exists()
+        lines: list[str] = []
+        folder.train(run, log=lines.append)
+        assert lines == ["resuming after 1 epochs, where an earlier attempt was ended"]
+        straight = folder.train(run, "straight")
+        assert equal(checkpoint.load(outputs.checkpoint), checkpoint.load(straight.checkpoint))
 
 
 def test_another_attempt_at_the_same_run_is_waited_for(folder: Folder):
@@ -258,23 +264,63 @@ def test_another_attempt_at_the_same_run_is_waited_for(folder: Folder):
             first.communicate()
 
     outputs = folder.train(run, log=log)
-    assert lines[0] == "an earlier attempt at this run has not ended yet: waiting for it"
+    said = "an earlier attempt at this run has not ended yet: waiting for it (if it is sure that"
+    assert lines[0] == f"{said} there is none, delete {lock})"
     assert "epoch 1/1" in lines[1]
     assert first.returncode == 0
     assert [path.name for path in lock.parent.iterdir() if path.name.startswith(".")] == []
     assert outputs.checkpoint.exists()
 
 
-def test_too_little_memory_on_the_device_is_a_message(
+def test_what_the_attempt_that_was_waited_for_has_finished_is_not_trained_again(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ):
+    run = Run.parse(PRETRAIN.format(epochs=2))
+    first = folder.train(run)
+    before = first.checkpoint.read_bytes(), first.metrics.read_bytes()
+
+    @contextmanager
+    def held(path, log):
+        yield True
+
+    monkeypatch.setattr(training.files, "held", held)
+    lines: list[str] = []
+    folder.train(run, log=lines.append)
+    assert lines == ["the attempt that was waited for has finished this run: nothing is left to do"]
+    assert (first.checkpoint.read_bytes(), first.metrics.read_bytes()) == before
+    first.checkpoint.unlink()  # half of the outputs are not enough
+    folder.train(run, log=lines.append)
+    assert len(lines) == 3
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+)
+def test_too_little_memory_on_the_device_is_a_message(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, error: RuntimeError
+):
     def full(*arguments):
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore")
+        raise error
 
     monkeypatch.setattr(engine, "cross_entropy", full)
-    with pytest.raises(UserError, match="out of memory on the device with batches of 16") as error:
+    with pytest.raises(UserError, match="out of memory on the device with batches of 16") as told:
         folder.train(Run.parse(PRETRAIN.format(epochs=1)))
-    assert "Tried to allocate 2.00 GiB" in str(error.value)
+    assert str(error).splitlines()[0] in str(told.value)
+
+
+def test_another_error_of_the_device_stays_what_it_is(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+):
+    def broken(*arguments):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(engine, "cross_entropy", broken)
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        folder.train(Run.parse(PRETRAIN.format(epochs=1)))
 
 
 def test_a_damaged_parent_is_refused_by_name(folder: Folder):

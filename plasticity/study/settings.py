@@ -51,6 +51,9 @@ FILLED = ("seed", "i", "start")
 LONGEST_NAME = 80
 """Characters in a name: of a study, a figure, a role. A file is named so, with something behind."""
 
+MOST_SLOTS = 64
+"""Jobs on a GPU: as many looks at sockets as this are nothing, and no GPU serves more."""
+
 MOST_THREADS = 1024
 """More than any machine has cores; Snakemake lowers them to `--cores` besides."""
 
@@ -181,7 +184,7 @@ class Settings(_Settings):
     model: Template
     seeds: Seeds
     device: Literal["cuda", "cpu"]
-    slots_per_gpu: Annotated[StrictInt, Field(ge=1)]
+    slots_per_gpu: Annotated[StrictInt, Field(ge=1, le=MOST_SLOTS)]
     precision: Literal["float32", "bfloat16"]
     threads: Annotated[StrictInt, Field(ge=1, le=MOST_THREADS)]
     keep: Keep

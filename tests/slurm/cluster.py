@@ -69,7 +69,7 @@ def lacking() -> str | None:
         return f"{', '.join(missing)} not found; apt-get install slurm-wlm munge"
     if os.geteuid() != 0:
         return "slurmd must be started by root"
-    if SYSTEM.exists():
+    if SYSTEM.exists() and not _left_behind():
         return f"{SYSTEM} is there: this machine belongs to a cluster"
     return None
 
@@ -192,6 +192,17 @@ def running(folder: Path) -> Iterator[Cluster]:
         yield cluster
     finally:
         cluster.stop()
+
+
+def _left_behind() -> bool:
+    """Whether a killed test has left its configuration: its controller does not run any more."""
+    if not SYSTEM.is_symlink():
+        return False
+    try:
+        os.kill(int(SYSTEM.readlink().with_name("slurmctld.pid").read_text()), 0)
+    except (OSError, ValueError):
+        return True
+    return False
 
 
 def _free_port() -> int:

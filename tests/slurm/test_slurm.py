@@ -143,16 +143,16 @@ def test_runs_that_a_cluster_ends_again_and_again_end_in_the_same_bits(
     # A minute is the shortest limit there is. The cluster looks at limits every half minute, and
     # signals early rather than late.
     limits = {"runtime: min(120 * attempt, 480)": "runtime: 1", "TERM@120": "TERM@10"}
-    edit_profile(clone, {**limits, "retries: 5": "retries: 20"})
+    edit_profile(clone, {**limits, "retries: 10": "retries: 20"})
     driver = Driver(clone, cluster, *both, "--configfile", "studies/demo.yaml")
 
     driver.until(lambda: "epoch 2/8" in log(clone, CANCELLED))
     (job,) = jobs_of(cluster, "_e8_")
     cluster.run("scancel", job)
-    driver.until(lambda: driver.endings(CANCELLED) == 1)
+    driver.until(lambda: driver.endings(CANCELLED) >= 1)
     driver.until(lambda: "resuming" in log(clone, CANCELLED))
     cluster.run("sbatch", "--partition=urgent", "--gpus=2", "--wrap=sleep 1", "--output=/dev/null")
-    driver.until(lambda: driver.endings(CANCELLED) == 2)
+    driver.until(lambda: driver.endings(CANCELLED) >= 2)
 
     driver.succeeds()
     for run in (LIMITED, CANCELLED):

@@ -146,6 +146,13 @@ def require_parents():
         )
 
 
+def forget_refusals():
+    """Let every job be tried again: what an earlier invocation was told may have been mended."""
+    if workflow.is_main_process and not workflow.touch:
+        for job in training_jobs():
+            Path(job.output[0]).with_name("refused.txt").unlink(missing_ok=True)
+
+
 def require_device():
     """Stop before anything is trained where the study needs a GPU and this machine has none."""
     if training_jobs() and gpu_is_missing():
