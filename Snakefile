@@ -27,6 +27,7 @@ include: "workflow/rules/summary.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/budget.smk"
+include: "workflow/rules/scale.smk"
 
 
 onstart:

@@ -67,7 +67,10 @@ def snakemake(place: Path, *arguments: str) -> list[str]:
 
 
 def dry_run(place: Path, *arguments: str, repeats: int, nothing: bool) -> Cost:
-    """The least cost of a dry run; raises `RuntimeError` unless it finds `nothing`, as told."""
+    """The least cost of a dry run, which is to find jobs, or `nothing` to be done.
+
+    Raises `RuntimeError` where it finds the other, or files that Snakemake has no record of.
+    """
     costs = []
     for _ in range(repeats):
         cost, printed = cost_of(snakemake(place, "--dry-run", "--quiet", *arguments))
@@ -117,7 +120,7 @@ def finish(place: Path, seeds: int) -> None:
 def record(place: Path) -> None:
     """Date the files in `place` in their order, and let Snakemake record what made each.
 
-    Snakemake does so itself with ``--touch``, which takes an hour for ten thousand jobs.
+    Snakemake does so itself with ``--touch``, which is slow, and only for what is out of order.
     """
     from snakemake import cli, dag, workflow
 

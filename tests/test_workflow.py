@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -64,6 +66,38 @@ class TestPlans:
             "pretrain": 1,
             "tune": 1,
         }
+
+
+class TestScale:
+    """What a dry run does once, however many jobs there are."""
+
+    COUNT = """
+import inspect, sys
+from unittest.mock import patch
+from snakemake import cli, script
+with (
+    patch.object(script, "get_source", wraps=script.get_source) as sources,
+    patch.object(inspect, "signature", wraps=inspect.signature) as signatures,
+):
+    try:
+        cli.main(sys.argv[1:])
+    finally:
+        print("looked at", sources.call_count, signatures.call_count)
+"""
+
+    def test_scripts_and_signatures_are_looked_at_once(self, clone: Clone):
+        """Figure 6 has 30 jobs of pretraining, 85 of tuning, 10 splits and some tables."""
+        done = subprocess.run(
+            [sys.executable, "-c", self.COUNT, "-n", "fig06", "--quiet", "--cores", "1"],
+            cwd=clone.path,
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+        assert done.returncode == 0, done.stderr
+        sources, signatures = map(int, done.stdout.split("looked at")[1].split())
+        assert sources <= 6  # rules with a script
+        assert signatures < 100
 
 
 class TestRefusals:
