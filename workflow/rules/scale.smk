@@ -71,11 +71,12 @@ def name_environments_once():
     found = {}
 
     def conda_env_spec(self):
-        if self.rule.name not in TRAINING:
+        name = self.rule.name
+        if name not in TRAINING:
             return named(self)
-        if self.rule not in found:
-            found[self.rule] = named(self)
-        return found[self.rule]
+        if name not in found:
+            found[name] = named(self)
+        return found[name]
 
     snakemake_jobs.Job.conda_env_spec = property(conda_env_spec)
 
