@@ -32,6 +32,7 @@ model: resnet-d1w4
 device: cuda
 precision: bfloat16
 threads: 1
+slots_per_gpu: 1
 keep: rungs
 seeds: [0]
 lengths: {pretrain: 35, tune: 12}

@@ -136,9 +136,9 @@ def test_runs_that_a_cluster_ends_again_and_again_end_in_the_same_bits(
     assert status == 0, printed
     # An epoch takes three seconds at least, on any machine: 24 are longer than the limit.
     jobs = clone.path / "plasticity" / "jobs.py"
-    write = "                file.write("
+    write = "            self.file.write("
     assert write in jobs.read_text()
-    slow = "                __import__('time').sleep(3)\n"
+    slow = "            __import__('time').sleep(3)\n"
     jobs.write_text(jobs.read_text().replace(write, slow + write))
     # A minute is the shortest limit there is. The cluster looks at limits every half minute, and
     # signals early rather than late.
