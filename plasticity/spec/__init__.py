@@ -4,7 +4,14 @@ from plasticity.spec.grammar import SpellingError
 from plasticity.spec.registry import Member, Registry, Term
 from plasticity.spec.run import RUNGS, Run, Stage, ancestors
 from plasticity.spec.values import Ascending, Integer, Number
-from plasticity.spec.vocabulary import data_selections, datasets, models, optimisers, starts
+from plasticity.spec.vocabulary import (
+    data_selections,
+    datasets,
+    models,
+    optimisers,
+    starts,
+    views,
+)
 
 __all__ = [
     "RUNGS",
@@ -23,4 +30,5 @@ __all__ = [
     "models",
     "optimisers",
     "starts",
+    "views",
 ]

@@ -1,4 +1,4 @@
-"""The five registries whose words make up a path."""
+"""The six registries whose words make up a path."""
 
 from plasticity.spec.registry import Registry
 from plasticity.spec.values import Integer
@@ -20,4 +20,5 @@ optimisers = Registry(
     suffix="[-b{batch}]",
     batch=Integer(at_least=1, default=128),
 )
+views = Registry("view", home="plasticity.views")
 starts = Registry("start", home="plasticity.starts")

@@ -1,0 +1,1 @@
+"""Views: what a stage sees of its examples, such as blurred images or random labels."""
