@@ -43,12 +43,38 @@ def test_resnet18_is_depth_2_and_width_64():
     assert (term.facts["depth"], term.facts["width"]) == (2, 64)
 
 
-@pytest.mark.parametrize("spelling", ["resnet18", "resnet-d1w8", "resnet-d3w2"])
-def test_the_numbered_modules_are_as_many_as_stated_and_hold_all_parameters(spelling):
+def test_resnet20_has_as_many_parameters_as_counted_by_hand():
+    network = models.parse("resnet20")(10, 3)
+    assert count(network) == 272_474
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    assert sum(layer.weight.numel() for layer in layers) == 270_896
+    # Twenty layers, and two shortcuts.
+    assert len(layers) == 20 + 2
+
+
+def test_resnet20_is_width_16():
+    term = models.parse("resnet20")
+    assert models.term("resnet20_of_width", {"width": 16}) == term
+    assert (term.facts["depth"], term.facts["width"]) == (3, 16)
+    other = models.parse("resnet20-w4")
+    assert (other.facts["depth"], other.options["width"]) == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("spelling", "modules"),
+    [
+        ("resnet18", 6),
+        ("resnet-d1w8", 6),
+        ("resnet-d3w2", 6),
+        ("resnet20", 5),
+        ("resnet20-w2", 5),
+    ],
+)
+def test_the_numbered_modules_are_as_many_as_stated_and_hold_all_parameters(spelling, modules):
     term = models.parse(spelling)
     network = term(10, 3)
-    assert len(network.numbered) == term.facts["modules"] == 6
-    numbered = [p for number in range(1, 7) for p in network.module(number).parameters()]
+    assert len(network.numbered) == term.facts["modules"] == modules
+    numbered = [p for number in range(1, modules + 1) for p in network.module(number).parameters()]
     assert {id(p) for p in numbered} == {id(p) for p in network.parameters()}
     assert len(numbered) == len(list(network.parameters()))
 
@@ -58,8 +84,9 @@ def test_every_model_says_how_many_modules_it_has():
         assert member.facts["modules"] >= 1
 
 
-def test_resnet18_gives_logits_for_small_colour_images():
-    network = models.parse("resnet18")(10, 3).eval()
+@pytest.mark.parametrize("spelling", ["resnet18", "resnet20"])
+def test_a_named_network_gives_logits_for_small_colour_images(spelling):
+    network = models.parse(spelling)(10, 3).eval()
     with torch.inference_mode():
         assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
 
@@ -69,16 +96,20 @@ def test_a_narrow_network_gives_logits_for_grey_images():
     assert network(torch.zeros(3, 1, 12, 12)).shape == (3, 7)
 
 
-def test_the_modules_halve_the_resolution_and_double_the_channels():
-    network, features, shapes = (
-        models.parse("resnet-d2w4")(10, 3).eval(),
-        torch.zeros(1, 3, 16, 16),
-        [],
-    )
-    for number in range(1, 7):
-        features = network.module(number)(features)
+@pytest.mark.parametrize(
+    ("spelling", "expected"),
+    [
+        ("resnet-d2w4", [(4, 16, 16), (4, 16, 16), (8, 8, 8), (16, 4, 4), (32, 2, 2), (10,)]),
+        ("resnet20", [(16, 16, 16), (16, 16, 16), (32, 8, 8), (64, 4, 4), (10,)]),
+        ("resnet20-w2", [(2, 16, 16), (2, 16, 16), (4, 8, 8), (8, 4, 4), (10,)]),
+    ],
+)
+def test_the_modules_halve_the_resolution_and_double_the_channels(spelling, expected):
+    network, features, shapes = models.parse(spelling)(10, 3).eval(), torch.zeros(1, 3, 16, 16), []
+    for module in network.numbered:
+        features = module(features)
         shapes.append(tuple(features.shape[1:]))
-    assert shapes == [(4, 16, 16), (4, 16, 16), (8, 8, 8), (16, 4, 4), (32, 2, 2), (10,)]
+    assert shapes == expected
 
 
 def test_a_block_adds_its_input():
@@ -111,6 +142,39 @@ def test_initialisation_does_not_change_between_versions():
     weight = drawn(small()).module(6).weight
     expected = [-0.143981025, 0.165584326, 0.151922062]
     assert weight[0, :3].tolist() == pytest.approx(expected, abs=1e-7)
+
+
+def test_the_first_paper_s_network_is_drawn_from_the_stated_formula_bit_for_bit():
+    network, generator = drawn(small()), torch_generator(0, "test")
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            bound = 1 / math.sqrt(layer.weight[0].numel())
+            for parameter in (layer.weight, layer.bias):
+                if parameter is not None:
+                    expected = torch.empty(parameter.shape).uniform_(
+                        -bound, bound, generator=generator
+                    )
+                    assert torch.equal(parameter, expected)
+
+
+def test_resnet20_is_drawn_from_a_normal_distribution():
+    network, generator = drawn(models.parse("resnet20-w8")(10, 3)), torch_generator(0, "test")
+    for layer in network.modules():
+        if not isinstance(layer, nn.Conv2d | nn.Linear):
+            continue
+        deviation = math.sqrt(2 / layer.weight[0].numel())
+        expected = torch.empty(layer.weight.shape).normal_(0, deviation, generator=generator)
+        assert torch.equal(layer.weight, expected)
+        # The sample's mean and deviation are off by its size.
+        weights = layer.weight.detach().double()
+        assert abs(weights.mean()) < 5 * deviation / math.sqrt(weights.numel())
+        assert weights.std() == pytest.approx(deviation, rel=5 / math.sqrt(2 * weights.numel()))
+    assert (network.module(5).bias == 0).all()
+
+
+def test_resnet20_is_drawn_anew_from_its_own_distribution():
+    network = drawn(models.parse("resnet20-w2")(10, 3), 0)
+    assert same(network.fresh(torch_generator(1, "test")), drawn(network, 1))
 
 
 def test_initialisation_neither_heeds_nor_moves_the_global_generator():
@@ -151,8 +215,9 @@ def test_biases_are_within_the_bound_too():
     assert 0.95 * bound < head.bias.abs().max() <= bound
 
 
-def test_normalisation_starts_as_the_identity():
-    network = small()
+@pytest.mark.parametrize("spelling", ["resnet-d1w4", "resnet20-w2"])
+def test_normalisation_starts_as_the_identity(spelling):
+    network = models.parse(spelling)(10, 3)
     network(torch.randn(4, 3, 8, 8))
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d):
@@ -168,9 +233,11 @@ def test_normalisation_starts_as_the_identity():
             assert layer.num_batches_tracked == 0
 
 
-def test_a_draw_does_not_depend_on_the_memory_order():
+@pytest.mark.parametrize("spelling", ["resnet-d1w4", "resnet20-w2"])
+def test_a_draw_does_not_depend_on_the_memory_order(spelling):
     """As with reset: the same modules are drawn whether the network is channels-last or not."""
-    assert same(drawn(small()), drawn(small().to(memory_format=torch.channels_last)))
+    one, other = (models.parse(spelling)(10, 3) for _ in range(2))
+    assert same(drawn(one), drawn(other.to(memory_format=torch.channels_last)))
 
 
 @pytest.mark.parametrize("layer", [nn.PReLU(), nn.LayerNorm(3), nn.BatchNorm1d(3)])

@@ -46,3 +46,25 @@ def resnet18(classes: int, channels: int) -> Network:
     from plasticity.models.resnet import ResNet
 
     return ResNet(classes, channels, depth=2, width=64)
+
+
+@models.member(
+    "resnet20-w{width}",
+    facts={"modules": 5, "depth": 3},
+    width=Integer(at_least=1, at_most=2048),
+)
+def resnet20_of_width(classes: int, channels: int, *, width: int) -> Network:
+    """ResNet-20 with `width` channels in its first module, instead of 16."""
+    from plasticity.models.resnet20 import ResNet20
+
+    return ResNet20(classes, channels, width=width)
+
+
+@models.member(
+    "resnet20", facts={"modules": 5, "short_for": "resnet20-w16", "depth": 3, "width": 16}
+)
+def resnet20(classes: int, channels: int) -> Network:
+    """ResNet-20 for small images (He et al. 2016, section 4.2)."""
+    from plasticity.models.resnet20 import ResNet20
+
+    return ResNet20(classes, channels, width=16)

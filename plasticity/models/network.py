@@ -18,9 +18,28 @@ class Network(nn.Module):
 
     numbered: nn.ModuleList
 
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised images [n, channels, h, w] to logits [n, classes]."""
+        for module in self.numbered:
+            images = module(images)
+        return images
+
+    def draw_layer(self, layer: nn.Conv2d | nn.Linear, generator: torch.Generator) -> None:
+        """Draw the parameters of one of its layers from the initial distribution, in place.
+
+        PyTorch's default, unless a subclass says otherwise.
+        """
+        draw_uniform(layer, generator)
+
     def module(self, number: int) -> nn.Module:
         """The module that the papers call `number`, counted from 1 at the input."""
         return self.numbered[number - 1]
+
+    @property
+    def head(self) -> frozenset[str]:
+        """The names of what the last module holds, which stands for the labels alone."""
+        prefix = f"numbered.{len(self.numbered) - 1}."
+        return frozenset(name for name in self.state_dict() if name.startswith(prefix))
 
     def fresh(self, generator: torch.Generator) -> Self:
         """A network of the same architecture, on the CPU, drawn from the initial distribution."""
@@ -31,25 +50,32 @@ class Network(nn.Module):
 
 @torch.no_grad()
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
-    """Draw every parameter of `network` from PyTorch's default distribution, in place.
+    """Draw every parameter of `network` from its initial distribution, in place.
 
-    Weights of convolutions and linear layers are uniform in +- 1 / sqrt(fan in), as are biases of
-    linear layers; normalisation starts as the identity with running statistics of zero mean and
-    unit variance. Berariu et al. do not state their initialisation: this is the framework's
-    default and our inference. Raises `TypeError` for a layer with parameters of any other kind.
+    Convolutions and linear layers as a `Network` says itself, and from PyTorch's default in any
+    other module; normalisation starts as the identity with running statistics of zero mean and
+    unit variance. Raises `TypeError` for a layer with parameters of any other kind.
     """
+    draw_layer = network.draw_layer if isinstance(network, Network) else draw_uniform
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
-            bound = 1 / math.sqrt(layer.weight[0].numel())
-            _draw_uniform(layer.weight, bound, generator)
-            if layer.bias is not None:
-                _draw_uniform(layer.bias, bound, generator)
+            draw_layer(layer, generator)
         elif isinstance(layer, nn.BatchNorm2d):
             layer.reset_parameters()
         elif any(True for _ in layer.parameters(recurse=False)):
             raise TypeError(f"no initial distribution is known for {type(layer).__name__}")
 
 
-def _draw_uniform(parameter: Tensor, bound: float, generator: torch.Generator) -> None:
-    # Drawn aside, in the order of the indices: a draw in place would follow the order in memory.
-    parameter.copy_(torch.empty(parameter.shape).uniform_(-bound, bound, generator=generator))
+def draw_uniform(layer: nn.Conv2d | nn.Linear, generator: torch.Generator) -> None:
+    """Draw weights and biases uniformly in +- 1 / sqrt(fan in), in place.
+
+    Berariu et al. do not state their initialisation: this is the framework's default and our
+    inference.
+    """
+    bound = 1 / math.sqrt(layer.weight[0].numel())
+    for parameter in (layer.weight, layer.bias):
+        if parameter is not None:
+            # Drawn aside, in the order of the indices: a draw in place would follow the order in
+            # memory.
+            drawn = torch.empty(parameter.shape).uniform_(-bound, bound, generator=generator)
+            parameter.copy_(drawn)

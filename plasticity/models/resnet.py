@@ -69,18 +69,13 @@ class ResNet(Network):
     def __init__(self, classes: int, channels: int, *, depth: int, width: int) -> None:
         super().__init__()
         widths = [width * 2**module for module in range(4)]
-        modules: list[nn.Module] = [Stem(channels, width), _blocks(width, width, depth, stride=1)]
-        modules += [_blocks(i, o, depth, stride=2) for i, o in pairwise(widths)]
+        modules: list[nn.Module] = [Stem(channels, width), blocks(width, width, depth, stride=1)]
+        modules += [blocks(i, o, depth, stride=2) for i, o in pairwise(widths)]
         modules.append(Head(widths[-1], classes))
         self.numbered = nn.ModuleList(modules)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Normalised images [n, channels, h, w] to logits [n, classes]."""
-        for module in self.numbered:
-            images = module(images)
-        return images
 
-
-def _blocks(inputs: int, outputs: int, depth: int, stride: int) -> nn.Sequential:
+def blocks(inputs: int, outputs: int, depth: int, stride: int) -> nn.Sequential:
+    """`depth` blocks, of which the first changes channels and resolution."""
     first = BasicBlock(inputs, outputs, stride)
     return nn.Sequential(first, *(BasicBlock(outputs, outputs, 1) for _ in range(depth - 1)))
