@@ -28,13 +28,16 @@ class Tables:
 
     `runs` and `curves` are the tables of `plasticity.summary` with a column `role`: in `runs` in
     the order in which the configuration gives the roles, in `curves` without a value where the
-    epochs are those of pretraining. `labels` are the roles in words.
+    epochs are those of pretraining. `labels` are the roles in words. `observations` are what a
+    figure's setting ``observe`` asks for, with the run and its role in every row: the table of
+    `plasticity.telemetry`, or that of `plasticity.connectivity`.
     """
 
     title: str
     runs: pd.DataFrame
     curves: pd.DataFrame
     labels: Mapping[str, str]
+    observations: pd.DataFrame | None = None
 
     @classmethod
     def of(
@@ -44,10 +47,23 @@ class Tables:
         curves: pd.DataFrame,
         roles: Mapping[str, list[str]],
         labels: Mapping[str, str],
+        observations: pd.DataFrame | None = None,
     ) -> Tables:
         """Tables with the role of each run; a run that plays two roles appears twice."""
         played, epochs = summary.with_roles(runs, curves, roles)
-        return cls(title=title, runs=played, curves=epochs, labels=labels)
+        if observations is not None:
+            observations = played[["role", "run"]].merge(observations, on="run")
+        return cls(title, played, epochs, labels, observations)
+
+    @property
+    def observed(self) -> pd.DataFrame:
+        """What was observed; raises `UserError` where the configuration did not ask for it."""
+        if self.observations is None:
+            raise UserError(
+                "this figure draws what is observed during training or between two states, and "
+                "its configuration does not say so; add observe: telemetry or observe: connectivity"
+            )
+        return self.observations
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,6 @@ from matplotlib.axes import Axes
 
 from plasticity.figures import Drawing, Tables, style
 
-LINES = ("-", "--", "-.", ":")
-
 
 def draw(tables: Tables) -> Drawing:
     """Above: accuracy by width, a panel a depth. Below: cold minus warm, paired by seed."""
@@ -30,9 +28,7 @@ def draw(tables: Tables) -> Drawing:
     panels[0, 0].set(ylabel=style.FINAL_ACCURACY)
     panels[1, 0].set(ylabel="Gap: cold minus\nwarm (points)")
     picture.supxlabel("Width w: channels of the first module", fontsize=10)
-    picture.suptitle(
-        f"{tables.title}\n{style.seeds_note(table['n'])}", x=0.01, ha="left", fontsize=10.5
-    )
+    style.head(picture, tables.title, style.seeds_note(table["n"]))
     panels[0, -1].legend(loc="best")
     numbers = pd.concat(
         [table.assign(quantity="test accuracy"), gaps.assign(quantity="gap")], ignore_index=True
@@ -53,6 +49,6 @@ def _panel(axes: Axes, tables: Tables, table: pd.DataFrame) -> None:
     roles = list(tables.runs["role"].unique())
     for role, line in table.groupby("role", sort=False):
         position = roles.index(role)
-        label, dashes = tables.labels[str(role)], LINES[position % len(LINES)]
+        label, dashes = tables.labels[str(role)], style.DASHES[position % len(style.DASHES)]
         line = line.sort_values("width")
         style.points(axes, line, "width", position, label=label, linestyle=dashes)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 import seaborn as sns
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -41,8 +42,16 @@ MARKERS = "sD^vP"
 WINDOW = PALETTE[2]
 LEVELS = [PALETTE[position] for position in (2, 7, 5)]
 """Colours of bands other than the cold one."""
+SINGLE_SEEDS = "single seeds"
+BEGINS = (("0.1", "-."), (PALETTE[2], ":"), (PALETTE[9], (0, (5, 1, 1, 1, 1, 1))))
+"""Colours and dashes of the levels of runs that were set back to an iteration, in its order."""
+STEPS = "osD^vPX*"
+"""Markers of series that stand for iterations, in their order."""
+DASHES = ("-", "--", "-.", ":")
 ACCURACY = "Test accuracy (%)"
 FINAL_ACCURACY = "Test accuracy, last fifth\nof tuning (%)"
+LAST_ACCURACY = "Test accuracy, last fifth\nof training (%)"
+"""The same of what is called training rather than tuning."""
 
 
 def series_color(role: str, position: int) -> Any:
@@ -55,10 +64,11 @@ def picture(width: float = 6.0, height: float = 3.8) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def over_seeds(table: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
+def over_seeds(table: pd.DataFrame, by: list[str], value: str, scale: float = 100) -> pd.DataFrame:
     """Mean and standard deviation of `value` over seeds, in per cent, and their number.
 
-    The deviation of a single seed is not a number.
+    The deviation of a single seed is not a number. `scale` is what the values are multiplied by,
+    where they are no shares.
     """
     groups = table.groupby(by, sort=False, dropna=False)
     if (groups["seed"].count() > groups["seed"].nunique()).any():
@@ -68,8 +78,8 @@ def over_seeds(table: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
         )
     return pd.DataFrame(
         {
-            "mean": groups[value].mean() * 100,
-            "deviation": groups[value].std(ddof=1) * 100,
+            "mean": groups[value].mean() * scale,
+            "deviation": groups[value].std(ddof=1) * scale,
             "n": groups["seed"].nunique(),
         }
     ).reset_index()
@@ -81,16 +91,61 @@ def cold_band(axes: Axes, runs: pd.DataFrame, labels: Mapping[str, str]) -> pd.D
 
 
 def band(
-    axes: Axes, runs: pd.DataFrame, labels: Mapping[str, str], role: str, color: Any, **line: Any
+    axes: Axes,
+    runs: pd.DataFrame,
+    labels: Mapping[str, str],
+    role: str,
+    color: Any,
+    *,
+    upright: bool = False,
+    **line: Any,
 ) -> pd.DataFrame:
-    """Draw the level of the runs in `role` as a line with a band of one standard deviation."""
+    """Draw the level of the runs in `role` as a line with a band of one standard deviation.
+
+    `upright` is for axes that have the accuracy from left to right.
+    """
     level = over_seeds(runs[runs["role"] == role], ["role"], "test_accuracy")
+    draw_line, draw_span = (axes.axvline, axes.axvspan) if upright else (axes.axhline, axes.axhspan)
     for mean, deviation in zip(level["mean"], level["deviation"], strict=True):
-        axes.axhline(mean, color=color, label=labels[role], zorder=1, **{"linewidth": 1.5} | line)
+        draw_line(mean, color=color, label=labels[role], zorder=1, **{"linewidth": 1.5} | line)
         if not math.isnan(deviation):
             low, high = mean - deviation, mean + deviation
-            axes.axhspan(low, high, color=color, alpha=0.15, linewidth=0, zorder=0)
+            draw_span(low, high, color=color, alpha=0.15, linewidth=0, zorder=0)
     return level
+
+
+def levels(
+    axes: Axes, runs: pd.DataFrame, labels: Mapping[str, str], *, upright: bool = False
+) -> pd.DataFrame:
+    """Draw what perturbed and pretrained sub-networks are compared with, as bands.
+
+    These are the whole network (role ``dense``), and the sub-networks that were set back to the
+    initialisation (``start``).
+    """
+    looks: dict[str, tuple[Any, str]] = {"dense": (COLD, "-"), "start": ("0.45", "--")}
+    drawn = [
+        band(axes, runs, labels, role, color, upright=upright, linestyle=dashes)
+        for role, (color, dashes) in looks.items()
+    ]
+    return pd.concat(drawn, ignore_index=True)
+
+
+def by_iteration(iterations: Iterable[int]) -> dict[int, dict[str, Any]]:
+    """A colour and a marker for each of `iterations`, the later the lighter."""
+    found = sorted(set(iterations))
+    shades = colormaps["inferno"]
+    return {
+        int(iteration): {
+            "color": shades(0.05 + 0.75 * position / max(len(found) - 1, 1)),
+            "marker": STEPS[position % len(STEPS)],
+        }
+        for position, iteration in enumerate(found)
+    }
+
+
+def set_back(label: str, iteration: int) -> str:
+    """What runs are called that begin at the state of an `iteration`, by their role's `label`."""
+    return f"{label} k = {iteration}" if iteration else f"{label} (k = 0)"
 
 
 def points(axes: Axes, table: pd.DataFrame, x: str, position: int, **line: Any) -> None:
@@ -109,12 +164,16 @@ def points(axes: Axes, table: pd.DataFrame, x: str, position: int, **line: Any) 
     axes.errorbar(table[x], table["mean"], yerr=table["deviation"].fillna(0), **style | line)
 
 
-def single_seeds(axes: Axes, runs: pd.DataFrame, x: str) -> None:
-    """Draw every run's final accuracy as a small grey point."""
-    accuracy = runs["test_accuracy"] * 100
-    axes.scatter(
-        runs[x], accuracy, s=9, color="0.45", alpha=0.6, linewidth=0, zorder=2, label="single seeds"
-    )
+def single_seeds(
+    axes: Axes, runs: pd.DataFrame, x: str, value: str = "test_accuracy", *, upright: bool = False
+) -> None:
+    """Draw every run's final accuracy, or another share, as a small grey point.
+
+    `upright` is for axes that have it from left to right, and column `x` upwards.
+    """
+    shares = runs[value] * 100
+    place = (shares, runs[x]) if upright else (runs[x], shares)
+    axes.scatter(*place, s=9, color="0.45", alpha=0.6, linewidth=0, zorder=2, label=SINGLE_SEEDS)
 
 
 def curve(axes: Axes, curve: pd.DataFrame, **line: Any) -> None:
@@ -151,8 +210,30 @@ def finish(axes: Axes, title: str, points: pd.DataFrame) -> None:
     axes.text(0, 1.02, seeds_note(points["n"]), transform=axes.transAxes, fontsize=8.5)
 
 
-def seeds_note(counts: pd.Series) -> str:
-    """How many seeds stand behind a figure, in words."""
+def head(picture: Figure, title: str, note: str) -> None:
+    """The title of a figure of several panels, and below it a `note` such as that on seeds."""
+    picture.suptitle(f"{title}\n{note}", x=0.01, ha="left", fontsize=10.5)
+
+
+def seeds_note(counts: pd.Series, spread: str = "error bars and bands") -> str:
+    """How many seeds stand behind a figure, in words, and what shows their `spread`."""
     low, high = int(counts.min()), int(counts.max())
     number = str(low) if low == high else f"{low} to {high}"
-    return f"{number} seed{'s' if high > 1 else ''}; error bars and bands: standard deviation"
+    return f"{number} seed{'s' if high > 1 else ''}; {spread}: standard deviation"
+
+
+def entries(axes: Iterable[Axes], *last: str) -> dict[str, Any]:
+    """What a legend of `axes` says: every label once, single seeds and then `last` at the end."""
+    found: dict[str, Any] = {}
+    for one in axes:
+        handles, labels = one.get_legend_handles_labels()
+        found = dict(zip(labels, handles, strict=True)) | found
+    ends = [label for label in (SINGLE_SEEDS, *last) if label in found]
+    chosen = [*(label for label in found if label not in ends), *ends]
+    return {"labels": chosen, "handles": [found[label] for label in chosen]}
+
+
+def require_points(table: pd.DataFrame, what: str) -> None:
+    """Raise `UserError` where nothing of `what` a figure needs is in `table`."""
+    if table.empty:
+        raise UserError(f"this figure has nothing to draw: it needs {what}")
