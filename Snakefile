@@ -13,16 +13,19 @@ shell.prefix("set -euo pipefail; exec ")
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/made_from.smk"
 
 
 study = checked(Study, config)
 require_results(writable=False)
 asked = checked(study.asked, sys.argv[1:])  # Snakemake learns of its targets only later
-needed = progress.left(asked.tuned, asked.pretrained, is_current)
+needed = checked(progress.left, asked.jobs, asked.states, is_current)
 
 
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
+include: "workflow/rules/tickets.smk"
+include: "workflow/rules/observe.smk"
 include: "workflow/rules/summary.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/claims.smk"

@@ -51,8 +51,9 @@ def make(place: Path, files: int) -> None:
     for _ in range(HISTORIES):
         columns = generator.random((EPOCHS, 4))
         rows = enumerate(columns.tolist(), start=1)
-        histories.append([EpochMetrics(epoch, *values, 1.5) for epoch, values in rows])
+        histories.append([EpochMetrics(epoch, 390 * epoch, *values, 1.5) for epoch, values in rows])
     about = {
+        **{"begins": 0, "ends": 390 * EPOCHS, "density": 1.0, "perturbation": 0.0},
         "training_examples": 50_000,
         "parameters": 11_173_962,
         "device": "cuda",

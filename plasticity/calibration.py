@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from plasticity.costs import Calibration, NetworkCost, Throughput
 from plasticity.engine import (
     EVALUATION_BATCH,
+    Batch,
     Examples,
     Part,
     Trainee,
@@ -28,8 +29,8 @@ from plasticity.engine import (
 )
 from plasticity.metrics import EpochMetrics, as_rows
 from plasticity.spec.workload import Workload
+from plasticity.stages import Hardware, Log, cpu_name, take_device
 from plasticity.streams import torch_generator
-from plasticity.training import Hardware, Log, cpu_name, take_device
 
 SECONDS = 3.0
 """How long training is measured, after it has warmed up; evaluation for a third of that."""
@@ -100,7 +101,7 @@ class Bench:
             order = torch.randint(len(self.examples), shape, generator=generator)
             batches = order.to(self.examples.images.device)
             part = Part.begin(self.examples.images.device)
-            train_on(self.trainee, self.examples, iter(batches), part)
+            train_on(self.trainee, self.examples, map(Batch, batches), part)
             return _count(part.sums)
 
         return self._rate(work, seconds, log)
@@ -150,7 +151,7 @@ def network_cost(workload: Workload) -> NetworkCost:
         for name, slot in slots.items():
             shaped = slot if slot.dim() == 0 else parameter.to(slot.dtype)
             tensors[f"optimiser/{index}/{name}"] = shaped
-    epoch = EpochMetrics(1, 0.0, 0.0, 0.0, 0.0, 0.0)
+    epoch = EpochMetrics(1, 1, 0.0, 0.0, 0.0, 0.0, 0.0)
     return NetworkCost(
         multiply_adds=_multiply_adds(network, workload),
         state=_stored_bytes(tensors),

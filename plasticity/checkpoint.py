@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -30,8 +31,9 @@ from plasticity.metrics import EpochMetrics, as_rows, from_rows
 class Identity:
     """Whatever moves the bits of a stage: a state with another identity is not continued.
 
-    `code`, `data`, `split` and `parent` are digests of the training code, the data set, the chosen
-    examples and the parent's checkpoint (empty without one); `threads` counts on the CPU alone.
+    `code`, `data`, `split`, `parent` and `mask` are digests of the training code, the data set, the
+    chosen examples, the parent's checkpoint and the mask that the stage begins with (these two are
+    empty without one); `threads` counts on the CPU alone.
     """
 
     run: str
@@ -39,6 +41,7 @@ class Identity:
     data: str
     split: str
     parent: str
+    mask: str
     precision: str
     device: str
     threads: str
@@ -51,6 +54,7 @@ DIFFERENCES = {
     "data": "trained on other data",
     "split": "trained on another choice of examples",
     "parent": "started from another state of its parent",
+    "mask": "trained with other weights pruned",
     "precision": "trained in another precision",
     "device": "trained on another kind of device",
     "threads": "trained with another number of threads",
@@ -63,7 +67,8 @@ class Checkpoint:
     """The state after the last epoch of `history`; tensors are on the CPU.
 
     Or within the epoch that follows: `part`, float64 [5], then tells how far it has come (the
-    number of batches, and then what `engine.Part` measures).
+    number of batches, and then what `engine.Part` measures). `kept` says, by name, which weights of
+    a pruned network are left, bool of their shape.
     """
 
     identity: Identity
@@ -71,6 +76,7 @@ class Checkpoint:
     optimiser: dict[str, Tensor]
     history: list[EpochMetrics]
     part: Tensor | None = None
+    kept: Mapping[str, Tensor] = field(default_factory=dict)
 
     @cached_property
     def digest(self) -> str:
@@ -79,7 +85,7 @@ class Checkpoint:
         Without the history, which tells how long each epoch took: a parent that was dropped and
         trained again is the same parent.
         """
-        return _checksum(asdict(self.identity), self.network)
+        return _checksum(asdict(self.identity), {**self.network, **self._masks()})
 
     def _tensors(self) -> dict[str, Tensor]:
         """The state as it is stored: one name a tensor."""
@@ -88,12 +94,16 @@ class Checkpoint:
             **{f"optimiser/{name}": value for name, value in self.optimiser.items()},
             "history": torch.tensor(as_rows(self.history), dtype=torch.float64),
             **({} if self.part is None else {"part": self.part}),
+            **self._masks(),
         }
+
+    def _masks(self) -> dict[str, Tensor]:
+        return {f"kept/{name}": mask for name, mask in self.kept.items()}
 
     @property
     def epoch(self) -> int:
-        """The number of epochs trained to their end."""
-        return len(self.history)
+        """The last epoch on the clock that was evaluated; 0 before the first."""
+        return self.history[-1].epoch if self.history else 0
 
     @property
     def batches(self) -> int:
@@ -107,6 +117,7 @@ def capture(
     optimiser: Optimizer,
     history: Sequence[EpochMetrics],
     part: Tensor | None = None,
+    kept: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> Checkpoint:
     """A copy of the present state."""
     slots = {
@@ -121,6 +132,7 @@ def capture(
         optimiser={name: _copy(value) for name, value in slots.items()},
         history=list(history),
         part=part,
+        kept={name: _copy(mask) for name, mask in kept.items()},
     )
 
 
@@ -173,6 +185,7 @@ def load(path: str | Path) -> Checkpoint:
         optimiser=_below("optimiser/", tensors),
         history=from_rows(tensors["history"].tolist()),
         part=tensors.get("part"),
+        kept=_below("kept/", tensors),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,10 +20,20 @@ from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from plasticity.metrics import EpochMetrics
+from plasticity.spec import Term
+from plasticity.views import apply_to_batch
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 EVALUATION_BATCH = 1000
 """Test images that are evaluated at once: it bounds memory."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The indices of some examples, int64 [b], and what the views of them drew, int64 [b, k]."""
+
+    indices: Tensor | slice
+    draws: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -37,14 +47,19 @@ class Examples:
     labels: Tensor
     mean: Tensor
     deviation: Tensor
+    views: tuple[Term, ...] = ()
+    """How they are seen; of these, some change batches as they pass."""
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def batch(self, indices: Tensor | slice) -> tuple[Tensor, Tensor]:
-        """Normalised images, float32 in channels-last order, and labels at `indices`."""
-        images = self.images[indices].to(torch.float32, memory_format=torch.channels_last)
-        return (images - self.mean) / self.deviation, self.labels[indices]
+    def batch(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Normalised images, float32 in channels-last order, and labels of a batch."""
+        images, labels = self.images[batch.indices], self.labels[batch.indices]
+        if batch.draws is not None:
+            images, labels = apply_to_batch(self.views, images, labels, batch.draws)
+        images = images.to(torch.float32, memory_format=torch.channels_last)
+        return (images - self.mean) / self.deviation, labels
 
 
 @dataclass(frozen=True)
@@ -54,6 +69,28 @@ class Trainee:
     network: nn.Module
     optimiser: Optimizer
     precision: str
+    masks: Sequence[tuple[nn.Parameter, Tensor]] = ()
+    """Weights of which some are pruned, and 1 where they are kept or 0, float32 of their shape."""
+
+    def update(self) -> Callable[[], object]:
+        """An update of all weights by their gradients. Pruned weights stay at 0.
+
+        The gradient is masked too, so that momentum keeps nothing of what was pruned.
+        """
+        bare = bare_update(self.optimiser)
+        if not self.masks:
+            return bare
+        weights: list[Tensor] = [weight for weight, _ in self.masks]
+        kept: Any = [mask for _, mask in self.masks]
+
+        def update() -> None:
+            gradients = [weight.grad for weight in weights if weight.grad is not None]
+            with torch.no_grad():
+                torch._foreach_mul_(gradients, kept)
+                bare()
+                torch._foreach_mul_(weights, kept)
+
+        return update
 
     def autocast(self, device: torch.device) -> torch.autocast:
         """The context in which the forward pass runs. Weights and updates stay in float32."""
@@ -96,21 +133,21 @@ def never() -> bool:
 def train_on(
     trainee: Trainee,
     examples: Examples,
-    batches: Iterator[Tensor],
+    batches: Iterator[Batch],
     part: Part,
     pause: Callable[[], bool] = never,
 ) -> bool:
-    """One update for each batch of indices, added to `part`.
+    """One update for each of `batches`, added to `part`.
 
     `pause` is asked after each update. Returns whether the batches came to their end; where not,
     calling this again goes on.
     """
     began = time.perf_counter()
-    update = bare_update(trainee.optimiser)
+    update = trainee.update()
     trainee.network.train()
     finished = True
-    for indices in batches:
-        images, labels = examples.batch(indices)
+    for batch in batches:
+        images, labels = examples.batch(batch)
         with trainee.autocast(images.device):
             logits = trainee.network(images)
         loss = cross_entropy(logits.float(), labels)
@@ -127,7 +164,12 @@ def train_on(
 
 
 def finish_epoch(
-    trainee: Trainee, epoch: int, part: Part, test: Examples, stop: Callable[[], bool] = never
+    trainee: Trainee,
+    epoch: int,
+    iteration: int,
+    part: Part,
+    test: Examples,
+    stop: Callable[[], bool] = never,
 ) -> EpochMetrics | None:
     """What an epoch measured that was trained to its end, with an evaluation on `test`.
 
@@ -142,6 +184,7 @@ def finish_epoch(
     train_loss, train_hits, trained, test_loss, test_hits, tested = sums
     return EpochMetrics(
         epoch=epoch,
+        iteration=iteration,
         train_loss=train_loss / trained,
         train_accuracy=train_hits / trained,
         test_loss=test_loss / tested,
@@ -161,7 +204,7 @@ def evaluate(
     sums = torch.zeros(3, dtype=torch.float64, device=examples.images.device)
     trainee.network.eval()
     for first in range(0, len(examples), EVALUATION_BATCH):
-        images, labels = examples.batch(slice(first, first + EVALUATION_BATCH))
+        images, labels = examples.batch(Batch(slice(first, first + EVALUATION_BATCH)))
         with trainee.autocast(images.device):
             logits = trainee.network(images)
         add_batch(sums, cross_entropy(logits.float(), labels), logits, labels)
@@ -184,36 +227,45 @@ def add_batch(sums: Tensor, loss: Tensor, logits: Tensor, labels: Tensor) -> Non
     sums[2] += len(labels)
 
 
-def shuffled_batches(
-    indices: Tensor, batch: int, generator: torch.Generator, device: torch.device
-) -> Iterator[Tensor]:
-    """`indices` in a random order, in batches on `device`; the last short batch is dropped.
+def shuffled(indices: Tensor, batch: int, generator: torch.Generator) -> Tensor:
+    """`indices` in a random order, in batches, int64 [steps, batch]; the last short one is dropped.
 
-    Dropping it gives the 390 updates an epoch of Berariu et al., appendix A.2. The order is drawn
-    on the CPU, so that it is the same on every device, and copied there once.
+    Dropping it gives the 390 updates an epoch of Berariu et al., appendix A.2. Drawn on the CPU, so
+    that it is the same on every device.
     """
-    order = indices[torch.randperm(len(indices), generator=generator)].to(device)
-    return iter(order[: len(order) // batch * batch].view(-1, batch))
+    order = indices[torch.randperm(len(indices), generator=generator)]
+    return order[: len(order) // batch * batch].view(-1, batch)
 
 
-def mixed_batches(
-    early: Tensor,
-    examples: int,
-    share: Tensor,
-    batch: int,
-    generator: torch.Generator,
-    device: torch.device,
-) -> Iterator[Tensor]:
-    """Batches on `device` that are drawn with replacement, one for each value of `share`.
+def mixed(
+    early: Tensor, examples: int, share: Tensor, batch: int, generator: torch.Generator
+) -> Tensor:
+    """Batches that are drawn with replacement, int64 [steps, batch]: one for each of `share`.
 
     Each index is uniform over all `examples` with the probability `share`, float64 [steps], and
-    uniform over `early`, int64 [n], otherwise. Drawn on the CPU, as `shuffled_batches`.
+    uniform over `early`, int64 [n], otherwise. Drawn on the CPU, as `shuffled`.
     """
     shape = (len(share), batch)
     anywhere = torch.randint(examples, shape, generator=generator)
     inside = early[torch.randint(len(early), shape, generator=generator)]
     chance = torch.rand(shape, generator=generator, dtype=torch.float64)
-    return iter(torch.where(chance < share[:, None], anywhere, inside).to(device))
+    return torch.where(chance < share[:, None], anywhere, inside)
+
+
+def batches_on(
+    device: torch.device, indices: Tensor, draws: Tensor | None, first: int, last: int
+) -> Iterator[Batch]:
+    """The batches `first` to `last` of an epoch: rows of `indices` and `draws`, copied at once."""
+    there = indices[first:last].to(device)
+    if draws is None:
+        return map(Batch, there)
+    return map(Batch, there, draws[first:last].to(device))
+
+
+def set_rate(optimiser: Optimizer, factor: float) -> None:
+    """Set every learning rate of `optimiser` to `factor` times that which it was made with."""
+    for group in optimiser.param_groups:
+        group["lr"] = factor * group.setdefault("initial_lr", group["lr"])
 
 
 def prepare_backends(threads: int) -> None:

@@ -11,6 +11,9 @@ FIGURE_SUFFIXES = ("svg", "pdf", "png", "csv")
 FILES_OF_RUNS = {
     "pretrain": ("metrics.parquet", "checkpoint.safetensors"),
     "tune": ("metrics.parquet",),
+    "masks": ("mask.safetensors",),
+    "telemetry": ("observations.parquet",),
+    "connectivity": ("observations.parquet",),
 }
 
 
@@ -25,7 +28,7 @@ def split(run: Run) -> str:
 
 
 def folder(run: Run, kind: str) -> str:
-    """The folder of a run as a `kind` of job: ``pretrain`` or ``tune``."""
+    """The folder of a run as a `kind` of job, such as ``pretrain`` or ``tune``."""
     return f"{RESULTS}/{kind}/{run}"
 
 
@@ -39,8 +42,18 @@ def metrics(run: Run, kind: str) -> str:
     return f"{folder(run, kind)}/metrics.parquet"
 
 
+def mask(ticket: Run) -> str:
+    """Which weights a plain `ticket` trains with, and all that have its mask."""
+    return f"{folder(ticket, 'masks')}/mask.safetensors"
+
+
+def observations(run: Run, kind: str) -> str:
+    """What was observed besides the metrics: ``telemetry`` or ``connectivity``."""
+    return f"{folder(run, kind)}/observations.parquet"
+
+
 def run_of(path: str) -> Run:
-    """The run that the metrics or the checkpoint in `path` belong to; raises `SpellingError`."""
+    """The run that a file of a run in `path` belongs to; raises `SpellingError`."""
     results, _, below = path.partition("/")
     kind, _, below = below.partition("/")
     text, _, name = below.rpartition("/")
@@ -50,7 +63,11 @@ def run_of(path: str) -> Run:
     if name not in FILES_OF_RUNS[kind]:
         names = " or ".join(FILES_OF_RUNS[kind])
         raise SpellingError(f"{named(path)}: expected a run's folder and in it {names}")
-    return Run.parse(text)
+    run = Run.parse(text)
+    if kind == "masks" and run.ticket != run:
+        right = f"its mask is that of {run.ticket}" if run.ticket else "it prunes nothing"
+        raise SpellingError(f"{named(path)}: no mask of its own; {right}")
+    return run
 
 
 def require_spelt(path: str) -> None:
@@ -99,7 +116,7 @@ def network_costs(study: str) -> str:
 
 
 def claims(study: str, suffix: str) -> str:
-    """The judgements on the paper's claims, as a page (html) or a table (parquet)."""
+    """The judgements on the papers' claims, as a page (html) or a table (parquet)."""
     return f"{RESULTS}/claims/{study}.{suffix}"
 
 

@@ -17,8 +17,9 @@ from plasticity.errors import UserError
 
 @dataclass(frozen=True)
 class EpochMetrics:
-    """One epoch of training and the evaluation that follows it.
+    """One epoch of training, or a part of one, and the evaluation that follows it.
 
+    `epoch` and `iteration`, the number of updates, are told by the clock of the stage, at the end.
     Losses are mean cross-entropies in nats, accuracies are shares in 0 .. 1. Those of training are
     taken over the epoch's batches as they pass, each before its update and in training mode; those
     of testing over the whole test set, after the epoch and in evaluation mode. `seconds` is the
@@ -26,6 +27,7 @@ class EpochMetrics:
     """
 
     epoch: int
+    iteration: int
     train_loss: float
     train_accuracy: float
     test_loss: float
@@ -33,9 +35,10 @@ class EpochMetrics:
     seconds: float
 
 
+COUNTS = {"epoch": pa.int32(), "iteration": pa.int64()}
 SCHEMA = pa.schema(
     [
-        pa.field(field.name, pa.int32() if field.name == "epoch" else pa.float64(), nullable=False)
+        pa.field(field.name, COUNTS.get(field.name, pa.float64()), nullable=False)
         for field in fields(EpochMetrics)
     ]
 )
@@ -48,7 +51,7 @@ def as_rows(history: Sequence[EpochMetrics]) -> list[tuple[float, ...]]:
 
 def from_rows(rows: Sequence[Sequence[float]]) -> list[EpochMetrics]:
     """The inverse of `as_rows`."""
-    return [EpochMetrics(int(epoch), *rest) for epoch, *rest in rows]
+    return [EpochMetrics(int(epoch), int(iteration), *rest) for epoch, iteration, *rest in rows]
 
 
 def write(path: str | Path, history: Sequence[EpochMetrics], about: Mapping[str, Any]) -> None:

@@ -1,8 +1,10 @@
-"""Update rules by name, with a constant learning rate.
+"""Update rules by name.
 
-To add one, declare a function of the parameters that returns a torch optimiser. Its `step` is
-called without the wrappers that torch puts around it (`engine.bare_update`), so it may not rely on
-wrappers of its own. All optimisers start a stage with fresh state (Berariu et al., appendix A).
+The rate that one is made with is constant, or drops after the epochs that its name tells
+(`stages.Stage.rate`). To add one, declare a function of the parameters that returns a torch
+optimiser. Its `step` is called without the wrappers that torch puts around it
+(`engine.bare_update`), so it may not rely on wrappers of its own. All optimisers start a stage with
+fresh state (Berariu et al., appendix A).
 """
 
 from __future__ import annotations

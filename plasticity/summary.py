@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from plasticity import files, metrics, stats
 from plasticity.errors import UserError
-from plasticity.spec import Run
+from plasticity.spec import Run, Stage
 
 FINAL_SHARE = 5
 """The final accuracy is the mean over the last fifth of tuning: the last 100 of 500 epochs, as in
@@ -38,6 +38,7 @@ RUNS = pa.schema(
         ("seed", _COUNT),
         # The final stage, factor by factor.
         ("data", _TEXT),
+        ("views", _TEXT),
         ("gamma", _REAL),
         ("optimiser", _TEXT),
         ("optimiser_name", _TEXT),
@@ -45,14 +46,29 @@ RUNS = pa.schema(
         ("momentum", _REAL),
         ("weight_decay", _REAL),
         ("batch", _COUNT),
+        # `epochs` and `iterations` are told by the clock of the stage, which begins at `begins`.
+        ("length", _TEXT),
         ("epochs", _COUNT),
+        ("begins", _COUNT),
+        ("iterations", _COUNT),
         ("start", _TEXT),
+        ("start_name", _TEXT),
         ("reset_modules", _TEXT),
+        # Tickets: the level of pruning, the share of weights left, what was done to these, and by
+        # how much: the standard deviation of the change.
+        ("level", _COUNT),
+        ("density", _REAL),
+        ("signs", _TEXT),
+        ("magnitudes", _TEXT),
+        ("scope", _TEXT),
+        ("deviations", _REAL),
+        ("perturbation", _REAL),
         # What came before it.
         ("stages", _COUNT),
         ("history", _TEXT),
         ("parent", _TEXT),
         ("pretrain_data", _TEXT),
+        ("pretrain_views", _TEXT),
         ("ratio", _REAL),
         ("pretrain_optimiser", _TEXT),
         ("pretrain_optimiser_name", _TEXT),
@@ -61,6 +77,7 @@ RUNS = pa.schema(
         ("pretrain_weight_decay", _REAL),
         ("pretrain_batch", _COUNT),
         ("pretrain_epochs", _COUNT),
+        ("pretrain_iterations", _COUNT),
         ("pretrain_best_train_accuracy", _REAL),
         # What came of it.
         ("test_accuracy", _REAL),
@@ -147,6 +164,7 @@ def describe_run(run: Run, measured: Measured, parent: Measured | None) -> dict[
         "width": run.model.options.get("width", run.model.facts.get("width")),
         "seed": run.seed,
         "data": str(run.stage.data),
+        "views": _views(run.stage),
         "gamma": run.stage.data.options.get("gamma"),
         "optimiser": str(optimiser),
         "optimiser_name": optimiser.member.name,
@@ -154,13 +172,24 @@ def describe_run(run: Run, measured: Measured, parent: Measured | None) -> dict[
         "momentum": optimiser.options.get("momentum"),
         "weight_decay": optimiser.options.get("weight_decay"),
         "batch": optimiser.options["batch"],
-        "epochs": run.stage.epochs,
+        "length": str(run.stage.length),
+        "epochs": run.stage.length.epochs,
+        "begins": about["begins"],
+        "iterations": about["ends"],
         "start": str(start),
+        "start_name": start.member.name,
         "reset_modules": "+".join(map(str, start.options.get("modules", ()))) or None,
+        **{
+            name: start.options.get(name)
+            for name in ("level", "signs", "magnitudes", "scope", "deviations")
+        },
+        "density": about["density"],
+        "perturbation": about["perturbation"],
         "stages": len(run.stages),
         "history": "/".join(map(str, run.stages[:-1])),
         "parent": str(run.parent) if run.parent else None,
         "pretrain_data": str(pretrain.data) if pretrain else None,
+        "pretrain_views": _views(pretrain) if pretrain else None,
         "ratio": pretrain.data.options.get("ratio") if pretrain else None,
         "pretrain_optimiser": str(pretrain.optimiser) if pretrain else None,
         "pretrain_optimiser_name": pretrain.optimiser.member.name if pretrain else None,
@@ -168,7 +197,10 @@ def describe_run(run: Run, measured: Measured, parent: Measured | None) -> dict[
             f"pretrain_{name}": pretrain.optimiser.options.get(name) if pretrain else None
             for name in ("lr", "momentum", "weight_decay", "batch")
         },
-        "pretrain_epochs": pretrain.epochs if pretrain else 0,
+        "pretrain_epochs": pretrain.length.epochs if pretrain else 0,
+        "pretrain_iterations": (
+            int(parent.table["iteration"].to_numpy()[-1]) if parent else None if pretrain else 0
+        ),
         "pretrain_best_train_accuracy": parent.best_train_accuracy if parent else None,
         "test_accuracy": final_accuracy(test),
         "best_test_accuracy": test.max(),
@@ -182,6 +214,11 @@ def describe_run(run: Run, measured: Measured, parent: Measured | None) -> dict[
         "seconds": table["seconds"].to_numpy().sum(),
         **{key: about[key] for key in ("device", "precision", "torch", "code", "data_checksum")},
     }
+
+
+def _views(stage: Stage) -> str:
+    """How `stage` sees its examples; empty where it sees them as they are."""
+    return "+".join(map(str, stage.views))
 
 
 def final_accuracy(accuracy: np.ndarray) -> float:
@@ -243,6 +280,21 @@ def with_roles(
     )
 
 
+def observations_table(paths: Iterable[str | Path]) -> pa.Table:
+    """What was observed of several runs, in one table; raises `UserError` for what is none."""
+    found: list[pa.Table] = []
+    for path in paths:
+        try:
+            table = pq.read_table(path, page_checksum_verification=True)
+            table = table.replace_schema_metadata(None)
+            found.append(table.cast(found[0].schema) if found else table)
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise UserError(
+                f"{path}: not a readable table ({error}); delete it and run again to make it anew"
+            ) from error
+    return pa.concat_tables(found)
+
+
 def gaps_table(runs: pd.DataFrame) -> pa.Table:
     """Cold minus warm final test accuracy, in shares, paired by seed, with a 95% interval.
 
@@ -251,10 +303,11 @@ def gaps_table(runs: pd.DataFrame) -> pa.Table:
     """
     accuracy = runs.set_index("run")["test_accuracy"]
     full = runs.set_index("run")["reached_full_train_accuracy"]
-    warm = runs[runs["stages"] > 1].copy()
+    # A sub-network, or a training that goes on where it was left, is no warm start.
+    warm = runs[(runs["stages"] > 1) & (runs["density"] == 1) & (runs["begins"] == 0)].copy()
     warm["cold_run"] = [str(Run.parse(path).from_scratch) for path in warm["run"]]
     warm = warm[warm["cold_run"].isin(accuracy.index)]
-    keys = ["dataset", "model", "history", "data", "optimiser", "epochs", "start"]
+    keys = ["dataset", "model", "history", "data", "views", "optimiser", "length", "start"]
     rows = []
     for _, group in warm.groupby(keys, sort=False):
         require_comparable(runs[runs["run"].isin([*group["run"], *group["cold_run"]])])

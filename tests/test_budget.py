@@ -81,11 +81,14 @@ def small(**changes: object) -> Study:
 def budgets(present: tuple[str, ...] = (), **changes: object) -> dict[str, budget.Budget]:
     """The budget of every figure at 100 images a second (1,000 in evaluation), and together."""
     study = small(**changes)
-    runs = {name: figure.runs for name, figure in study.figures.items()} | {"together": study.runs}
-    found = {Workload.of(run) for some in runs.values() for run in some}
+    figures = {name: [figure] for name, figure in study.figures.items()}
+    wanted = {name: study.jobs_of(some) for name, some in figures.items()}
+    wanted["together"] = study.jobs_of(study.targets)
+    found = {Workload.of(run) for some in wanted.values() for _, run in some}
     rates = budget.Rates(dict.fromkeys(found, Throughput(100, 1000)), dict.fromkeys(found, COST))
     return {
-        name: rates.budget(name, some, lambda path: path in present) for name, some in runs.items()
+        name: rates.budget(name, some, lambda path: path in present)
+        for name, some in wanted.items()
     }
 
 
@@ -329,7 +332,8 @@ class TestWorkflow:
         config = yaml.safe_load((ROOT / "config.yaml").read_text())
         if name == "demo":
             _overlay(config, yaml.safe_load((ROOT / "studies" / "demo.yaml").read_text()))
-        jobs = budget.jobs_of(Study(config).runs)
+        study = Study(config)
+        jobs = budget.jobs_of(study.jobs_of(study.targets))
         planned = clone.planned(study=None if name == "paper" else name)
         pretrain = planned["pretrain"] + planned.get("pretrain_rung", 0)
         kinds = [job.kind for job in jobs]

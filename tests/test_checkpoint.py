@@ -24,14 +24,15 @@ IDENTITY = Identity(
     data="fedcba9876543210",
     split="half of it",
     parent="",
+    mask="",
     precision="float32",
     device="cpu",
     threads="1",
     torch=torch.__version__,
 )
 HISTORY = [
-    EpochMetrics(1, 1.1, 0.3, 1.2, 0.25, 0.5),
-    EpochMetrics(2, 0.1 + 0.2, 1 / 3, 1e-300, 1.0, 12.5),
+    EpochMetrics(1, 390, 1.1, 0.3, 1.2, 0.25, 0.5),
+    EpochMetrics(2, 780, 0.1 + 0.2, 1 / 3, 1e-300, 1.0, 12.5),
 ]
 OPTIMISERS = [
     "adam-lr0.01",

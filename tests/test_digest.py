@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 import plasticity
-from plasticity.spec import Integer, Run, Stage, data_selections, datasets, optimisers
+from plasticity.spec import Integer, Length, Run, Stage, data_selections, datasets, optimisers
 from plasticity.study import digest
 
 ADAM = Run.parse("cifar10/resnet18/seed0/full_adam-lr0.001_e500_init")
+TICKET = Run.parse("cifar10/resnet20/seed0/full+augment_sgd-lr0.1_e160_ticket8-noise1")
 SGD = Run.parse("cifar10/resnet18/seed0/full_sgd-lr0.1_e500_init")
 RESET = Run.parse(
     "cifar10/resnet18/seed0/half_adam-lr0.001_e350_init/full_adam-lr0.001_e500_reset6"
@@ -122,9 +123,11 @@ TRAINS = {
     "models/resnet.py",
     "optim.py",
     "splits.py",
+    "stages.py",
     "starts.py",
     "streams.py",
     "training.py",
+    "views.py",
 }
 
 
@@ -143,6 +146,44 @@ def test_training_depends_on_nothing_else(package):
     for module in others:
         append(package / module, "print('changed')")
     assert digest.training(ADAM) == before
+
+
+@pytest.mark.parametrize("module", ["tickets.py", "pruning.py"])
+def test_sub_networks_depend_on_more(package, module):
+    before = digest.training(TICKET)
+    append(package / module, "print('changed')")
+    assert digest.training(TICKET) != before
+
+
+def test_a_sub_network_depends_on_the_levels_before_it(package):
+    """On the plain ticket and the dense run, where its own start is another one."""
+    before = digest.training(TICKET)
+    edit(package / "starts.py", replaced("tickets.prunable(network), ticket.kept", "{}, {}"))
+    assert digest.training(TICKET) != before
+
+
+def test_a_view_in_use_counts_and_another_does_not(package):
+    before = [digest.training(run) for run in (ADAM, TICKET)]
+    edit(package / "views.py", replaced("MARGIN = 4", "MARGIN = 3"))
+    assert digest.training(ADAM) == before[0]
+    assert digest.training(TICKET) != before[1]
+
+
+def test_what_is_observed_depends_on_training_and_on_how_it_is_observed(package):
+    def seen(kind, **settings):
+        return digest.observation(kind, ADAM, settings)
+
+    for kind in ("telemetry", "connectivity"):
+        before = [seen(kind), digest.training(ADAM)]
+        assert seen(kind, each=3) != seen(kind, each=4)
+        append(package / f"{kind}.py", "print('changed')")
+        changed = seen(kind)
+        append(package / "observation.py", f"print('changed for {kind}')")
+        assert len({before[0], changed, seen(kind)}) == 3
+        assert digest.training(ADAM) == before[1]
+    before = seen("connectivity")
+    append(package / "engine.py", "print('changed')")
+    assert seen("connectivity") != before
 
 
 # Words of a registry
@@ -171,7 +212,7 @@ def test_a_new_word_leaves_old_runs_as_they_are(package, run):
     "needs", ["from plasticity.spec import Number", "SLOWNESS = Number(default=1.0)"]
 )
 def test_what_a_new_word_alone_needs_leaves_old_runs_as_they_are_too(package, needs):
-    """The example of docs/howto-extend.md brings an import with it."""
+    """A word may bring an import or a constant with it."""
     before = digest.training(SGD)
     append(package / "optim.py", f"{needs}\n{LION}")
     assert digest.training(SGD) == before
@@ -202,6 +243,13 @@ def test_a_change_to_a_start_changes_the_runs_that_use_it(package):
     assert digest.training(RESET) != before[1]
 
 
+def test_a_run_that_begins_as_a_ticket_depends_on_how_weights_are_pruned(package):
+    ticket = replace(ADAM, stages=(Stage.parse("full_adam-lr0.001_e500_ticket8"),))
+    before = digest.training(ticket)
+    edit(package / "tickets.py", replaced("Fraction(1, 2)", "Fraction(1, 3)"))
+    assert digest.training(ticket) != before
+
+
 def test_what_words_share_changes_all_of_them(package):
     before = digest.training(ADAM), digest.training(SGD)
     edit(package / "optim.py", replaced("Number(above=0)", "Number(above=1)"))
@@ -217,7 +265,7 @@ def test_earlier_stages_count():
 
 def test_the_length_and_the_seed_do_not_count():
     """They are in the path already, and a rung must have the digest of what continues it."""
-    other = replace(ADAM, seed=3, stages=(replace(ADAM.stage, epochs=10),))
+    other = replace(ADAM, seed=3, stages=(replace(ADAM.stage, length=Length("e", 10)),))
     assert digest.training(other) == digest.training(ADAM)
 
 

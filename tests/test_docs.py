@@ -18,7 +18,10 @@ optimisers:
   nadam: {batch: 16}
 remedies: {shrunk: shrink0.4+noise0.01}
 figures:
-  shrinking: {runs: {steps: "steps0.3_{nadam}_e{tune}_init"}}
+  shrinking:
+    runs:
+      steps: steps0.3_{nadam}_e{tune}_init
+      negative: full+negative_{nadam}_e{tune}_init
 """
 
 
@@ -31,6 +34,7 @@ def test_a_start_an_optimiser_and_an_experiment(tmp_path: Path):
         "plasticity/optim.py",
         "studies/remedy.yaml",
         "plasticity/splits.py",
+        "plasticity/views.py",
     ]
     for name, text in blocks:
         with (tmp_path / name).open("a") as file:
@@ -41,7 +45,7 @@ def test_a_start_an_optimiser_and_an_experiment(tmp_path: Path):
     assert status == 0, printed
     numbers = pd.read_csv(tmp_path / "results/figures/remedy/shrinking.csv")
     # The remedy is drawn beside the plain warm start, without having been named in the figure.
-    series = ["cold", "warm", "warm-shrunk", "half", "tenth", "steps"]
+    series = ["cold", "warm", "warm-shrunk", "half", "tenth", "steps", "negative"]
     assert numbers["series"].unique().tolist() == series
     curves = pd.read_parquet(tmp_path / "results/summary/remedy/figures/shrinking/curves.parquet")
-    assert curves[curves["epoch"] == 2]["train_loss"].nunique() == 6  # no two are the same
+    assert curves[curves["epoch"] == 2]["train_loss"].nunique() == 7  # no two are the same

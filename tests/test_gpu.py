@@ -10,7 +10,7 @@ from tiny import PRETRAIN, Folder, equal
 
 from plasticity import checkpoint
 from plasticity.spec import Run
-from plasticity.training import Hardware
+from plasticity.stages import Hardware
 
 pytestmark = [
     pytest.mark.gpu,

@@ -16,15 +16,17 @@ PACKAGE = ROOT / "plasticity"
 FLOORS = (
     {"errors"},
     {"files", "streams", "signals"},
-    {"spec", "metrics"},
+    {"spec", "metrics", "tables"},
     {"arrivals", "costs", "layout"},
     {"study"},
     {"datasets", "splits"},
     {"models"},
-    {"optim", "starts"},
+    {"tickets"},
+    {"optim", "starts", "views"},
     {"checkpoint", "engine", "devices"},
-    {"training"},
-    {"calibration"},
+    {"stages"},
+    {"training", "pruning", "telemetry", "connectivity"},
+    {"calibration", "observation"},
     {"stats"},
     {"summary"},
     {"claims"},
@@ -136,9 +138,9 @@ def test_reading_paths_and_the_study_loads_neither_torch_nor_pandas():
     code = """
 import json, sys, yaml
 import plasticity.spec, plasticity.study, plasticity.layout
-from plasticity.spec import Run, data_selections, datasets, models, optimisers, starts
+from plasticity.spec import Run, data_selections, datasets, models, optimisers, starts, views
 from plasticity.study import Study, digest
-for registry in (data_selections, datasets, models, optimisers, starts):
+for registry in (data_selections, datasets, models, optimisers, starts, views):
     assert registry.members
 for text in ("adam-lr0.1", "rmsprop-lr0.1", "sgd-lr0.1-m0.9"):
     optimisers.parse(text)
@@ -213,7 +215,9 @@ def test_what_is_required_is_constrained():
     ("environment", "parts"),
     [
         ("train", {"datasets", "splits", "models", "optim", "starts", "engine", "checkpoint"}),
-        ("train", {"training", "calibration", "costs", "jobs"}),
+        ("train", {"tickets", "views", "stages", "training", "pruning", "calibration"}),
+        ("train", {"costs", "jobs"}),
+        ("train", {"telemetry", "connectivity", "observation", "tables"}),
         ("budget", {"errors", "files", "spec", "costs", "layout", "study", "jobs"}),
         ("analysis", {"stats", "summary", "claims", "figures", "metrics"}),
     ],

@@ -12,20 +12,24 @@ from plasticity.spec import (
     RUNGS,
     Ascending,
     Integer,
+    Length,
     Number,
     Registry,
     Run,
     SpellingError,
     Stage,
+    Word,
     ancestors,
     data_selections,
     datasets,
     models,
     optimisers,
     starts,
+    views,
 )
 from plasticity.spec.grammar import Template
 from plasticity.spec.values import decimal
+from plasticity.spec.viewing import combination
 
 COLD = "cifar10/resnet18/seed0/full_adam-lr0.001_e500_init"
 WARM = "cifar10/resnet18/seed0/half_adam-lr0.001_e350_init/full_adam-lr0.001_e500_reset5+6"
@@ -62,6 +66,8 @@ def values(kind, modules=6):
         case Ascending():
             # The only sets so far are of module numbers, of which a model has so many.
             valid = st.sets(st.integers(kind.at_least, modules), min_size=1).map(sorted)
+        case Word():
+            valid = st.sampled_from(kind.words)
     return st.none() | valid if kind.default is None else valid
 
 
@@ -82,17 +88,40 @@ def terms(draw, registry, only=lambda member: True, modules=6):
         options["ratio"] = options["ratio"] if options["stages"] < 10 else 1.0
     if name == "resnet":  # so are its largest sizes
         options = {"depth": 1 + options["depth"] % 1000, "width": 1 + options["width"] % 2048}
+    if name == "resnet20_of_width":
+        options = {"width": 1 + options["width"] % 2048}
+    if registry is starts and name == "mixed" and options["magnitudes"] == "k":
+        options["signs"] = "init"
     term = registry.term(name, options)
-    assume(str(term) != "resnet-d2w64")  # its one spelling is resnet18
+    if registry is models:  # those whose one spelling is another name
+        assume(str(term) == str(registry.read(str(term))))
     return term
 
 
 def _has_default(kind):
-    return kind.default is None or isinstance(kind.default, int | float)
+    return kind.default is None or isinstance(kind.default, int | float | str | tuple)
 
 
 def inherits(member):
     return member.facts.get("inherits", True)
+
+
+@st.composite
+def lengths(draw, before=None):
+    """Any length; one that goes on from the stage `before` ends after it."""
+    unit = draw(st.sampled_from(["e", "i", "till"] if before else ["e", "i"]))
+    shortest = 1 + (before.epochs or 0) if unit == "till" else 1
+    return Length(unit, draw(st.integers(shortest, 10**6)))
+
+
+@st.composite
+def looks(draw):
+    """Views that go together, in their order."""
+    members = draw(st.sets(st.sampled_from(sorted(views.members)), max_size=2))
+    try:
+        return combination(draw(terms(views, lambda m, n=name: m.name == n)) for name in members)
+    except ValueError:
+        return ()
 
 
 @st.composite
@@ -101,14 +130,28 @@ def runs(draw):
     model = draw(terms(models))
     stages = []
     for position in range(draw(st.integers(1, 4))):
-        wanted = bool(position)
-        allowed = lambda member, wanted=wanted: inherits(member) == wanted  # noqa: E731
+        pruned = any(stage.prunes for stage in stages)
+
+        def allowed(member, wanted=bool(position), pruned=pruned):
+            return inherits(member) in (wanted, None) and (
+                pruned or not member.facts.get("rewinds")
+            )
+
+        before = stages[-1].length if stages else None
+        if before and before.epochs == 10**6:
+            before = None
+        length = draw(lengths(before))
+        start = draw(terms(starts, allowed, model.facts["modules"]))
+        if not position and start.member.name == "mixed":  # what "k" means there is tested apart
+            start = starts.parse("ticket1-signs-init-magnitudes-fresh")
+        same = length.unit == "till"  # as is what an epoch is
         stages.append(
             Stage(
-                data=draw(terms(data_selections)),
-                optimiser=draw(terms(optimisers)),
-                epochs=draw(st.integers(1, 10**6)),
-                start=draw(terms(starts, allowed, model.facts["modules"])),
+                data=stages[-1].data if same else draw(terms(data_selections)),
+                optimiser=stages[-1].optimiser if same else draw(terms(optimisers)),
+                length=length,
+                start=start,
+                views=draw(looks()),
             )
         )
     return Run(draw(terms(datasets)), model, draw(st.integers(0, 10**9)), tuple(stages))
@@ -156,9 +199,12 @@ def test_a_run_takes_its_path_apart():
     run = Run.parse(WARM)
     assert (str(run.dataset), str(run.model), run.seed) == ("cifar10", "resnet18", 0)
     assert [str(stage.data) for stage in run.stages] == ["half", "full"]
-    assert [stage.epochs for stage in run.stages] == [350, 500]
+    assert [stage.length for stage in run.stages] == [Length("e", 350), Length("e", 500)]
     assert run.stage.start.options == {"modules": (5, 6)}
-    assert run.stage.optimiser.options == {"lr": 0.001, "weight_decay": 0.0, "batch": 128}
+    assert run.stage.optimiser.options == {
+        **{"lr": 0.001, "weight_decay": 0.0},
+        **{"batch": 128, "drops": ()},
+    }
 
 
 # One spelling
@@ -195,6 +241,7 @@ def test_optional_parts_have_one_order_and_are_left_out_at_their_default(data):
     spelt = [
         part.key + template.kinds[part.field].write(term.options[part.field])
         for part in template.parts
+        if term.options[part.field] != ()  # no text spells an empty set
     ]
     text = head + "".join(data.draw(st.permutations(spelt)))
     if text == str(term):
@@ -343,7 +390,7 @@ def test_an_unknown_word_is_refused_with_all_known_ones():
         ("seed0", "seed1.5", "seed 'seed1.5': expected seed<number>"),
         ("e500", "e0", "length 'e0': expected e<number>, a whole number of at least 1"),
         ("e500", "e-5", "length 'e-5': expected e<number>"),
-        ("e500", "500", "length '500': expected e<number>"),
+        ("e500", "500", "length '500': expected e<epochs>, i<updates>"),
         ("e500", "e5.0", "length 'e5.0': expected e<number>"),
         ("init", "keep", "the first stage of a run starts with 'init'"),
         ("init", "reset1", "the first stage of a run starts with 'init'"),
@@ -482,17 +529,18 @@ def test_a_refusal_is_an_error_for_users():
 def test_the_rungs_below_a_length():
     run, lengths = Run.parse(COLD.replace("e500", "e350")), []
     while run := run.rung:
-        lengths.append(run.stage.epochs)
+        lengths.append(run.stage.length.number)
     assert lengths == [200, 100, 50, 20, 10]
 
 
 @given(runs())
 def test_the_rung_is_the_same_run_at_the_next_lower_length(run):
-    lower = [rung for rung in RUNGS if rung < run.stage.epochs]
-    if "share_of_all" in run.stage.data.facts:
-        assert run.rung is None  # what a batch holds depends on the whole length
+    length = run.stage.length
+    lower = [rung for rung in RUNGS if length.unit == "e" and rung < length.number]
+    if "share_of_all" in run.stage.data.facts or run.stage.prunes:
+        assert run.rung is None  # what a batch holds, what is pruned depends on the whole length
     elif lower:
-        assert run.rung.stage.epochs == lower[-1]
+        assert run.rung.stage.length.number == lower[-1]
         assert run.rung.parent == run.parent
         assert str(run.rung) == re.sub(r"_e\d+_([^_]+)$", rf"_e{lower[-1]}_\1", str(run), count=1)
     else:
@@ -519,7 +567,7 @@ def test_the_cold_counterpart_is_the_last_stage_alone():
 @given(runs())
 def test_a_cold_run_is_its_own_counterpart(run):
     assert run.from_scratch.from_scratch == run.from_scratch
-    assert (run == run.from_scratch) == (len(run.stages) == 1)
+    assert (run == run.from_scratch) == (len(run.stages) == 1 and run.stage.is_new)
 
 
 def test_ancestors_come_once_and_parents_first():
@@ -683,3 +731,55 @@ def test_runs_share_their_parent():
     runs = [Run.parse(f"{place}/full_adam-lr0.001_e50_{start}") for start in ("keep", "reset6")]
     assert runs[0].parent is runs[1].parent
     assert runs[0].parent == Run.parse(place)
+
+
+# Stages that go on, and sub-networks
+
+EARLY = "cifar10/resnet20/seed0/full_sgd-lr0.1_i500_init"
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        (f"{EARLY}/half_sgd-lr0.1_till9_keep", "has other examples or another size of batches"),
+        (f"{EARLY}/full_sgd-lr0.1-b64_till9_keep", "has other examples or another size of batches"),
+        ("cifar10/resnet20/seed0/full_sgd-lr0.1_till9_init", "no stage stands before it: write e9"),
+        (
+            "cifar10/resnet20/seed0/full_sgd-lr0.1_e9_ticket2-signs-k-magnitudes-fresh",
+            "so that 'k' is the initialisation: write 'init'",
+        ),
+        (
+            "cifar10/resnet20/seed0/full_sgd-lr0.1_e9_ticket2-signs-init-magnitudes-init",
+            "write 'ticket2'",
+        ),
+        (EARLY.replace("full", "full+augment+blur4"), "is spelt 'full+blur4+augment'"),
+        (EARLY.replace("full", "full+blur2+blur4"), "are of one kind: take one of them"),
+        (EARLY.replace("full", "full+randomlabels+rotation"), "both give the examples labels"),
+        (EARLY.replace("i500", "500"), "expected e<epochs>, i<updates>, or till<epochs>"),
+        (EARLY.replace("i500", "i05"), "length 'i05' is spelt 'i5'"),
+        (EARLY.replace("lr0.1", "lr0.1-drop120x80"), "is spelt 'sgd-lr0.1-drop80x120'"),
+    ],
+)
+def test_what_does_not_go_together_in_the_early_phase_is_refused(path, message):
+    assert message in refused(path)
+
+
+def test_another_order_has_the_mask_of_the_usual_one():
+    run = Run.parse(f"{EARLY}/full_sgd-lr0.1_till9_ticket2")
+    assert run.twin != run
+    assert (run.twin.ticket, run.twin.pruned_from) == (run.ticket, run.pruned_from)
+    first = Run.parse(f"{EARLY}/full_sgd-lr0.1_till9_ticket1")
+    assert first.twin.pruned_from == first.pruned_from == first.dense
+
+
+def test_a_drift_is_not_pruned_after_a_whole_that_it_is_not_part_of():
+    path = EARLY.replace("full", "drift0.5")
+    run = Run.parse(f"{path}/drift0.5_sgd-lr0.1_till9_ticket1")
+    assert str(run.pruned_from) == f"{path}/drift0.5_sgd-lr0.1_till9_keep"
+
+
+@pytest.mark.parametrize("path", [EARLY + "/full+order1_sgd-lr0.1_e2_keep",
+                                  EARLY + "/full+rotation_sgd-lr0.1_e2_keep"])  # fmt: skip
+def test_what_has_no_twin(path):
+    with pytest.raises(SpellingError, match="of its own"):
+        _ = Run.parse(path).twin

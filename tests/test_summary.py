@@ -19,6 +19,10 @@ COLD = PLACE + "full_sgd-lr0.1-m0.9_e5_init"
 WARM = PLACE + "half_adam-lr0.002-b64_e2_init/full_sgd-lr0.1-m0.9_e5_keep"
 RESET = PLACE + "half_adam-lr0.002-b64_e2_init/full_sgd-lr0.1-m0.9_e5_reset5+6"
 ABOUT = {
+    "begins": 0,
+    "ends": 45,
+    "density": 1.0,
+    "perturbation": 0.0,
     "training_examples": 1200,
     "parameters": 77_000,
     "device": "cpu",
@@ -32,7 +36,7 @@ ABOUT = {
 def history(test, train=None):
     train = train or [value / 2 for value in test]
     return [
-        EpochMetrics(epoch, 2.0, training, 3.0, testing, 0.25)
+        EpochMetrics(epoch, 9 * epoch, 2.0, training, 3.0, testing, 0.25)
         for epoch, (training, testing) in enumerate(zip(train, test, strict=True), start=1)
     ]
 
@@ -157,6 +161,7 @@ def test_a_cold_run_by_hand(write):
         "width": 8,
         "seed": 1,
         "data": "full",
+        "views": "",
         "gamma": None,
         "optimiser": "sgd-lr0.1-m0.9",
         "optimiser_name": "sgd",
@@ -164,13 +169,25 @@ def test_a_cold_run_by_hand(write):
         "momentum": 0.9,
         "weight_decay": 0.0,
         "batch": 128,
+        "length": "e5",
         "epochs": 5,
+        "begins": 0,
+        "iterations": 45,
         "start": "init",
+        "start_name": "init",
         "reset_modules": None,
+        "level": None,
+        "density": 1.0,
+        "signs": None,
+        "magnitudes": None,
+        "scope": None,
+        "deviations": None,
+        "perturbation": 0.0,
         "stages": 1,
         "history": "",
         "parent": None,
         "pretrain_data": None,
+        "pretrain_views": None,
         "ratio": None,
         "pretrain_optimiser_name": None,
         "pretrain_momentum": None,
@@ -180,6 +197,7 @@ def test_a_cold_run_by_hand(write):
         "pretrain_optimiser": None,
         "pretrain_lr": None,
         "pretrain_epochs": 0,
+        "pretrain_iterations": 0,
         "test_accuracy": 0.7,
         "best_test_accuracy": 0.9,
         "last_test_accuracy": 0.7,
@@ -248,6 +266,7 @@ def test_the_table_of_curves_has_every_epoch(tuned, write):
         "kind": "pretrain",
         "seed": 0,
         "epoch": 2,
+        "iteration": 18,
         "train_loss": 2.0,
         "train_accuracy": 0.25,
         "test_loss": 3.0,

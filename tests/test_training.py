@@ -14,12 +14,13 @@ import pytest
 import torch
 from tiny import HARDWARE, PRETRAIN, TUNE, Folder, equal
 
-from plasticity import checkpoint, engine, metrics, training
-from plasticity.engine import shuffled_batches
+from plasticity import checkpoint, engine, metrics, stages, training
+from plasticity.engine import shuffled
 from plasticity.errors import UserError
 from plasticity.signals import Ended
 from plasticity.spec import Run
-from plasticity.training import Hardware, Inputs, Pool, epoch_batches, progress, train_stage
+from plasticity.stages import Hardware, Inputs, Pool, clock_of, epoch_batches
+from plasticity.training import progress, train_stage
 
 
 @pytest.fixture
@@ -351,7 +352,7 @@ def test_an_unknown_precision_is_refused():
 
 def batches(run: Run, epoch: int, pool: Pool) -> torch.Tensor:
     """The indices of an epoch, int64 [steps, batch]."""
-    return torch.stack(list(epoch_batches(run, epoch, pool, torch.device("cpu"))))
+    return epoch_batches(run, clock_of(run, pool, None), epoch, pool)[0]
 
 
 def test_a_drift_moves_from_the_half_to_everything():
@@ -374,10 +375,10 @@ def test_a_drift_moves_from_the_half_to_everything():
 
 def test_the_share_of_a_drift_is_that_of_the_formula_at_every_step(monkeypatch):
     """With n from 1 to N over all epochs (appendix A.2)."""
-    monkeypatch.setattr(training, "mixed_batches", lambda early, count, share, *rest: iter([share]))
+    monkeypatch.setattr(stages, "mixed", lambda early, count, share, *rest: share)
     run = Run.parse("digits-clutter/resnet-d1w2/seed0/drift0.9_adam-lr0.01-b16_e3_init")
     pool = Pool(torch.arange(35), 70)  # 4 whole batches an epoch
-    shares = torch.cat([next(epoch_batches(run, e, pool, torch.device("cpu"))) for e in (1, 2, 3)])
+    shares = torch.cat([batches(run, epoch, pool) for epoch in (1, 2, 3)])
     assert shares.tolist() == pytest.approx([1 - 0.9 ** (50 * n / 12) for n in range(1, 13)])
 
 
@@ -458,9 +459,9 @@ def test_cold_and_warm_tuning_see_the_same_batches():
 
 def test_an_epoch_is_a_permutation_without_its_last_short_batch():
     indices = torch.arange(100, 170)
-    batches = list(shuffled_batches(indices, 16, torch.Generator(), torch.device("cpu")))
-    seen = torch.cat(batches)
-    assert [len(batch) for batch in batches] == [16] * 4
+    batches = shuffled(indices, 16, torch.Generator())
+    seen = batches.flatten()
+    assert batches.shape == (4, 16)
     assert len(seen.unique()) == 64
     assert set(seen.tolist()) <= set(indices.tolist())
 
@@ -483,13 +484,18 @@ def test_bfloat16_changes_the_arithmetic_and_is_recorded(folder: Folder):
     assert metrics.read(half.metrics)[1]["precision"] == "bfloat16"
 
 
-def test_progress_tells_epoch_accuracy_speed_and_time_left():
-    history = [metrics.EpochMetrics(e, 0.5, 0.75, 0.6, 0.5, seconds=2.0) for e in range(1, 11)]
-    line = progress(history, epochs=100, images=1000)
+def test_progress_tells_epoch_accuracy_speed_and_time_left(folder: Folder):
+    run = Run.parse(PRETRAIN.format(epochs=100))
+    inputs = Inputs(folder.train_file, folder.test_file, folder.split(run))
+    stage = stages.prepare(run, inputs, HARDWARE, "code", print)
+    history = [
+        metrics.EpochMetrics(e, 2 * e, 0.5, 0.75, 0.6, 0.5, seconds=2.0) for e in range(1, 11)
+    ]
+    line = progress(history, stage)
     assert "epoch  10/100" in line
     assert "train 75.00%" in line
     assert "test 50.00%" in line
-    assert "500 images/s" in line
+    assert "16 images/s" in line  # two batches of 16 in two seconds
     assert "0:03:00 left" in line
 
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from plasticity.spec.values import Ascending, Integer, Number, decimal, describe
+from plasticity.spec.grammar import Template
+from plasticity.spec.values import Ascending, Integer, Number, Word, decimal, describe
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -80,6 +81,14 @@ def test_a_number_reads_what_it_writes(number):
         (Ascending(at_least=1), [], "joined by '+', got []"),
         (Ascending(at_least=1), [0, 1], "expected a whole number of at least 1, got 0"),
         (Ascending(at_least=1), "5+6", "got the text '5+6'"),
+        (Ascending(separator="x", default=()), 80, "joined by 'x', got 80"),
+        (Ascending(default=None), [], "joined by '+', got []"),
+        (Ascending(default=(1,)), [], "joined by '+', got []"),
+        (Word(("layer", "filter")), "unit", "expected one of layer, filter, got the text 'unit'"),
+        (Word(("layer", "filter")), "Layer", "expected one of layer, filter, got the text"),
+        (Word(("layer", "filter")), "", "expected one of layer, filter, got the text ''"),
+        (Word(("layer", "filter")), None, "expected one of layer, filter, got None"),
+        (Word(("layer", "filter")), ["layer"], "expected one of layer, filter, got ['layer']"),
     ],
 )
 def test_a_value_out_of_bounds_is_refused(kind, value, message):
@@ -98,14 +107,61 @@ def test_whole_numbers_pass_for_real_ones():
     assert isinstance(checked, float)
 
 
+@pytest.mark.parametrize("separator", ["+", "x", "."])
 @given(st.sets(st.integers(0, 99), min_size=1), st.randoms(use_true_random=False))
-def test_a_set_is_ascending_however_it_is_given(numbers, random):
+def test_a_set_is_ascending_however_it_is_given(separator, numbers, random):
     shuffled = [*numbers, *numbers]
     random.shuffle(shuffled)
-    kind = Ascending()
+    kind = Ascending(separator=separator)
+    text = separator.join(map(str, shuffled))
+    assert re.fullmatch(kind.pattern, text)
     assert kind.check(shuffled) == tuple(sorted(numbers))
-    assert kind.read("+".join(map(str, shuffled))) == tuple(sorted(numbers))
+    assert kind.read(text) == tuple(sorted(numbers))
     assert kind.read(kind.write(kind.check(shuffled))) == tuple(sorted(numbers))
+
+
+def test_a_separator_stands_for_itself():
+    assert not re.fullmatch(Ascending(separator=".").pattern, "80x120")
+
+
+def test_an_empty_set_is_a_value_where_it_is_the_default():
+    assert Ascending(default=()).check([]) == ()
+
+
+@pytest.mark.parametrize(
+    ("drops", "text"),
+    [((), "sgd"), ((80,), "sgd-drop80"), ((80, 120), "sgd-drop80x120")],
+)
+def test_a_set_can_be_an_optional_part(drops, text):
+    template = Template("sgd[-drop{drops}]", {"drops": Ascending(separator="x", default=())})
+    assert template.match(text) == ({"drops": drops} if drops else {})
+    assert template.complete(template.match(text)) == {"drops": drops}
+    assert template.complete({"drops": [*reversed(drops)]}) == {"drops": drops}
+    assert template.write({"drops": drops}) == text
+
+
+@given(st.sampled_from(["k", "init", "fresh"]))
+def test_a_word_reads_what_it_writes_and_in_capitals_too(word):
+    kind = Word(("k", "init", "fresh"))
+    assert kind.check(word) == word
+    for text in (kind.write(word), word.upper()):
+        assert re.fullmatch(kind.pattern, text)
+        assert kind.read(text) == word
+
+
+@pytest.mark.parametrize("word", ["", "Layer", "layer2", "a-b", "a_b"])
+def test_a_word_of_anything_but_lower_case_letters_is_none(word):
+    with pytest.raises(ValueError, match="expected words in lower-case letters"):
+        Word(("good", word))
+
+
+def test_a_word_may_be_left_out_where_it_has_a_default():
+    template = Template("a{n}[-in{scope}]", {"n": Integer(), "scope": Word(("b", "c"), "c")})
+    assert template.complete(template.match("a1")) == {"n": 1, "scope": "c"}
+    assert template.write({"n": 1, "scope": "c"}) == "a1"
+    assert template.write({"n": 1, "scope": "b"}) == "a1-inb"
+    with pytest.raises(ValueError, match="scope: expected one of b, c, got the text 'd'"):
+        template.complete(template.match("a1-ind"))
 
 
 def test_a_value_is_described_as_a_reader_of_yaml_would_name_it():

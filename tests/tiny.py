@@ -14,7 +14,8 @@ from plasticity.checkpoint import Checkpoint
 from plasticity.datasets import storage
 from plasticity.datasets.raw import RawData
 from plasticity.spec import Run
-from plasticity.training import Hardware, Inputs, Outputs, train_stage
+from plasticity.stages import Hardware, Inputs
+from plasticity.training import Outputs, train_stage
 
 HARDWARE = Hardware("cpu", "float32")
 PRETRAIN = "digits-clutter/resnet-d1w2/seed0/half_adam-lr0.01-b16_e{epochs}_init"
@@ -84,13 +85,14 @@ class Folder:
         *,
         parent: Path | None = None,
         rung: Path | None = None,
+        mask: Path | None = None,
         hardware: Hardware = HARDWARE,
         keep: bool = True,
         log: Callable[[str], None] = lambda line: None,
         resume_every: float = 1e9,
     ) -> Outputs:
         """Train the last stage of `run`."""
-        inputs = Inputs(self.train_file, self.test_file, self.split(run), parent, rung)
+        inputs = Inputs(self.train_file, self.test_file, self.split(run), parent, rung, mask)
         outputs = self.outputs(run, name, keep)
         train_stage(run, inputs, outputs, hardware, "code", log, resume_every)
         return outputs

@@ -2,8 +2,8 @@
 
 from plasticity.spec.grammar import SpellingError
 from plasticity.spec.registry import Member, Registry, Term
-from plasticity.spec.run import RUNGS, Run, Stage, ancestors
-from plasticity.spec.values import Ascending, Integer, Number
+from plasticity.spec.run import RUNGS, Length, Run, Stage, ancestors, states_of
+from plasticity.spec.values import Ascending, Integer, Number, Word
 from plasticity.spec.vocabulary import (
     data_selections,
     datasets,
@@ -17,6 +17,7 @@ __all__ = [
     "RUNGS",
     "Ascending",
     "Integer",
+    "Length",
     "Member",
     "Number",
     "Registry",
@@ -24,11 +25,13 @@ __all__ = [
     "SpellingError",
     "Stage",
     "Term",
+    "Word",
     "ancestors",
     "data_selections",
     "datasets",
     "models",
     "optimisers",
     "starts",
+    "states_of",
     "views",
 ]

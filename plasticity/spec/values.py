@@ -15,7 +15,7 @@ from typing import Protocol
 
 from plasticity.errors import shown
 
-Value = int | float | tuple[int, ...]
+Value = int | float | str | tuple[int, ...]
 
 LARGEST = 10**18 - 1
 """The largest whole number that is read from a path or given in a configuration: 18 digits.
@@ -100,7 +100,7 @@ class Number:
         return number
 
     def write(self, value: Value) -> str:
-        assert not isinstance(value, tuple)
+        assert isinstance(value, int | float)
         return decimal(value)
 
     def __str__(self) -> str:
@@ -149,28 +149,65 @@ class Integer:
 
 @dataclass(frozen=True)
 class Ascending:
-    """A non-empty set of whole numbers, written in ascending order with ``+`` between them."""
+    """A set of whole numbers, written in ascending order with `separator` between them.
+
+    It may be empty where the default is ``()``, which is never written.
+    """
 
     at_least: int = 0
+    separator: str = "+"
+    default: tuple[int, ...] | Missing | None = REQUIRED
 
-    default = REQUIRED
-    pattern = r"\d{1,18}(?:\+\d{1,18})*"
+    @property
+    def pattern(self) -> str:
+        return rf"\d{{1,18}}(?:{re.escape(self.separator)}\d{{1,18}})*"
 
     def read(self, text: str) -> tuple[int, ...]:
-        return tuple(sorted({int(part) for part in text.split("+")}))
+        return tuple(sorted({int(part) for part in text.split(self.separator)}))
 
     def check(self, value: object) -> tuple[int, ...]:
-        if not isinstance(value, list | tuple) or not value:
+        if not isinstance(value, list | tuple) or (not value and self.default != ()):
             raise ValueError(f"expected {self}, got {describe(value)}")
         numbers = [Integer(at_least=self.at_least).check(number) for number in value]
         return tuple(sorted(set(numbers)))
 
     def write(self, value: Value) -> str:
         assert isinstance(value, tuple)
-        return "+".join(str(number) for number in value)
+        return self.separator.join(str(number) for number in value)
 
     def __str__(self) -> str:
-        return f"whole numbers of at least {self.at_least} joined by '+'"
+        return f"whole numbers of at least {self.at_least} joined by {self.separator!r}"
+
+
+@dataclass(frozen=True)
+class Word:
+    """One of some words in lower-case letters."""
+
+    words: tuple[str, ...]
+    default: str | Missing | None = REQUIRED
+
+    # Any word matches, so that one that is not among `words` is refused in a message that has them.
+    pattern = r"[A-Za-z]+"
+
+    def __post_init__(self) -> None:
+        unreadable = [word for word in self.words if not re.fullmatch("[a-z]+", word)]
+        if unreadable:
+            raise ValueError(f"expected words in lower-case letters, got {unreadable[0]!r}")
+
+    def read(self, text: str) -> str:
+        return text.lower()
+
+    def check(self, value: object) -> str:
+        if not isinstance(value, str) or value not in self.words:
+            raise ValueError(f"expected {self}, got {describe(value)}")
+        return value
+
+    def write(self, value: Value) -> str:
+        assert isinstance(value, str)
+        return value
+
+    def __str__(self) -> str:
+        return f"one of {', '.join(self.words)}"
 
 
 def describe(value: object) -> str:

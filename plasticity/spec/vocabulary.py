@@ -1,7 +1,7 @@
 """The six registries whose words make up a path."""
 
 from plasticity.spec.registry import Registry
-from plasticity.spec.values import Integer
+from plasticity.spec.values import Ascending, Integer
 
 datasets = Registry(
     "data set",
@@ -16,9 +16,11 @@ data_selections = Registry("data selection", home="plasticity.splits")
 optimisers = Registry(
     "optimiser",
     home="plasticity.optim",
-    # The batch size belongs to the update rule. 128 as in Berariu et al., appendix A.
-    suffix="[-b{batch}]",
+    # The batch size belongs to the update rule. 128 as in Berariu et al., appendix A. The rate is
+    # divided by 10 after each of the epochs in `drops`: constant where there are none.
+    suffix="[-b{batch}][-drop{drops}]",
     batch=Integer(at_least=1, default=128),
+    drops=Ascending(at_least=1, separator="x", default=()),
 )
 views = Registry("view", home="plasticity.views")
 starts = Registry("start", home="plasticity.starts")

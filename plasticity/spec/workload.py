@@ -91,10 +91,42 @@ class Workload:
         return f"{self.classes}x{self.channels}x{self.pixels}/{self.model}/{self.optimiser}"
 
 
-def images_an_epoch(run: Run) -> int:
-    """The images that an epoch of the last stage of `run` trains on: those in whole batches."""
+def updates_an_epoch(run: Run) -> int:
+    """The updates in an epoch of the last stage of `run`: its whole batches."""
     data, batch = run.stage.data, run.stage.optimiser.options["batch"]
     examples = DataFacts.of(run.dataset).train
     if "size" in data.facts and "share_of_all" not in data.facts:
         examples = data.facts["size"](examples, **data.own)
-    return int(examples // batch * batch)
+    return int(examples // batch)
+
+
+def clock(run: Run) -> tuple[int, int]:
+    """The updates on the clock of the last stage of `run` when it begins, and at its end.
+
+    Raises `UserError` for an unknown data set, and where the end comes before the beginning.
+    """
+    length = run.stage.length
+    end = length.number if length.unit == "i" else length.number * updates_an_epoch(run)
+    if length.unit != "till":
+        return 0, end
+    assert run.parent is not None
+    begin = clock(run.parent)[1]
+    require_time_left(run, begin, end)
+    return begin, end
+
+
+def require_time_left(run: Run, begin: int, end: int) -> None:
+    """Raise `UserError` where the clock stands at `begin` updates, not before the `end`."""
+    if begin >= end:
+        raise UserError(
+            f"stage '{run.stage}' goes on till epoch {run.stage.length.number}, which is after "
+            f"{end} updates, and the stage before it has made {begin} already; take an earlier "
+            "state or go on for longer"
+        )
+
+
+def evaluations(run: Run) -> int:
+    """The epochs that the last stage of `run` trains on, begun ones too: each is evaluated."""
+    begin, end = clock(run)
+    steps = max(1, updates_an_epoch(run))  # less than a batch is refused when it is to be trained
+    return -(-end // steps) - begin // steps

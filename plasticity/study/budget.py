@@ -15,7 +15,12 @@ from plasticity import layout
 from plasticity.costs import Calibration, NetworkCost, Throughput
 from plasticity.errors import UserError
 from plasticity.spec import RUNGS, Run, datasets, models
-from plasticity.spec.workload import DataFacts, Workload, images_an_epoch
+from plasticity.spec.workload import (
+    DataFacts,
+    Workload,
+    clock,
+    evaluations,
+)
 from plasticity.study import progress
 from plasticity.study.plan import Study
 from plasticity.study.progress import Present
@@ -39,22 +44,38 @@ class Job:
     run: Run
 
     @property
+    def rung(self) -> Run | None:
+        """The shorter training that this job continues."""
+        return self.run.rung if self.kind == "pretrain" else None
+
+    @property
+    def updates(self) -> int:
+        """The updates that this job makes itself: those after its rung."""
+        begin, end = clock(self.run)
+        return end - (clock(self.rung)[1] if self.rung else begin)
+
+    @property
     def epochs(self) -> int:
-        """The epochs that this job trains itself: those after its rung."""
-        rung = self.run.rung if self.kind == "pretrain" else None
-        return self.run.stage.epochs - (rung.stage.epochs if rung else 0)
+        """The epochs that this job trains on itself, begun ones too; each ends with evaluation."""
+        return evaluations(self.run) - (evaluations(self.rung) if self.rung else 0)
 
 
-def jobs_of(runs: Iterable[Run], present: Present = lambda path: False) -> list[Job]:
-    """The jobs that are left for the tuned `runs`; all of them where nothing is `present`."""
-    left = progress.left(runs, present=present)
+def jobs_of(wanted: Iterable[progress.Job], present: Present = lambda path: False) -> list[Job]:
+    """The training jobs that are left for what is `wanted`; all where nothing is `present`."""
+    left = progress.left(wanted, present=present)
     kinds = (("pretrain", left.pretrain), ("tune", left.tune))
     return [Job(kind, run) for kind, some in kinds for run in sorted(some, key=str)]
 
 
 def is_kept(run: Run, keep: str) -> bool:
     """Whether the checkpoint of a pretraining stays where the setting ``keep`` is `keep`."""
-    return keep == "all" or (keep == "rungs" and run.stage.epochs in RUNGS)
+    return keep == "all" or (keep == "rungs" and is_rung(run))
+
+
+def is_rung(run: Run) -> bool:
+    """Whether a longer pretraining may continue from `run`."""
+    stage = run.stage
+    return stage.length.unit == "e" and stage.length.number in RUNGS and not stage.prunes
 
 
 @dataclass(frozen=True)
@@ -82,22 +103,22 @@ class Rates:
     throughput: Mapping[Workload, Throughput]
     networks: Mapping[Workload, NetworkCost]
 
-    def budget(self, name: str, runs: Iterable[Run], present: Present) -> Budget:
-        """The budget of the tuned `runs`; raises `UserError` for a data set without facts."""
-        runs = list(runs)
-        jobs, left = jobs_of(runs), jobs_of(runs, present)
+    def budget(self, name: str, wanted: Iterable[progress.Job], present: Present) -> Budget:
+        """The budget of what is `wanted`; raises `UserError` for a data set without facts."""
+        wanted = list(wanted)
+        jobs, left = jobs_of(wanted), jobs_of(wanted, present)
         epochs, images, seconds = 0, 0, 0.0
         stored = dict.fromkeys(KEPT, 0)
         for job in left:
             workload = Workload.of(job.run)
             throughput = self.throughput[workload]
-            trained = job.epochs * images_an_epoch(job.run)
+            trained = job.updates * job.run.stage.optimiser.options["batch"]
             tested = job.epochs * DataFacts.of(job.run.dataset).test
             epochs += job.epochs
             images += trained
             seconds += trained / throughput.training + tested / throughput.evaluation
             if job.kind == "pretrain" and not present(layout.checkpoint(job.run)):
-                size = self.networks[workload].checkpoint(job.run.stage.epochs)
+                size = self.networks[workload].checkpoint(evaluations(job.run))
                 for keep in stored:
                     stored[keep] += size if is_kept(job.run, keep) else 0
 
@@ -110,7 +131,8 @@ class Rates:
 
 def workloads_of(study: Study) -> list[Workload]:
     """What the targets of `study` train, in one order; raises `UserError`."""
-    return sorted({Workload.of(job.run) for job in jobs_of(study.runs)}, key=str)
+    wanted = study.jobs_of(study.targets)
+    return sorted({Workload.of(job.run) for job in jobs_of(wanted)}, key=str)
 
 
 def networks_of(study: Study) -> list[Workload]:
@@ -167,8 +189,10 @@ def report(
     else:
         raise UserError("images_per_second: missing, and no throughput was measured; name it")
     rates = Rates(throughput, networks)
-    budgets = [rates.budget(figure.name, figure.runs, present) for figure in study.targets]
-    together = rates.budget("together", study.runs, present)
+    budgets = [
+        rates.budget(figure.name, study.jobs_of([figure]), present) for figure in study.targets
+    ]
+    together = rates.budget("together", study.jobs_of(study.targets), present)
     lines = [
         f"Budget of the study '{study.name}': jobs in all, and what is left to train",
         "",
@@ -213,7 +237,8 @@ def notes(together: Budget, settings: Settings, calibration: Calibration | None)
     yield "'together' has each job once: figures share jobs. A job that was cut off counts in full."
     yield "Done is what has its files; what changed code would train again is not counted."
     yield f"Hours are of one job at a time on one {device}, with the evaluation after every epoch;"
-    yield "what a job needs to start, some seconds, is not counted."
+    yield "what a job needs to start, some seconds, is not counted, nor are telemetry (its updates"
+    yield "once more) and connectivity (some evaluations a run), nor masks in checkpoints."
     if calibration:
         threads = f"{calibration.threads} CPU thread{'s' if calibration.threads > 1 else ''}"
         yield f"Throughput was measured on {calibration.device_name}"

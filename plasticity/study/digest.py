@@ -11,18 +11,25 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
 from plasticity.spec import Run, Stage, Term
-from plasticity.spec.vocabulary import data_selections, datasets, models, optimisers, starts
+from plasticity.spec.vocabulary import (
+    data_selections,
+    datasets,
+    models,
+    optimisers,
+    starts,
+    views,
+)
 from plasticity.spec.workload import Workload
 
 PACKAGE = Path(__file__).parents[1]
 HOMES = {
     registry.kind: registry.home
-    for registry in (data_selections, datasets, models, optimisers, starts)
+    for registry in (data_selections, datasets, models, optimisers, starts, views)
 }
 SILENT_FACTS = ("size", "classes", "check")
 """Facts of members that tell what is possible and what it costs."""
@@ -42,8 +49,23 @@ def training(run: Run) -> str:
 @cache
 def _training(model: Term, stages: tuple[Stage, ...]) -> str:
     """The same for every seed, and so asked for often."""
-    terms = [term for s in stages for term in (s.data, s.optimiser, s.start)]
-    return digest("plasticity.training", (model, *terms))
+    terms = [term for s in stages for term in (s.data, *s.views, s.optimiser, s.start)]
+    if not any(stage.prunes for stage in stages):
+        # What is done to masks and under them moves no whole network.
+        return digest("plasticity.training", (model, *terms), without=("plasticity.tickets",))
+    # Its mask comes from plain tickets and from the dense network.
+    terms += [starts.parse(text) for text in ("init", "keep", "ticket1")]
+    return digest("plasticity.training", (model, *terms), "plasticity.pruning")
+
+
+def observation(kind: str, run: Run, settings: Mapping[str, object]) -> str:
+    """The digest of all that is observed of `run` besides its metrics, as a `kind` of job.
+
+    With its `settings`, so that other ones make a finished job outdated as other code does.
+    """
+    code = _digest(("plasticity.observation", f"plasticity.{kind}"), frozenset(), ())
+    text = f"{code} {training(run)} {json.dumps(dict(settings), sort_keys=True)}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def split(selection: Term) -> str:
@@ -62,7 +84,7 @@ def summary() -> str:
 
 
 def claims() -> str:
-    """The digest of all that judges the paper's claims from tables."""
+    """The digest of all that judges the papers' claims from tables."""
     parts = ("evidence", "paper", "verdict", "page")
     return digest("plasticity.summary", (), *(f"plasticity.claims.{part}" for part in parts))
 
@@ -90,8 +112,10 @@ def listing(runs: Iterable[Run]) -> str:
     return hashlib.sha256("\n".join(sorted(map(str, runs))).encode()).hexdigest()[:16]
 
 
-def digest(root: str, terms: Iterable[Term], *more: str) -> str:
+def digest(root: str, terms: Iterable[Term], *more: str, without: tuple[str, ...] = ()) -> str:
     """A digest of the modules `root` and `more`, and of those below them, as `terms` use them.
+
+    Those in `without` are left out.
 
     The options of `terms` count with their defaults: a default that changes moves results without
     moving their path.
@@ -99,7 +123,7 @@ def digest(root: str, terms: Iterable[Term], *more: str) -> str:
     terms = list(terms)
     words = frozenset((HOMES[term.member.kind], term.member.name) for term in terms)
     options = json.dumps([(term.member.name, term.options) for term in terms])
-    text = f"{_digest((root, *more), words)} {options}"
+    text = f"{_digest((root, *more), words, without)} {options}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -110,14 +134,16 @@ def forget() -> None:
 
 
 @cache
-def _digest(roots: tuple[str, ...], words: frozenset[tuple[str, str]]) -> str:
+def _digest(
+    roots: tuple[str, ...], words: frozenset[tuple[str, str]], without: tuple[str, ...]
+) -> str:
     used: dict[str, set[str]] = {home: set() for home in HOMES.values()}
     for home, word in words:
         used[home].add(word)
     waiting, codes = [*roots, *(home for home, names in used.items() if names)], {}
     while waiting:
         name = waiting.pop()
-        if name in codes or _path(name) is None:
+        if name in codes or name in without or _path(name) is None:
             continue
         codes[name], below = _module(name, frozenset(used[name]) if name in used else None)
         waiting += below
@@ -238,7 +264,11 @@ def _drop_facts(member: ast.stmt) -> None:
         if isinstance(call, ast.keyword) and call.arg == "facts":
             if isinstance(call.value, ast.Dict):
                 pairs = zip(call.value.keys, call.value.values, strict=True)
-                kept = [(k, v) for k, v in pairs if getattr(k, "value", None) not in SILENT_FACTS]
+                facts = [(getattr(k, "value", None), k, v) for k, v in pairs]
+                # What a view tells of its classes decides about the head of the network.
+                speaks = {"classes"} if "changes" in [name for name, _, _ in facts] else set()
+                silent = set(SILENT_FACTS) - speaks
+                kept = [(k, v) for name, k, v in facts if name not in silent]
                 call.value.keys, call.value.values = [k for k, _ in kept], [v for _, v in kept]
             else:  # those of data sets, which describe them
                 call.value = ast.Constant(None)

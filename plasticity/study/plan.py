@@ -15,7 +15,9 @@ from typing import Any
 
 from plasticity import layout
 from plasticity.errors import UserError, named, shown
-from plasticity.spec import Run, starts
+from plasticity.spec import Run, starts, states_of
+from plasticity.spec.workload import clock, updates_an_epoch
+from plasticity.study.progress import KINDS, Job, made_from
 from plasticity.study.settings import FigureSettings, Settings, unknown
 from plasticity.study.template import RunTemplate
 
@@ -46,8 +48,14 @@ class Figure:
 
     @property
     def runs(self) -> list[Run]:
-        """The tuned runs, each once."""
+        """The measured runs, each once."""
         return list(dict.fromkeys(planned.run for planned in self.planned))
+
+    @property
+    def observed(self) -> list[Job]:
+        """What is observed besides the metrics, a job a run; empty for most figures."""
+        kind = self.settings.observe
+        return [(kind, run) for run in self.runs] if kind else []
 
     @property
     def roles(self) -> dict[str, list[str]]:
@@ -60,10 +68,10 @@ class Figure:
 
 @dataclass(frozen=True)
 class Asked:
-    """The tuned and the pretrained runs that a command line asks for."""
+    """The jobs that a command line asks for, and the runs whose states are wanted themselves."""
 
-    tuned: tuple[Run, ...]
-    pretrained: tuple[Run, ...]
+    jobs: tuple[Job, ...]
+    states: tuple[Run, ...]
 
 
 class Study:
@@ -77,12 +85,19 @@ class Study:
         # Every figure is planned, also those that are no targets: a mistake shows at once.
         self.figures = {name: self._figure(name) for name in self.settings.figures}
         self._refuse_unused()
+        self._require_time_left(self.targets)
 
     def figure(self, name: str) -> Figure:
         """The figure called `name`; raises `UserError` where there is none."""
         if name not in self.figures:
             raise UserError(unknown("targets", "figure", name, self.figures))
         return self.figures[name]
+
+    @cached_property
+    def groups(self) -> dict[str, list[Figure]]:
+        """The figures that are made together under a name."""
+        groups = self.settings.groups
+        return {name: [self.figures[one] for one in names] for name, names in groups.items()}
 
     @property
     def targets(self) -> list[Figure]:
@@ -91,8 +106,42 @@ class Study:
 
     @cached_property
     def runs(self) -> list[Run]:
-        """The tuned runs of all targets, each once."""
-        return list(dict.fromkeys(run for figure in self.targets for run in figure.runs))
+        """The measured runs of all targets, each once."""
+        return runs_of(self.targets)
+
+    def runs_of(self, name: str) -> list[Run]:
+        """The measured runs of the figure or of the group called `name`; raises `UserError`."""
+        return runs_of(self._figures_of(name))
+
+    def _figures_of(self, name: str) -> list[Figure]:
+        return self.groups.get(name) or [self.figure(name)]
+
+    def kind_of(self, run: Run) -> str:
+        """The kind of job that measures `run`.
+
+        Usually tuning, which leaves nothing to go on from. A run from whose state others of the
+        study are made is measured where it makes that state, so that it is trained once.
+        """
+        return "pretrain" if run in self._shared_states else "tune"
+
+    def measured(self, runs: Iterable[Run]) -> list[Job]:
+        """The jobs that measure `runs`."""
+        return [(self.kind_of(run), run) for run in runs]
+
+    def jobs_of(self, figures: Iterable[Figure]) -> list[Job]:
+        """All that `figures` are drawn from: jobs that measure and observe their runs."""
+        figures = list(figures)
+        observed = [job for figure in figures for job in figure.observed]
+        return [*self.measured(runs_of(figures)), *dict.fromkeys(observed)]
+
+    @cached_property
+    def _shared_states(self) -> frozenset[Run]:
+        """The runs whose states other runs of any figure, or what is observed, are made from."""
+        figures = list(self.figures.values())
+        observed = [job for figure in figures for job in figure.observed]
+        given = [made_from(*job).values() for job in observed]
+        states = {run for jobs in given for kind, run in jobs if kind == "pretrain"}
+        return frozenset(states | states_of({*runs_of(figures), *states}))
 
     def asked(self, arguments: Iterable[str]) -> Asked:
         """What the targets among `arguments` of the command line ask for.
@@ -102,26 +151,38 @@ class Study:
         wrong spelling: Snakemake would only say that it has no rule for it.
         """
         figures: dict[str, Figure] = {}
-        runs: dict[str, list[Run]] = {"tune": [], "pretrain": []}
+        runs: list[Job] = []
         places = (
             f"{layout.RESULTS}/figures/{self.name}/",
             f"{layout.RESULTS}/summary/{self.name}/",
         )
         for argument in map(os.path.normpath, arguments):
-            if argument in self.figures or re.fullmatch(r"fig\d+", argument):
+            if argument in self.groups:
+                figures |= {figure.name: figure for figure in self.groups[argument]}
+            elif argument in self.figures or re.fullmatch(r"fig\d+", argument):
                 figures[argument] = self.figure(argument)
             elif argument.startswith(places[0]):
                 figures[argument] = self.figure(Path(argument).stem)
             elif argument.startswith(f"{places[1]}figures/"):
-                figures[argument] = self.figure(argument.split("/")[4])
-            for kind, found in runs.items():
+                name = argument.split("/")[4]
+                figures |= {figure.name: figure for figure in self._figures_of(name)}
+            elif argument.startswith(f"{layout.RESULTS}/claims/{self.name}-"):
+                name = Path(argument).stem.removeprefix(f"{self.name}-")
+                figures |= {figure.name: figure for figure in self._figures_of(name)}
+            for kind in KINDS:
                 if argument.startswith(f"{layout.RESULTS}/{kind}/"):
-                    found.append(layout.run_of(argument))
+                    runs.append((kind, layout.run_of(argument)))
             layout.require_spelt(argument)
-        tuned = [*runs["tune"], *(run for figure in figures.values() for run in figure.runs)]
-        if not tuned and not runs["pretrain"]:
-            tuned = self.runs
-        return Asked(tuple(dict.fromkeys(tuned)), tuple(runs["pretrain"]))
+        self._require_time_left(figures.values())
+        for kind, run in runs:
+            require_time_left(run)
+            if kind == "telemetry":
+                self._require_updates(run)
+        jobs = [*runs, *self.jobs_of(figures.values())]
+        if not jobs:
+            jobs = self.jobs_of(self.targets)
+        states = [run for kind, run in jobs if kind == "pretrain" and (kind, run) in runs]
+        return Asked(tuple(dict.fromkeys(jobs)), tuple(states))
 
     def source(self, dataset: str) -> str | None:
         """Where the configuration says that a local copy of `dataset` is."""
@@ -145,6 +206,32 @@ class Study:
                         f"{prod(sizes) * seeds:,} runs{extra}; expected at most {MOST_RUNS:,} in "
                         "all figures together: take fewer values or fewer seeds"
                     )
+
+    def _require_time_left(self, figures: Iterable[Figure]) -> None:
+        """Raise `UserError` where a run is to go on from a state beyond its own end.
+
+        Only for what is to be made: in a small study the other figures may well not fit.
+        """
+        for figure in figures:
+            for planned in figure.planned:
+                try:
+                    require_time_left(planned.run)
+                    if figure.settings.observe == "telemetry":
+                        self._require_updates(planned.run)
+                except UserError as error:
+                    where = f"figures.{figure.name}.runs.{planned.role}"
+                    raise UserError(f"{where}: {error}") from None
+
+    def _require_updates(self, run: Run) -> None:
+        """Raise `UserError` where `run` has fewer updates than are to be observed."""
+        if "train" in run.dataset.facts and updates_an_epoch(run):
+            begin, end = clock(run)
+            wanted = self.settings.telemetry.iterations
+            if end - begin < wanted:
+                raise UserError(
+                    f"telemetry.iterations: {wanted:,} updates are to be observed, and stage "
+                    f"'{run.stage}' has {end - begin:,}; observe fewer or train for longer"
+                )
 
     def _refuse_unused(self) -> None:
         """Raise `UserError` for a length or an optimiser that no run uses: a slip, mostly."""
@@ -193,7 +280,10 @@ class Study:
         origins = {role: (role, "") for role in self.settings.figures[figure].runs}
         for item in planned:
             yield item
-            if item.run.stage.start != keep:
+            stage = item.run.stage
+            # A training that goes on, or of a sub-network, is no warm start.
+            whole = not any(earlier.prunes for earlier in item.run.stages)
+            if stage.start != keep or stage.length.unit == "till" or not whole:
                 continue
             for name, remedy in self.settings.remedies.items():
                 stage = replace(item.run.stage, start=starts.parse(remedy))
@@ -223,6 +313,8 @@ class Study:
             for point, seed in product(points, figure.seeds or self.settings.seeds):
                 try:
                     run = Run.parse(template.lineage(seed, point))
+                    if figure.observe == "connectivity":
+                        _ = run.twin
                 except UserError as error:
                     at = ", ".join(
                         f"{variable}: {named(value)}" for variable, value in point.items()
@@ -237,3 +329,17 @@ class Study:
                 yield PlannedRun(role, run)
         for variable in sorted(unused):
             raise UserError(f"figures.{name}.grid.{variable}: no run of the figure uses it")
+
+
+def runs_of(figures: Iterable[Figure]) -> list[Run]:
+    """The measured runs of all `figures`, each once."""
+    return list(dict.fromkeys(run for figure in figures for run in figure.runs))
+
+
+def require_time_left(run: Run) -> None:
+    """Raise `UserError` where the last stage of `run` is to go on from a state beyond its end.
+
+    As far as the number of examples is known.
+    """
+    if "train" in run.dataset.facts and updates_an_epoch(run):
+        clock(run)

@@ -36,7 +36,12 @@ RESERVED = {"all", "dataset", "dataset_variant", "split", "pretrain", "tune", "f
     "summarise_figure",
     "summarise_study",
     "pretrain_rung",
+    "summarise_observations",
+    "prune",
+    "telemetry",
+    "connectivity",
     "claims",
+    "group_claims",
     "budget",
     "calibrate",
     "network_costs",
@@ -56,6 +61,18 @@ MOST_SLOTS = 64
 
 MOST_THREADS = 1024
 """More than any machine has cores; Snakemake lowers them to `--cores` besides."""
+
+MOST_OBSERVED = 1_000_000
+"""Updates that are observed: each may be a row of the table."""
+
+MOST_A_DECADE = 1000
+"""Observations between one power of ten of updates and the next: more than a picture can show."""
+
+MOST_POINTS = 1001
+"""Networks on the line between two states."""
+
+OBSERVED = {"telemetry": "telemetry", "connectivity": "connectivity"}
+"""Modules of `plasticity.figures` that draw what is observed, and which kind of it."""
 
 MOST_FINDINGS = 20
 """Mistakes that are told at once: a list of a thousand texts for numbers says the same often."""
@@ -146,6 +163,7 @@ Keep = Literal["all", "rungs", "results"]
 # An image in a quarter of an hour, to a thousand times the fastest device: hours stay numbers.
 Throughput = Annotated[StrictFloat, Field(ge=0.001, le=1e12, allow_inf_nan=False)]
 Length = Annotated[StrictInt, Field(ge=1, le=MOST_EPOCHS)]
+Observed = Annotated[StrictInt, Field(ge=1, le=MOST_OBSERVED)]
 
 
 class _Settings(BaseModel):
@@ -164,6 +182,14 @@ class FigureSettings(_Settings):
     dataset: Template | None = None
     model: Template | None = None
     seeds: Seeds | None = None
+    observe: Literal["telemetry", "connectivity"] | None = None
+
+    @model_validator(mode="after")
+    def _observed(self) -> FigureSettings:
+        needed = OBSERVED.get(self.draw)
+        if needed and self.observe != needed:
+            raise ValueError(f"observe: expected {needed}, which draw: {self.draw} shows")
+        return self
 
     @model_validator(mode="after")
     def _known_labels(self) -> FigureSettings:
@@ -174,6 +200,22 @@ class FigureSettings(_Settings):
             if role not in self.runs:
                 raise ValueError(unknown("labels", "role", role, self.runs))
         return self
+
+
+class TelemetrySettings(_Settings):
+    """When the weights are looked at, in updates: see `plasticity.telemetry.Cadence`."""
+
+    iterations: Observed = 4000
+    each: Annotated[StrictInt, Field(ge=0, le=MOST_OBSERVED)] = 100
+    per_decade: Annotated[StrictInt, Field(ge=1, le=MOST_A_DECADE)] = 20
+    evaluations_per_decade: Annotated[StrictInt, Field(ge=1, le=MOST_A_DECADE)] = 3
+
+
+class ConnectivitySettings(_Settings):
+    """Between two states: `points` on the line, and how many training `examples` to evaluate on."""
+
+    points: Annotated[StrictInt, Field(ge=3, le=MOST_POINTS)] = 11
+    examples: Annotated[StrictInt, Field(ge=1, le=LARGEST)] = 10_000
 
 
 class Settings(_Settings):
@@ -195,6 +237,11 @@ class Settings(_Settings):
     sources: dict[StrictStr, Place | None] = Field(default_factory=dict)
     remedies: dict[Name, Template] = Field(default_factory=dict)
     targets: Annotated[list[Name], AfterValidator(_distinct)]
+    groups: dict[Name, Annotated[list[Name], AfterValidator(_distinct)]] = Field(
+        default_factory=dict
+    )
+    telemetry: TelemetrySettings = TelemetrySettings()
+    connectivity: ConnectivitySettings = ConnectivitySettings()
     figures: dict[Name, FigureSettings]
 
     @field_validator("dataset", "model")
@@ -249,9 +296,17 @@ class Settings(_Settings):
         for target in self.targets:
             if target not in self.figures:
                 raise ValueError(unknown("targets", "figure", target, self.figures))
-        for name in self.figures:
-            if name in RESERVED:
-                raise ValueError(f"figures.{name}: a rule has this name; choose another")
+        for group, names in self.groups.items():
+            for name in names:
+                if name not in self.figures:
+                    raise ValueError(unknown(f"groups.{group}", "figure", name, self.figures))
+        for key in ("figures", "groups"):
+            for name in getattr(self, key):
+                if name in RESERVED:
+                    raise ValueError(f"{key}.{name}: a rule has this name; choose another")
+        for name in self.groups:
+            if name in self.figures:
+                raise ValueError(f"groups.{name}: a figure has the same name; rename one")
         for key in ("lengths", "optimisers"):
             for name in getattr(self, key):
                 if name in FILLED:
@@ -319,6 +374,8 @@ def _explain(error: ValidationError) -> str:
                 else:
                     link = "." if word in FigureSettings.model_fields else ": "
                     lines.append(f"{key}{link}{message}")
+            case "model_type":
+                lines.append(f"{key}: expected keys with values, got {given}")
             case "list_type":
                 lines.append(f"{key}: expected a list, such as [0, 1, 2], got {given}")
             case _:
@@ -337,5 +394,10 @@ def _location(parts: tuple[int | str, ...]) -> tuple[int | str, ...]:
 
 
 def _known_keys(location: tuple[int | str, ...]) -> dict[str, Any]:
-    model = FigureSettings if location[0] == "figures" else Settings
+    models: dict[str, type[_Settings]] = {
+        "figures": FigureSettings,
+        "telemetry": TelemetrySettings,
+        "connectivity": ConnectivitySettings,
+    }
+    model = models.get(str(location[0]), Settings) if len(location) > 1 else Settings
     return dict(model.model_fields)

@@ -11,7 +11,7 @@ from snakemake.logging import logger
 from plasticity import devices, files, layout, metrics
 from plasticity.datasets import sources
 from plasticity.errors import UserError
-from plasticity.spec import Run, ancestors, data_selections, datasets
+from plasticity.spec import Run, data_selections, datasets
 from plasticity.study import Study, digest, progress
 
 
@@ -27,7 +27,13 @@ wildcard_constraints:
     figure=r"[^/]+",
 
 
-TRAINING = ("pretrain", "pretrain_rung", "tune")
+# Rules that make something of a run, and the kind of their jobs.
+KINDS = {
+    **{kind: kind for kind in ("pretrain", "tune", "telemetry", "connectivity")},
+    "pretrain_rung": "pretrain",
+    "prune": "masks",
+}
+TRAINING = [rule for rule in KINDS if rule != "prune"]
 LINEAGE = "{dataset}/{model}/seed{seed}/{history}{data}_{optimiser}_{length}_{start}"
 
 
@@ -44,35 +50,42 @@ def run_of(wildcards):
     return checked(Run.parse, LINEAGE.format(**dict(wildcards.items())))
 
 
-def training_inputs(wildcards):
-    """What the last stage of a run is trained from."""
-    return inputs_of(run_of(wildcards), "tune")
+def inputs_of(kind):
+    """What a `kind` of job makes the run of its wildcards from: a function of these."""
 
+    def inputs(wildcards):
+        run = run_of(wildcards)
+        earlier = progress.made_from(kind, run)
+        wanted = {
+            name: progress.handed_on(*job)
+            for name, job in earlier.items()
+            if study.settings.retrain
+            or progress.still_needs((kind, run), job, needed, is_finished)
+        }
+        data = {**layout.dataset(run.dataset), "split": layout.split(run)}
+        return wanted if kind == "masks" else {**data, **wanted}
 
-def pretraining_inputs(wildcards):
-    """The same for a pretraining, which continues from the next lower rung."""
-    return inputs_of(run_of(wildcards), "pretrain")
-
-
-def inputs_of(run, kind):
-    """Data, split and earlier checkpoints, without those that a finished run no longer needs."""
-    inputs = {**layout.dataset(run.dataset), "split": layout.split(run)}
-    earlier = {"parent": run.parent, "rung": run.rung if kind == "pretrain" else None}
-    for name, one in earlier.items():
-        if one and (
-            study.settings.retrain
-            or progress.still_needs(run, kind, one, needed, is_finished)
-        ):
-            inputs[name] = layout.checkpoint(one)
     return inputs
 
 
 @cache
 def is_current(run, kind):
-    """Whether a finished run was trained by the present code, in the present precision."""
-    about = checked(metrics.about, layout.metrics(run, kind))
-    now = (digest.training(run), study.settings.precision)
+    """Whether a finished job was made by the present code, in the present precision."""
+    about = checked(about_of(kind), progress.output(kind, run))
+    now = (code_of(run, kind), study.settings.precision)
     return (about["code"], about["precision"]) == now
+
+
+def about_of(kind):
+    """What reads what the result of a `kind` of job says about itself."""
+    return files.header if kind == "masks" else metrics.about
+
+
+def code_of(run, kind):
+    """The digest of all that makes the result of a `kind` of job."""
+    if kind in ("telemetry", "connectivity"):
+        return digest.observation(kind, run, dict(getattr(study.settings, kind)))
+    return digest.training(run)
 
 
 def is_finished(run, kind):
@@ -81,14 +94,6 @@ def is_finished(run, kind):
     Where all of them are kept, Snakemake itself decides that by their age.
     """
     return study.settings.keep != "all" and is_current(run, kind)
-
-
-def metrics_of(runs):
-    """The metrics of tuned `runs` and of the pretraining that they went through."""
-    return {
-        "tuned": [layout.metrics(run, "tune") for run in runs],
-        "pretrained": [layout.metrics(run, "pretrain") for run in ancestors(runs)],
-    }
 
 
 def require_results(*, writable):
@@ -134,9 +139,12 @@ def require_parents():
     lacking = [
         str(job.output[0])
         for job in workflow.dag.needrun_jobs()
-        if job.rule.name in TRAINING
-        and run_of(job.wildcards).parent
-        and "parent" not in job.input.keys()
+        if job.rule.name in KINDS
+        and any(
+            name not in job.input.keys()
+            for name in progress.made_from(KINDS[job.rule.name], run_of(job.wildcards))
+            if name != "rung"
+        )
     ]
     if lacking and not workflow.touch:
         raise WorkflowError(
@@ -149,7 +157,7 @@ def require_parents():
 def forget_refusals():
     """Let every job be tried again: what an earlier invocation was told may have been mended."""
     if workflow.is_main_process and not workflow.touch:
-        for job in training_jobs():
+        for job in jobs_of(KINDS):
             Path(job.output[0]).with_name("refused.txt").unlink(missing_ok=True)
 
 
@@ -185,8 +193,12 @@ def advise_limit():
 
 def training_jobs():
     """The jobs that are going to train."""
-    jobs = workflow.dag.needrun_jobs()
-    return [job for job in jobs if job.rule.name in TRAINING]
+    return jobs_of(TRAINING)
+
+
+def jobs_of(rules):
+    """The jobs of these `rules` that are going to run."""
+    return [job for job in workflow.dag.needrun_jobs() if job.rule.name in rules]
 
 
 def require_sources():

@@ -3,8 +3,7 @@
 
 rule figure:
     input:
-        runs=layout.summary(study.name, "runs", "{figure}"),
-        curves=layout.summary(study.name, "curves", "{figure}"),
+        unpack(tables_of),
     output:
         svg=report(
             layout.figure(study.name, "{figure}", "svg"),
@@ -47,4 +46,19 @@ for name in study.figures:
                 layout.figure(study.name, name, suffix)
                 for suffix in layout.FIGURE_SUFFIXES
             ],
+        localrule: True
+
+
+for name, figures in study.groups.items():
+
+    rule:
+        name:
+            name
+        input:
+            [
+                layout.figure(study.name, figure.name, suffix)
+                for figure in figures
+                for suffix in layout.FIGURE_SUFFIXES
+            ],
+            layout.claims(f"{study.name}-{name}", "html"),
         localrule: True

@@ -1,11 +1,11 @@
-"""Tidy tables: of one figure's runs, and of all runs of the study."""
+"""Tidy tables: of the runs of one figure or of a group, and of all runs of the study."""
 
 TABLES = ("runs", "curves", "gaps")
 
 
 rule summarise_figure:
     input:
-        unpack(lambda wildcards: metrics_of(study.figures[wildcards.figure].runs)),
+        unpack(lambda wildcards: metrics_of(study.runs_of(wildcards.figure))),
     output:
         **{table: layout.summary(study.name, table, "{figure}") for table in TABLES},
     log:
@@ -14,7 +14,7 @@ rule summarise_figure:
     conda:
         "../../envs/analysis.yaml"
     params:
-        runs=lambda wildcards: digest.listing(study.figures[wildcards.figure].runs),
+        runs=lambda wildcards: digest.listing(study.runs_of(wildcards.figure)),
         code=digest.summary(),
         adapter=digest.script("summarise.py"),
     script:

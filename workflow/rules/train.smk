@@ -8,7 +8,7 @@ KEEP = study.settings.keep
 
 rule pretrain:
     input:
-        unpack(pretraining_inputs),
+        unpack(inputs_of("pretrain")),
     output:
         checkpoint=CHECKPOINT if KEEP == "all" else temp(CHECKPOINT),
         metrics=f"results/pretrain/{LINEAGE}/metrics.parquet",
@@ -41,13 +41,14 @@ if KEEP == "rungs":
             metrics=f"results/pretrain/{LINEAGE}/metrics.parquet",
         wildcard_constraints:
             length="|".join(f"e{epochs}" for epochs in RUNGS),
+            start=r"(?!ticket)[^/_]+",
 
     ruleorder: pretrain_rung > pretrain
 
 
 use rule pretrain as tune with:
     input:
-        unpack(training_inputs),
+        unpack(inputs_of("tune")),
     output:
         metrics=f"results/tune/{LINEAGE}/metrics.parquet",
     log:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from plasticity.calibration import calibrate
 from plasticity.jobs import logged
 from plasticity.spec.workload import Workload
-from plasticity.training import Hardware
+from plasticity.stages import Hardware
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -18,6 +18,11 @@ with logged(snakemake.log[0]) as log:
         curves=pd.read_parquet(snakemake.input.curves),
         roles=json.loads(snakemake.params.roles),
         labels=json.loads(snakemake.params.labels),
+        observations=(
+            pd.read_parquet(snakemake.input.observations)
+            if "observations" in snakemake.input.keys()  # noqa: SIM118 (not a dict)
+            else None
+        ),
     )
     render(snakemake.params.draw, tables, dict(snakemake.output.items()))
     log(f"drawn with {snakemake.params.draw} from {len(tables.runs)} runs")

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from plasticity.jobs import logged, told_once
 from plasticity.spec import Run
-from plasticity.training import Hardware, Inputs, Outputs, train_stage
+from plasticity.stages import Hardware, Inputs
+from plasticity.training import Outputs, train_stage
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

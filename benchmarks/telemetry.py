@@ -1,0 +1,145 @@
+"""What measuring the first iterations of a stage costs beside training them.
+
+    python -m benchmarks.telemetry --model resnet-d1w16 --pixels 16 --iterations 1000
+
+The same stage on made-up images, in turns: trained alone, observed without evaluations, observed
+with them; by the default cadence, but for the number of iterations. Seconds are those of the CPU on
+a CPU, since other work on the machine stretches those of the clock, and of the clock on a GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.measure import circumstances, tell
+from plasticity import splits, telemetry
+from plasticity.datasets import storage
+from plasticity.datasets.raw import RawData
+from plasticity.engine import Examples
+from plasticity.spec import Run
+from plasticity.telemetry import Cadence
+from plasticity.training import Hardware, Inputs, Stage, prepare
+
+CLASSES = 10
+TESTED = 10_000 / (4000 * 128)
+"""Test images for each image trained on, in 4,000 iterations of CIFAR-10 with batches of 128."""
+
+
+def made_up(train: int, test: int, pixels: int) -> RawData:
+    """So many random images in three colours."""
+    generator = np.random.default_rng(0)
+
+    def images(count: int) -> np.ndarray:
+        return generator.integers(0, 256, (count, 3, pixels, pixels), dtype=np.uint8)
+
+    names = [str(number) for number in range(CLASSES)]
+    labels = (np.arange(count) % CLASSES for count in (train, test))
+    return RawData(images(train), next(labels), images(test), next(labels), names, "random numbers")
+
+
+def run_of(model: str, batch: int, epochs: int) -> Run:
+    """A run of one stage from the beginning."""
+    size = "" if batch == 128 else f"-b{batch}"
+    return Run.parse(f"cifar10/{model}/seed0/full_sgd-lr0.01-m0.9{size}_e{epochs}_init")
+
+
+def measure(given: argparse.Namespace) -> list[dict[str, object]]:
+    """A row for each way to go through the same iterations: the least seconds of all repeats."""
+    test = given.test or max(1, round(TESTED * given.iterations * given.batch))
+    epochs = -(-given.iterations // (given.train // given.batch))
+    run = run_of(given.model, given.batch, epochs)
+    hardware = Hardware(given.device, given.precision, given.threads)
+    cadence = Cadence(given.iterations)
+    looks, evaluations = len(cadence.observed()), len(cadence.evaluated())
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        parts = place / "train.safetensors", place / "test.safetensors"
+        data = made_up(given.train, test, given.pixels)
+        storage.write(data, "random", *parts)
+        splits.write(
+            place / "split.parquet", run.stage.data, data.train_labels, data.classes, run.seed
+        )
+
+        def stage() -> Stage:
+            inputs = Inputs(*parts, place / "split.parquet")
+            return prepare(run, inputs, hardware, "", lambda line: None)
+
+        def plain(stage: Stage) -> None:
+            list(telemetry.iterations(stage, [given.iterations]))
+            # Reading a weight waits for the device.
+            next(stage.trainee.network.parameters()).sum().item()
+
+        final = stage().trainee.network.state_dict()  # any will do
+
+        def observed(stage: Stage) -> None:
+            telemetry.observe(stage, final, cadence, lambda line: None)
+
+        def unevaluated(stage: Stage) -> None:
+            observed(replace(stage, test=first(stage.test)))
+
+        ways: dict[str, Callable[[Stage], None]] = {
+            "training alone": plain,
+            f"with {looks} observations": unevaluated,
+            f"and with {evaluations} evaluations of {test:,} images": observed,
+        }
+        seconds: dict[str, list[float]] = {way: [] for way in ways}
+        clock = time.process_time if given.device == "cpu" else time.perf_counter
+        # What comes first loads kernels and takes memory.
+        list(telemetry.iterations(stage(), [min(given.iterations, 10)]))
+        for _ in range(given.repeats):
+            for way, go in ways.items():
+                fresh = stage()
+                began = clock()
+                go(fresh)
+                seconds[way].append(clock() - began)
+                print(way, seconds[way][-1], file=sys.stderr, flush=True)
+    # What else runs on a machine makes it slower, never faster.
+    least = {way: min(taken) for way, taken in seconds.items()}
+    alone = least["training alone"]
+    return [
+        {
+            "model": given.model,
+            "batch": given.batch,
+            "iterations": given.iterations,
+            "way": way,
+            "seconds": taken,
+            "ms an iteration": 1000 * taken / given.iterations,
+            "of training alone (%)": 100 * taken / alone,
+        }
+        for way, taken in least.items()
+    ]
+
+
+def first(examples: Examples) -> Examples:
+    """One example, which costs next to nothing to evaluate."""
+    return replace(examples, images=examples.images[:1], labels=examples.labels[:1])
+
+
+def main() -> None:
+    """Measure what the command line asks for, print the table and write it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="resnet-d1w16", help="as runs spell it")
+    parser.add_argument("--pixels", type=int, default=16, help="height and width of an image")
+    parser.add_argument("--train", type=int, default=5000, help="training images")
+    parser.add_argument("--test", type=int, help="test images; as many in proportion as CIFAR-10")
+    parser.add_argument("--iterations", type=int, default=1000, help="updates that are observed")
+    parser.add_argument("--batch", type=int, default=32, help="images an update")
+    parser.add_argument("--repeats", type=int, default=2, help="the least of so many is told")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
+    parser.add_argument("--threads", type=int, default=1, help="threads on the CPU")
+    parser.add_argument("--output", type=Path, help="also write the table: .md or .csv")
+    given = parser.parse_args()
+    tell(measure(given), circumstances("torch"), given.output)
+
+
+if __name__ == "__main__":
+    main()

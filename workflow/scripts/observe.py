@@ -1,0 +1,52 @@
+"""Observe a run besides its metrics: its first updates, or the line to its twin."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from plasticity.jobs import logged, told_once
+from plasticity.observation import observe_connectivity, observe_telemetry
+from plasticity.spec import Run
+from plasticity.stages import Hardware, Inputs
+from plasticity.telemetry import Cadence
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+output = Path(snakemake.output[0])
+given = {name: Path(path) for name, path in snakemake.input.items()}
+reference = {name: given.pop(name) for name in ("final", "one", "other") if name in given}
+run = Run.parse(snakemake.params.run)
+hardware = Hardware(
+    snakemake.resources.device,
+    snakemake.params.precision,
+    snakemake.threads,
+    snakemake.resources.slots_per_gpu,
+)
+settings, code = snakemake.params.settings, snakemake.params.code
+with (
+    logged(snakemake.log[0]) as log,
+    told_once(output.with_name("refused.txt"), snakemake.resources.attempt),
+):
+    if "final" in reference:
+        observe_telemetry(
+            run,
+            Inputs(**given),
+            reference["final"],
+            output,
+            hardware,
+            Cadence(**settings),
+            code,
+            log,
+        )
+    else:
+        observe_connectivity(
+            run,
+            Inputs(**given),
+            (reference["one"], reference["other"]),
+            output,
+            hardware,
+            settings["points"],
+            settings["examples"],
+            code,
+            log,
+        )

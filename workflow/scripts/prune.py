@@ -1,0 +1,25 @@
+"""Prune a network to the mask of a ticket."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from plasticity.jobs import logged, told_once
+from plasticity.pruning import make_mask
+from plasticity.spec import Run
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+output = Path(snakemake.output[0])
+with (
+    logged(snakemake.log[0]) as log,
+    told_once(output.with_name("refused.txt"), snakemake.resources.attempt),
+):
+    make_mask(
+        Run.parse(snakemake.params.run),
+        Path(snakemake.input.state),
+        output,
+        code=snakemake.params.code,
+        precision=snakemake.params.precision,
+        log=log,
+    )
