@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 
 from plasticity import summary
 from plasticity.errors import UserError
+
+OBSERVED = ["run", "seed", "iteration", "quantity", "value"]
+"""The columns of what is observed of a run besides its metrics."""
 
 
 class NotJudgedError(Exception):
@@ -20,21 +24,36 @@ class NotJudgedError(Exception):
 class Evidence:
     """The tables of `plasticity.summary` with a column `role`, by the name of the figure.
 
-    In the curves the role has no value where the epochs are those of pretraining.
+    In the curves the role has no value where the epochs are those of pretraining. `observations`
+    has the columns `OBSERVED` and `role`, for the figures that observe more than metrics.
     """
 
     runs: Mapping[str, pd.DataFrame]
     curves: Mapping[str, pd.DataFrame]
+    observations: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, runs: pd.DataFrame, curves: pd.DataFrame, roles: Mapping[str, dict[str, list[str]]]
+        cls,
+        runs: pd.DataFrame,
+        curves: pd.DataFrame,
+        roles: Mapping[str, dict[str, list[str]]],
+        observations: Mapping[str, pd.DataFrame] = MappingProxyType({}),
     ) -> Evidence:
-        """Evidence from the tables of a whole study; `roles` is by figure, role and run."""
+        """Evidence from the tables of a whole study; `roles` is by figure, role and run.
+
+        `observations` are by figure and need the columns `OBSERVED`; those of figures that have no
+        roles, and of runs that play none in theirs, are left out.
+        """
         joined = {name: summary.with_roles(runs, curves, of) for name, of in roles.items()}
         return cls(
             {name: played for name, (played, _) in joined.items()},
             {name: epochs for name, (_, epochs) in joined.items()},
+            {
+                name: joined[name][0][["run", "role"]].merge(table[OBSERVED], on="run")
+                for name, table in observations.items()
+                if name in joined
+            },
         )
 
     def played(self, figure: str, role: str) -> pd.DataFrame:
@@ -49,40 +68,67 @@ class Evidence:
             raise NotJudgedError(f"{figure} has no runs in the role {role!r}")
         return found
 
+    def observed(self, figure: str, role: str) -> pd.DataFrame:
+        """What was observed of the runs of `figure` in exactly this `role`.
+
+        Raises `NotJudgedError` where nothing was.
+        """
+        table = self.observations.get(figure)
+        found = None if table is None else table[table["role"] == role]
+        if found is None or found.empty:
+            raise NotJudgedError(f"{figure} has no observations of runs in the role {role!r}")
+        return found
+
 
 @dataclass(frozen=True)
 class Case:
     """One comparison: `values`, float [n], a value a seed, whose mean the claim says is above 0.
 
     `name` tells it from the other cases of its claim, `detail` is more that a reader wants to know.
+    `gap`, float [m], is a gap in points, a value a seed, that must be there for the comparison to
+    mean anything.
     """
 
     name: str
     values: np.ndarray
     detail: str = ""
+    gap: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class Contrast:
     """What a claim comes down to: it says that the mean of every one of `cases` is above 0.
 
-    `runs` are the rows of the runs compared. `gap`, float [n], is a gap in points, a value a seed,
-    that must be there for the claim to mean anything.
+    `runs` are the rows of the runs compared.
     """
 
     cases: tuple[Case, ...]
     runs: pd.DataFrame
-    gap: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A paper, by what its claims are cited as.
+
+    `presumes_fit` is whether it is about networks that fit their training data.
+    """
+
+    name: str
+    title: str
+    presumes_fit: bool
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of the paper.
+    """A claim of a paper.
 
     `effect` says what the values of its cases are, and `unit` in which unit. The claim is
-    contradicted where the mean of a case is shown to be below `smallest`.
+    contradicted where the mean of a case is shown to be below `smallest`. `presumes` is what the
+    gap is that its cases need to mean anything. A claim is `recalled` where no source at hand
+    states it.
     """
 
+    paper: Paper
     id: str
     statement: str
     figures: tuple[str, ...]
@@ -90,6 +136,8 @@ class Claim:
     unit: str
     smallest: float
     conjecture: bool
+    recalled: bool
+    presumes: str
     contrast: Callable[[Evidence], Contrast]
 
     def read(self, evidence: Evidence) -> Contrast:
@@ -106,7 +154,11 @@ class Claim:
 
 
 class Claims(dict[str, Claim]):
-    """Claims by id, in the order of their declaration."""
+    """Claims of one paper by id, in the order of their declaration."""
+
+    def __init__(self, paper: Paper) -> None:
+        super().__init__()
+        self.paper = paper
 
     def declare(
         self,
@@ -118,13 +170,27 @@ class Claims(dict[str, Claim]):
         unit: str = "points",
         smallest: float = 0.0,
         conjecture: bool = False,
+        recalled: bool = False,
+        presumes: str = "gap to close",
     ) -> Callable[[Callable[[Evidence], Contrast]], Callable[[Evidence], Contrast]]:
         """Declare the decorated function as what reads a claim from the tables."""
 
         def declared(function: Callable[[Evidence], Contrast]) -> Callable[[Evidence], Contrast]:
             if id in self:
                 raise ValueError(f"claim {id} is declared twice")
-            self[id] = Claim(id, statement, figures, effect, unit, smallest, conjecture, function)
+            self[id] = Claim(
+                paper=self.paper,
+                id=id,
+                statement=statement,
+                figures=figures,
+                effect=effect,
+                unit=unit,
+                smallest=smallest,
+                conjecture=conjecture,
+                recalled=recalled,
+                presumes=presumes,
+                contrast=function,
+            )
             return function
 
         return declared
@@ -145,7 +211,7 @@ def points(runs: pd.DataFrame, *columns: str) -> pd.Series:
     return table["test_accuracy"].sort_index() * 100
 
 
-def paired(name: str, values: pd.Series, detail: str = "") -> Case:
+def paired(name: str, values: pd.Series, detail: str = "", gap: np.ndarray | None = None) -> Case:
     """A case of `values` by seed, without the seeds that lack one of the runs needed.
 
     Raises `NotJudgedError` where no seed is left.
@@ -154,7 +220,7 @@ def paired(name: str, values: pd.Series, detail: str = "") -> Case:
     if values.empty:
         where = f" for {name}" if name else ""
         raise NotJudgedError(f"no seed has all the runs that are compared{where}")
-    return Case(name, values.to_numpy(dtype=np.float64), detail)
+    return Case(name, values.to_numpy(dtype=np.float64), detail, gap)
 
 
 def compared(*tables: pd.DataFrame) -> pd.DataFrame:

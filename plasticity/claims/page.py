@@ -1,4 +1,4 @@
-"""The judgements as a page of HTML that stands alone, the figures inside it."""
+"""The judgements as a page of HTML that stands alone, paper by paper, the figures inside it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from plasticity.claims.evidence import Paper
+from plasticity.claims.ledger import PAPERS
 from plasticity.claims.verdict import LEVEL, MOST_SEEDS, Judgement
 from plasticity.stats import POWER
 
@@ -50,7 +52,11 @@ def claims_page(
     """The page of `study`; `pictures` are by figure, those that are there."""
     used = {figure for one in judgements for figure in one.figures.split()}
     shown = {name: picture for name, picture in pictures.items() if name in used}
-    rows = "\n".join(_row(one, shown) for one in judgements)
+    by_paper = {
+        paper: [one for one in judgements if one.paper == paper]
+        for paper in dict.fromkeys(one.paper for one in judgements)
+    }
+    sections = "\n".join(_section(PAPERS[name], of, shown) for name, of in by_paper.items())
     figures = "\n".join(_figure(name, picture) for name, picture in shown.items())
     counts = ", ".join(
         f"{sum(one.verdict == verdict for one in judgements)} {verdict}" for verdict in MARKS
@@ -59,11 +65,10 @@ def claims_page(
     return f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Claims: {name}</title>
 <style>{STYLE}</style>
-<h1>The paper's claims in the study {name}</h1>
-<p>{counts}, of {len(judgements)} claims of Berariu et al. 2021, “A study on the plasticity of
-neural networks”.</p>
+<h1>Claims of papers in the study {name}</h1>
+<p>{counts}, of {len(judgements)} claims{_of(list(by_paper))}.</p>
 <p><b>How a verdict comes about.</b> Every claim is put as a number that it says is above 0, such
-as test accuracy from scratch minus that of the warm start. The number is taken seed by seed, and a
+as the test accuracy of one network minus that of another. The number is taken seed by seed, and a
 t test asks what its mean can be. A claim is <b>reproduced</b> where the mean is shown to be above
 0. It is <b>contradicted</b> where the mean is shown to be below 0, or, where the claim is that
 there is a gap, below the smallest gap of interest. Otherwise it is <b>undecided</b>: the seeds are
@@ -72,10 +77,43 @@ it. A claim about every one of several cases is reproduced where each is shown, 
 where one is; its row has the case that decides.</p>
 <p>The more claims are tested, the likelier is a mistake among them. So verdicts go by the corrected
 p value, at most {LEVEL:g}: the chance that any verdict “reproduced” or “contradicted” on this page
-is wrong is at most {LEVEL:.0%}. The 95% intervals are of single numbers, not corrected. Seeds
-needed: how many would decide the claim in {POWER:.0%} of studies if mean and scatter are as
-estimated here. All this holds for a number of seeds that was fixed beforehand: adding seeds and
-looking again, until something is decided, makes mistakes likelier.</p>
+is wrong is at most {LEVEL:.0%}, whichever papers they are about. The 95% intervals are of single
+numbers, not corrected. Seeds needed: how many would decide the claim in {POWER:.0%} of studies if
+mean and scatter are as estimated here. All this holds for a number of seeds that was fixed
+beforehand: adding seeds and looking again, until something is decided, makes mistakes likelier.</p>
+{sections}
+{figures}
+</html>
+"""
+
+
+def _of(papers: Sequence[str]) -> str:
+    """Whose claims they are, as a part of a sentence."""
+    return f" of {' and of '.join(map(escape, papers))}" if papers else ""
+
+
+def _section(paper: Paper, judgements: Sequence[Judgement], pictures: Mapping[str, Picture]) -> str:
+    """The claims of `paper` under a heading of their own."""
+    rows = "\n".join(_row(one, pictures) for one in judgements)
+    notes = []
+    if paper.presumes_fit:
+        notes.append(
+            "The paper presumes that every run fits its training data: the column before the last "
+            "counts the runs compared, from scratch and warm, whose training accuracy never "
+            "reached 100%."
+        )
+    else:
+        notes.append(
+            "The paper does not presume that runs fit their training data, so the column before "
+            "the last is empty."
+        )
+    if any(one.conjecture for one in judgements):
+        notes.append("A conjecture is what the paper supposes and does not test.")
+    if any(one.recalled for one in judgements):
+        notes.append(
+            "What is recalled is told from memory of the paper: no source at hand states it."
+        )
+    return f"""<h2>{escape(paper.name)}, “{escape(paper.title)}”</h2>
 <table>
 <thead><tr><th>claim</th><th>verdict</th><th>estimate<small>95% interval</small></th>
 <th>seeds</th><th>p</th><th>p corrected</th><th>seeds needed</th><th>runs below 100% train</th>
@@ -84,12 +122,7 @@ looking again, until something is decided, makes mistakes likelier.</p>
 {rows}
 </tbody>
 </table>
-<p>The paper presumes that every run fits its training data: the column before the last counts the
-runs compared, from scratch and warm, whose training accuracy never reached 100%. A conjecture is
-what the paper supposes and does not test.</p>
-{figures}
-</html>
-"""
+<p>{" ".join(notes)}</p>"""
 
 
 def _row(one: Judgement, pictures: Mapping[str, Picture]) -> str:
@@ -97,8 +130,8 @@ def _row(one: Judgement, pictures: Mapping[str, Picture]) -> str:
         f'<a href="#{escape(name)}">{escape(name)}</a>' if name in pictures else escape(name)
         for name in one.figures.split()
     )
-    kind = "conjecture" if one.conjecture else ""
-    about = " · ".join(part for part in (escape(one.id), kind, links) if part)
+    kinds = ["conjecture"] * one.conjecture + ["recalled"] * one.recalled
+    about = " · ".join(part for part in (escape(one.id), *kinds, links) if part)
     cells = [
         f"{escape(one.statement)}<small>{about}</small>",
         f'<span class="verdict {one.verdict}">{MARKS[one.verdict]} {one.verdict}</span>',
@@ -107,7 +140,9 @@ def _row(one: Judgement, pictures: Mapping[str, Picture]) -> str:
         _number(one.p_value),
         _number(one.p_corrected),
         seeds_in_words(one),
-        f"{one.below_full_train_accuracy} of {one.runs}" if one.runs else "",
+        ""
+        if one.below_full_train_accuracy is None
+        else f"{one.below_full_train_accuracy} of {one.runs}",
         f"{escape(one.reason)}<small>{escape(one.test)}</small>",
     ]
     return f'<tr id="{escape(one.id)}">{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'

@@ -6,6 +6,7 @@ What each contrast is and why is in docs/claims.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -17,13 +18,18 @@ from plasticity.claims.evidence import (
     Contrast,
     Evidence,
     NotJudgedError,
+    Paper,
     compared,
     paired,
     points,
 )
 from plasticity.summary import FULL
 
-CLAIMS = Claims()
+BERARIU = Paper(
+    "Berariu et al. 2021", "A study on the plasticity of neural networks", presumes_fit=True
+)
+
+CLAIMS = Claims(BERARIU)
 
 SMALLEST_GAP = 0.5
 """The smallest gap of interest, in points: a gap that is shown to be smaller contradicts that there
@@ -220,8 +226,8 @@ def gap_capacity(evidence: Evidence) -> Contrast:
 def reset_few(evidence: Evidence) -> Contrast:
     """What lacks to three quarters of the gap, for every subset of one or two modules."""
     contrast = _regained(evidence, lambda modules: len(modules) <= 2)
-    cases = tuple(Case(case.name, -case.values, case.detail) for case in contrast.cases)
-    return Contrast(cases, contrast.runs, contrast.gap)
+    cases = tuple(replace(case, values=-case.values) for case in contrast.cases)
+    return Contrast(cases, contrast.runs)
 
 
 @CLAIMS.declare(
@@ -293,8 +299,9 @@ def rate(evidence: Evidence) -> Contrast:
         "",
         MOST_OF_THE_GAP * pairs["equal"] - pairs["tenfold"],
         f"gap {mean['equal']:.2f} points at the equal rate, {mean['tenfold']:.2f} at a tenfold one",
+        pairs["equal"].to_numpy(),
     )
-    return Contrast((case,), compared(*used), pairs["equal"].to_numpy())
+    return Contrast((case,), compared(*used))
 
 
 @CLAIMS.declare(
@@ -344,6 +351,7 @@ def _regained(evidence: Evidence, wanted: Callable[[list[str]], bool]) -> Contra
     if runs.empty:
         raise NotJudgedError("fig06 resets no such subset of modules")
     gaps = points(cold) - points(none)
+    gap = paired("the gap", gaps).values
     cases = []
     for modules, reset in runs.groupby("reset_modules", sort=False):
         pairs = pd.concat(
@@ -351,8 +359,9 @@ def _regained(evidence: Evidence, wanted: Callable[[list[str]], bool]) -> Contra
         ).dropna()
         mean = pairs.mean()
         detail = f"regains {mean['regained']:.2f} of {mean['gap']:.2f} points"
-        cases.append(paired(f"reset {modules}", pairs["regained"] - CLOSED * pairs["gap"], detail))
-    return Contrast(tuple(cases), compared(cold, none, runs), paired("the gap", gaps).values)
+        beyond = pairs["regained"] - CLOSED * pairs["gap"]
+        cases.append(paired(f"reset {modules}", beyond, detail, gap))
+    return Contrast(tuple(cases), compared(cold, none, runs))
 
 
 def _epochs_to(evidence: Evidence, role: str, target: pd.Series) -> pd.Series:

@@ -28,9 +28,11 @@ _TEXT, _COUNT, _REAL, _FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
 JUDGEMENTS = pa.schema(
     [
+        ("paper", _TEXT),
         ("id", _TEXT),
         ("statement", _TEXT),
         ("conjecture", _FLAG),
+        ("recalled", _FLAG),
         ("figures", _TEXT),
         ("verdict", _TEXT),
         ("reason", _TEXT),
@@ -51,7 +53,7 @@ JUDGEMENTS = pa.schema(
         ("claims_corrected_for", _COUNT),
         ("seeds_needed", _COUNT),
         ("runs", _COUNT),
-        # Runs compared that never reached 100% training accuracy, which the paper presumes.
+        # Runs compared that never reached 100% training accuracy, where the paper presumes it.
         ("below_full_train_accuracy", _COUNT),
     ]
 )
@@ -64,11 +66,15 @@ class Judgement:
     `estimate` with its 95% interval, `deviation` and `n` are those of `case`, in `unit`; they and
     the p values are not a number where there is none. `seeds_needed` is None where it is not
     known, and one more than `MOST_SEEDS` where it is larger than that.
+    `below_full_train_accuracy` is None where nothing was compared and where the paper does not
+    presume that networks fit their data.
     """
 
+    paper: str
     id: str
     statement: str
     conjecture: bool
+    recalled: bool
     figures: str
     verdict: Verdict
     reason: str
@@ -87,7 +93,7 @@ class Judgement:
     claims_corrected_for: int = 0
     seeds_needed: int | None = None
     runs: int = 0
-    below_full_train_accuracy: int = 0
+    below_full_train_accuracy: int | None = None
 
 
 @dataclass(frozen=True)
@@ -128,15 +134,17 @@ class Decision:
 def weigh(contrast: Contrast, smallest: float) -> Weighed:
     """Test every case of `contrast` in both directions.
 
-    Nothing is tested where the gap that the claim presumes is not shown to be there.
+    A case is not tested where the gap that it presumes is not shown to be there.
     """
-    values = [case.values for case in contrast.cases]
-    if contrast.gap is not None and not shows_gap(contrast.gap):
-        values = [np.empty(0)] * len(values)
+    values = [np.empty(0) if _lacks_gap(case) else case.values for case in contrast.cases]
     return Weighed(
         np.array([stats.p_above(each, 0.0) for each in values]),
         np.array([stats.p_above(-each, -smallest) for each in values]),
     )
+
+
+def _lacks_gap(case: Case) -> bool:
+    return case.gap is not None and not shows_gap(case.gap)
 
 
 def shows_gap(gap: np.ndarray) -> bool:
@@ -199,9 +207,11 @@ def table(judgements: Sequence[Judgement]) -> pa.Table:
 
 def _missing(claim: Claim, reason: str) -> Judgement:
     return Judgement(
+        claim.paper.name,
         claim.id,
         claim.statement,
         claim.conjecture,
+        claim.recalled,
         " ".join(claim.figures),
         "undecided",
         _sentence(reason),
@@ -232,7 +242,7 @@ def _judged(
         position = int(np.nan_to_num(weighed.below, nan=1.0).argmin())
     case = contrast.cases[position]
     if np.isnan(weighed.above[position]):  # no test of this case, hence none of the claim
-        reason = _untested(case, contrast)
+        reason = _untested(claim, case)
         judged = _described(claim, contrast, case, "undecided", reason)
         return replace(judged, claims_corrected_for=family)
     raw = weighed.for_claim if in_favour else weighed.against
@@ -262,10 +272,13 @@ def _described(
     """A judgement without a test: what was measured."""
     mean = stats.mean_difference(case.values)
     runs = contrast.runs.drop_duplicates("run")
+    below = (~runs["reached_full_train_accuracy"].astype(bool)).sum()
     return Judgement(
+        paper=claim.paper.name,
         id=claim.id,
         statement=claim.statement,
         conjecture=claim.conjecture,
+        recalled=claim.recalled,
         figures=" ".join(claim.figures),
         verdict=verdict,
         reason=_sentence(f"{reason}; {case.detail}" if case.detail else reason),
@@ -279,18 +292,20 @@ def _described(
         high=mean.high,
         n=mean.n,
         runs=len(runs),
-        below_full_train_accuracy=int((~runs["reached_full_train_accuracy"].astype(bool)).sum()),
+        below_full_train_accuracy=int(below) if claim.paper.presumes_fit else None,
     )
 
 
-def _untested(case: Case, contrast: Contrast) -> str:
+def _untested(claim: Claim, case: Case) -> str:
     """Why `case` has no p value."""
     if len(case.values) == 1:
         return f"{_named(case)}one seed shows no scatter, so nothing can be tested"
-    if contrast.gap is not None and not shows_gap(contrast.gap):
-        gap = stats.mean_difference(contrast.gap)
+    if case.gap is not None and not shows_gap(case.gap):
+        gap = stats.mean_difference(case.gap)
         interval = f" ({gap.low:.2f} to {gap.high:.2f})" if gap.low == gap.low else ""
-        return f"no gap to close: it is {gap.mean:.2f} points{interval}, not shown to be above 0"
+        return (
+            f"no {claim.presumes}: it is {gap.mean:.2f} points{interval}, not shown to be above 0"
+        )
     return f"{_named(case)}all seeds differ alike, which tells nothing about the next one"
 
 

@@ -1,22 +1,19 @@
-"""Claims: what the study's tables say of each claim of the paper."""
-
-from plasticity.claims import FIGURES
-
-judged = {figure.name: figure for figure in study.targets if figure.name in FIGURES}
+"""Claims: what a study's tables, or those of a group of figures, say of the papers' claims."""
 
 
 rule claims:
     input:
         runs=layout.summary(study.name, "runs"),
         curves=layout.summary(study.name, "curves"),
-        pictures=[layout.figure(study.name, name, "png") for name in judged],
+        pictures=pictures_of(study.targets),
+        observations=observations_of(study.targets),
     output:
         table=layout.claims(study.name, "parquet"),
         page=report(
             layout.claims(study.name, "html"),
             caption="../report/claims.rst",
             category="Claims",
-            labels={"table": "the paper's claims", "study": study.name},
+            labels={"table": "the papers' claims", "study": study.name},
         ),
     log:
         f"results/logs/claims/{study.name}.log",
@@ -26,17 +23,36 @@ rule claims:
     params:
         study=study.name,
         # A function, because Snakemake takes words in braces in a text for wildcards.
-        figures=lambda wildcards: json.dumps(
-            {
-                name: {
-                    "roles": figure.roles,
-                    "title": figure.settings.title,
-                    "caption": figure.settings.caption,
-                }
-                for name, figure in judged.items()
-            }
-        ),
+        figures=lambda wildcards: judged_in_words(study.targets),
         code=digest.claims(),
         adapter=digest.script("claims.py"),
     script:
         "../scripts/claims.py"
+
+
+use rule claims as group_claims with:
+    input:
+        runs=layout.summary(study.name, "runs", "{group}"),
+        curves=layout.summary(study.name, "curves", "{group}"),
+        pictures=lambda wildcards: pictures_of(study.groups[wildcards.group]),
+        observations=lambda wildcards: observations_of(study.groups[wildcards.group]),
+    output:
+        table=layout.claims(f"{study.name}-{{group}}", "parquet"),
+        page=report(
+            layout.claims(f"{study.name}-{{group}}", "html"),
+            caption="../report/claims.rst",
+            category="Claims",
+            labels={
+                "table": "the papers' claims",
+                "study": f"{study.name}, {{group}}",
+            },
+        ),
+    log:
+        f"results/logs/claims/{study.name}-{{group}}.log",
+    wildcard_constraints:
+        group="|".join(study.groups) or "none",
+    params:
+        study=f"{study.name}, {{group}}",
+        figures=lambda wildcards: judged_in_words(study.groups[wildcards.group]),
+        code=digest.claims(),
+        adapter=digest.script("claims.py"),

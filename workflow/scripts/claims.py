@@ -1,4 +1,4 @@
-"""Judge the paper's claims from the study's tables."""
+"""Judge the papers' claims from the study's tables."""
 
 import json
 from pathlib import Path
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from plasticity import files, summary
+from plasticity.claims.early import TELEMETRY
 from plasticity.claims.evidence import Evidence
+from plasticity.claims.ledger import read_from
 from plasticity.claims.page import Picture, claims_page
-from plasticity.claims.paper import CLAIMS
 from plasticity.claims.verdict import judge, table
 from plasticity.jobs import logged
 
@@ -18,12 +19,16 @@ if TYPE_CHECKING:
 
 with logged(snakemake.log[0]) as log:
     figures = json.loads(snakemake.params.figures)
+    # The telemetry, where the rule gives it: a path, or a list of one or none.
+    given = snakemake.input.get("observations") or ()
+    observed = given if isinstance(given, str) else next(iter(given), None)
     evidence = Evidence.of(
         pd.read_parquet(snakemake.input.runs),
         pd.read_parquet(snakemake.input.curves),
         {name: figure["roles"] for name, figure in figures.items()},
+        {TELEMETRY: pd.read_parquet(observed)} if observed else {},
     )
-    judgements = judge(CLAIMS, evidence)
+    judgements = judge(read_from(figures), evidence)
     pictures = {
         name: Picture(figure["title"], figure["caption"], path)
         for (name, figure), path in zip(figures.items(), snakemake.input.pictures, strict=True)
