@@ -432,7 +432,7 @@ def test_a_command_line_is_understood_or_refused(study, place, text, end):
     except UserError as error:
         require_one_line(error)
     else:
-        for run in asked.pretrained:
+        for run in asked.states:
             assert layout.run_of(layout.checkpoint(run)) == run
 
 
@@ -521,7 +521,10 @@ def test_only_some_of_many_names_are_listed():
     message = refusal({"lengths": {f"x{number}": 1 for number in range(999)}}, of_figure(
         "fig02", runs={"cold": "full_{nobody}_e{tune}_init"}
     ))  # fmt: skip
-    assert "unknown word in braces 'nobody'; expected one of pretrain, tune, stage, x0" in message
+    assert (
+        "unknown word in braces 'nobody'; expected one of pretrain, tune, stage, total, x0"
+        in message
+    )
     assert "x46, ..." in message
     assert "x47" not in message
 
@@ -592,7 +595,7 @@ def test_a_file_of_no_run_is_refused(path, message):
 )
 def test_data_and_splits_are_spelt_as_runs_are(study, path, message):
     if message is None:
-        assert study.asked([path]).tuned == tuple(study.runs)
+        assert study.asked([path]).jobs == tuple(dict.fromkeys(study.jobs_of(study.targets)))
     else:
         with pytest.raises(UserError, match=f"^{re.escape(path)}: .*{re.escape(message)}"):
             study.asked([path])
@@ -647,7 +650,7 @@ def test_every_word_in_use_is_within_the_bounds():
     """The limits of names on disk leave room for all that a study spells."""
     for run in Study(PAPER).runs:
         assert len(str(run)) < LONGEST_RUN / 4
-        assert max(map(len, map(str, run.stages))) < LONGEST_STAGE / 4
+        assert max(map(len, map(str, run.stages))) < LONGEST_STAGE / 2
 
 
 def test_a_device_or_a_pipe_is_no_source(tmp_path):

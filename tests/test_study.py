@@ -75,7 +75,12 @@ def test_the_figures_of_the_paper_have_their_runs(paper, figure, runs):
 
 
 def test_the_paper_has_its_figures_and_makes_all_of_them(paper):
-    assert list(paper.figures) == [f"fig{number:02}" for number in range(1, 12)]
+    early = ("tickets", "telemetry", "perturbations", "sizes", "data", "sparse", "connectivity")
+    assert list(paper.figures) == [
+        *(f"fig{number:02}" for number in range(1, 12)),
+        *(f"early_{name}" for name in early),
+    ]
+    assert [figure.name for figure in paper.groups["early_phase"]] == list(paper.figures)[11:]
     assert [figure.name for figure in paper.targets] == list(paper.figures)
 
 
@@ -92,7 +97,32 @@ def test_figures_share_runs(paper):
     assert alone["fig07"] == 9 * (5 + 3 * 5)
     core = 50 + (85 - 10) + 3 * 50
     new = seeds * (8 - 1) + seeds * (11 - 1) + seeds * 2 * (16 - 1) + 9 * 20
-    assert len(paper.runs) == len(set(paper.runs)) == core + new
+    # The second paper: dense, 15 levels of 6 points to rewind to; 19 perturbations of 2 of these;
+    # twice 4 views of 5 lengths; 5 points from which the whole network goes on.
+    early = seeds * (1 + 15 * 6 + 2 * 19 + 2 * 4 * 5 + 5)
+    assert len(paper.runs) == len(set(paper.runs)) == core + new + early
+
+
+def test_a_run_that_others_are_made_from_is_measured_where_it_makes_its_state(paper):
+    kinds = {str(run): paper.kind_of(run) for run in paper.runs_of("early_tickets")}
+    last = {path for path in kinds if path.endswith("_ticket15")}
+    assert {kinds[path] for path in last} == {"tune"}
+    assert {kind for path, kind in kinds.items() if path not in last} == {"pretrain"}
+    assert {paper.kind_of(run) for run in paper.figures["fig06"].runs} == {"tune"}
+
+
+def test_a_group_asks_for_its_figures(paper):
+    asked = paper.asked(["early_phase", "-n"])
+    assert set(asked.jobs) == set(paper.jobs_of(paper.groups["early_phase"]))
+    assert {kind for kind, _ in asked.jobs} == {"pretrain", "tune", "telemetry", "connectivity"}
+    page = paper.asked(["results/claims/paper-early_phase.html"])
+    assert page.jobs == asked.jobs
+
+
+def test_no_remedy_for_what_is_no_warm_start(paper):
+    study = Study(with_changes({"remedies": {"fresh": "reset5"}}))
+    for figure in study.groups["early_phase"]:
+        assert list(figure.roles) == list(paper.figures[figure.name].roles)
 
 
 def test_a_figure_grows_its_data_in_stages(paper):
@@ -204,7 +234,7 @@ def test_a_source_is_found_by_its_data_set():
 
 def test_figures_that_are_no_targets_are_planned_but_not_made():
     study = Study({**PAPER, "targets": ["fig11"]})
-    assert len(study.figures) == 11
+    assert len(study.figures) == 18
     assert len(study.runs) == 15
 
 
@@ -224,8 +254,9 @@ def test_what_a_command_line_asks_for(paper, arguments, figures):
     expected = paper.runs
     if figures:
         expected = list(dict.fromkeys(r for name in figures for r in paper.figures[name].runs))
-    assert list(paper.asked(arguments).tuned) == expected
-    assert paper.asked(arguments).pretrained == ()
+    asked = paper.asked(arguments)
+    assert [job for job in asked.jobs if job[0] in ("pretrain", "tune")] == paper.measured(expected)
+    assert asked.states == ()
 
 
 def test_a_command_line_may_ask_for_runs(paper):
@@ -234,8 +265,11 @@ def test_a_command_line_may_ask_for_runs(paper):
         [f"results/pretrain/{half}/checkpoint.safetensors", "--cores", "1",
          f"results/tune/{half}/full_adam-lr0.001_e5_keep/metrics.parquet"]
     )  # fmt: skip
-    assert [str(run) for run in asked.tuned] == [f"{half}/full_adam-lr0.001_e5_keep"]
-    assert [str(run) for run in asked.pretrained] == [half]
+    assert [(kind, str(run)) for kind, run in asked.jobs] == [
+        ("pretrain", half),
+        ("tune", f"{half}/full_adam-lr0.001_e5_keep"),
+    ]
+    assert [str(run) for run in asked.states] == [half]
 
 
 @pytest.mark.parametrize(
@@ -538,8 +572,8 @@ def test_strange_braces_in_a_data_set_are_named(dataset):
     ("settings", "message"),
     [
         ({"draw": "pretraining"}, "figures.fig02.draw: got 'pretraining'; expected one of capac"),
-        ({"draw": "style"}, "figures.fig02.draw: got 'style'; expected one of capacity, drift"),
-        ({"draw": "os"}, "figures.fig02.draw: got 'os'; expected one of capacity, drift"),
+        ({"draw": "style"}, "figures.fig02.draw: got 'style'; expected one of capacity, conn"),
+        ({"draw": "os"}, "figures.fig02.draw: got 'os'; expected one of capacity, conn"),
         (
             {"labels": {"warn": "x"}},
             "unknown role 'warn'; expected one of cold, warm; did you mean",
@@ -634,3 +668,33 @@ def test_finding_what_stands_twice_takes_no_comparison_of_all_with_all():
     seeds = [Seed(number) for number in range(1000)]
     assert _distinct(seeds) == seeds
     assert len(compared) < 10_000
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"figures": {"early_connectivity": {"observe": "telemetry"}}},
+            "figures.early_connectivity.observe: expected connectivity, which draw: connectivity",
+        ),
+        ({"figures": {"early_telemetry": {"observe": None}}}, "observe: expected telemetry"),
+        (
+            {"telemetry": {"iteration": 3}},
+            "telemetry: unknown key 'iteration'; expected one of iterations, each, per_decade",
+        ),
+        ({"telemetry": None}, "telemetry: expected keys with values, got None"),
+        (
+            {"lengths": {"total": 10}, "telemetry": {"iterations": 4000}, "targets": ["fig01",
+             "early_telemetry"]},
+            "figures.early_telemetry.runs.dense: telemetry.iterations: 4,000 updates are to be "
+            "observed, and stage",
+        ),
+        (
+            {"figures": {"early_connectivity": {"runs": {
+                "start": "full+rotation_{early}_e{total}_init"}}}},
+            "its last stage has labels of its own",
+        ),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_what_is_observed_is_named(changes, message):
+    assert message in refusal(with_changes(changes))
