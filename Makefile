@@ -40,7 +40,8 @@ report: study
 ## make test: the test suite
 test: $(READY)
 	@# One more than there are cores: some tests wait for a cluster or a process most of the time.
-	$(BIN)/python -m pytest -n $$(($(CORES) + 1)) --dist loadfile
+	@# The longest files come first (tests/conftest.py), not those with the most tests.
+	$(BIN)/python -m pytest -n $$(($(CORES) + 1)) --dist loadfile --no-loadscope-reorder
 
 ## make lint: formatter, linter, type checker, Snakemake's own linter
 lint: $(READY)

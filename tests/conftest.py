@@ -20,6 +20,19 @@ settings.register_profile("plasticity", deadline=None, derandomize=True, max_exa
 settings.load_profile("plasticity")
 
 
+LONGEST = (
+    *("test_slurm.py", "test_workflow.py", "test_hostile.py", "test_workflow_early.py"),
+    *("test_faults.py", "test_training.py", "test_docs.py", "test_sparse_training.py"),
+)
+"""Files that take minutes: begun first, so that no worker is left with one at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of the longest files first."""
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
+
 @pytest.fixture
 def raw() -> RawData:
     """Random images: 24 + 8 of 3 x 8 x 8 pixels in 3 classes, of which each has some."""

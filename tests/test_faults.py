@@ -70,6 +70,8 @@ def started(clone: Clone, *arguments: str) -> subprocess.Popen[str]:
         text=True,
         start_new_session=True,
         env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+        # Where the tests run in the background of a script, Ctrl-C is ignored, and so it would be.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

@@ -217,7 +217,11 @@ def rewritten(text):
         f"+{text}",
         f"0{text}",
         f"{text}0" if "." in text else f"{text}.0",
-        text.removeprefix("0") if text.startswith("0.") else f"{text}.",
+        text.removeprefix("0")
+        if text.startswith("0.")
+        else f"{text}00"
+        if "." in text
+        else f"{text}.",
         f"{number:e}",
         f"{number:E}",
         f"{number:.30e}",
