@@ -525,7 +525,7 @@ def test_only_some_of_many_names_are_listed():
         "unknown word in braces 'nobody'; expected one of pretrain, tune, stage, total, x0"
         in message
     )
-    assert "x46, ..." in message
+    assert "x45, ..." in message
     assert "x47" not in message
 
 
