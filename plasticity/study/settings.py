@@ -65,6 +65,9 @@ MOST_THREADS = 1024
 MOST_OBSERVED = 1_000_000
 """Updates that are observed: each may be a row of the table."""
 
+MOST_IN_A_GROUP = 1000
+"""Figures in a group; a list of a million names would be told of one by one."""
+
 MOST_A_DECADE = 1000
 """Observations between one power of ten of updates and the next: more than a picture can show."""
 
@@ -237,9 +240,9 @@ class Settings(_Settings):
     sources: dict[StrictStr, Place | None] = Field(default_factory=dict)
     remedies: dict[Name, Template] = Field(default_factory=dict)
     targets: Annotated[list[Name], AfterValidator(_distinct)]
-    groups: dict[Name, Annotated[list[Name], AfterValidator(_distinct)]] = Field(
-        default_factory=dict
-    )
+    groups: dict[
+        Name, Annotated[list[Name], Field(max_length=MOST_IN_A_GROUP), AfterValidator(_distinct)]
+    ] = Field(default_factory=dict)
     telemetry: TelemetrySettings = TelemetrySettings()
     connectivity: ConnectivitySettings = ConnectivitySettings()
     figures: dict[Name, FigureSettings]
