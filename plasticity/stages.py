@@ -324,7 +324,8 @@ def begin_with(
 ) -> Beginning:
     """`network`, as it was initialised, with what the parent hands on and what the start does."""
     stage = run.stage
-    initialised = deepcopy(network)
+    is_ticket = bool(stage.start.facts.get("ticket"))
+    initialised = deepcopy(network) if is_ticket else network  # which no other start is given
     if parent and run.parent:
         same = views.task_of(run.parent.stage.views) == views.task_of(stage.views)
         # Another task has other labels: its head is drawn anew, as that of a run from scratch.
@@ -336,7 +337,7 @@ def begin_with(
     handed_on: Mapping[str, Tensor] = mask.kept if mask else parent.kept if parent else {}
     kept = fitted(run, network, handed_on)
     with torch.no_grad():
-        if stage.start.facts.get("ticket"):
+        if is_ticket:
             kept = stage.start(network, generator, Ticket.of(kept, initialised))
             handed_on = kept if stage.prunes else handed_on
         else:

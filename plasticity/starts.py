@@ -132,12 +132,7 @@ def shuffled(
     share: float,
 ) -> Mapping[str, torch.Tensor]:
     """The survivors' values permuted: among all, within each layer, or each output channel."""
-    from plasticity import tickets
-
-    weights = tickets.prunable(network)
-    changed = tickets.shuffled(weights, ticket.kept, scope, False, generator)
-    tickets.assign(network, changed, ticket.kept)
-    return ticket.kept
+    return _permuted(network, generator, ticket, scope, same_sign=False)
 
 
 @starts.member(
@@ -157,10 +152,16 @@ def signshuffled(
     share: float,
 ) -> Mapping[str, torch.Tensor]:
     """The same among survivors of one sign: each keeps its sign."""
+    return _permuted(network, generator, ticket, scope, same_sign=True)
+
+
+def _permuted(
+    network: Network, generator: torch.Generator, ticket: Ticket, scope: Scope, *, same_sign: bool
+) -> Mapping[str, torch.Tensor]:
     from plasticity import tickets
 
     weights = tickets.prunable(network)
-    changed = tickets.shuffled(weights, ticket.kept, scope, True, generator)
+    changed = tickets.shuffled(weights, ticket.kept, scope, same_sign, generator)
     tickets.assign(network, changed, ticket.kept)
     return ticket.kept
 

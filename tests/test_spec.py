@@ -756,6 +756,10 @@ EARLY = "cifar10/resnet20/seed0/full_sgd-lr0.1_i500_init"
             "cifar10/resnet20/seed0/full_sgd-lr0.1_e9_ticket2-signs-init-magnitudes-init",
             "write 'ticket2'",
         ),
+        (
+            "cifar10/resnet20/seed0/full_sgd-lr0.1_e9_ticket2-signs-init-magnitudes-init-p0.5",
+            "write 'ticket2-p0.5'",
+        ),
         (EARLY.replace("full", "full+augment+blur4"), "is spelt 'full+blur4+augment'"),
         (EARLY.replace("full", "full+blur2+blur4"), "are of one kind: take one of them"),
         (EARLY.replace("full", "full+randomlabels+rotation"), "both give the examples labels"),

@@ -199,7 +199,7 @@ class Run:
         """Raise `SpellingError` where the first `stage` takes something from a stage before it."""
         options = stage.start.options
         sources = [options.get("signs"), options.get("magnitudes")]
-        plain = stage.start.options["level"]
+        plain = vocabulary.starts.term("ticket", {n: options[n] for n in ("level", "share")})
         if "k" in sources:
             raise SpellingError(
                 f"start '{stage.start}': no stage stands before it, so that 'k' is the "
@@ -208,7 +208,7 @@ class Run:
         if sources == ["init", "init"]:
             raise SpellingError(
                 f"start '{stage.start}': the weights are those of the initialisation already: "
-                f"write 'ticket{plain}'"
+                f"write '{plain}'"
             )
 
     def _require_time_left(self, before: Stage, stage: Stage) -> None:
