@@ -144,7 +144,9 @@ def test_runs_that_a_cluster_ends_again_and_again_end_in_the_same_bits(
     (clone.path / "slow").touch()
     # A minute, the shortest limit there is, ends a first attempt. The cluster looks at limits every
     # half minute, and signals early rather than late.
-    edit_profile(clone, {"runtime: min(120 * attempt, 480)": "runtime: attempt", "TERM@120": "TERM@10"})
+    edit_profile(
+        clone, {"runtime: min(120 * attempt, 480)": "runtime: attempt", "TERM@120": "TERM@10"}
+    )
     driver = Driver(clone, cluster, *map(metrics, both), "--configfile", "studies/demo.yaml")
 
     driver.until(lambda: "epoch  2/20" in log(clone, CANCELLED))
