@@ -24,9 +24,10 @@ from plasticity import splits, telemetry
 from plasticity.datasets import storage
 from plasticity.datasets.raw import RawData
 from plasticity.engine import Examples
+from plasticity.hardware import Hardware
 from plasticity.spec import Run
+from plasticity.stages import Inputs, Stage, prepare
 from plasticity.telemetry import Cadence
-from plasticity.training import Hardware, Inputs, Stage, prepare
 
 CLASSES = 10
 TESTED = 10_000 / (4000 * 128)

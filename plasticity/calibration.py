@@ -24,12 +24,11 @@ from plasticity.engine import (
     Trainee,
     bare_update,
     evaluate,
-    prepare_backends,
     train_on,
 )
+from plasticity.hardware import Hardware, Log
 from plasticity.metrics import EpochMetrics, as_rows
 from plasticity.spec.workload import Workload
-from plasticity.stages import Hardware, Log, cpu_name, take_device
 from plasticity.streams import torch_generator
 
 SECONDS = 3.0
@@ -47,12 +46,11 @@ def calibrate(
     Each takes about `seconds` or, on a slow processor, the time of the few steps that a measurement
     cannot do without.
     """
-    device = take_device(hardware, log)
-    prepare_backends(hardware.threads)
+    device = hardware.take(log)
     measured: dict[Workload, Throughput] = {}
     evaluated: dict[tuple[object, ...], float] = {}  # which does not depend on the optimiser
     for number, workload in enumerate(workloads, start=1):
-        bench = Bench.of(workload, hardware.precision, device)
+        bench = Bench.of(workload, hardware, device)
         training = bench.training(seconds, log)
         network = (workload.channels, workload.pixels, workload.classes, workload.model)
         if network not in evaluated:
@@ -62,9 +60,8 @@ def calibrate(
             f"{number}/{len(workloads)}  {workload}: {training:,.0f} images/s in training, "
             f"{evaluated[network]:,.0f} in evaluation"
         )
-    name = torch.cuda.get_device_name() if hardware.device == "cuda" else cpu_name()
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
-    return Calibration(measured, name, hardware.precision, hardware.threads, now)
+    return Calibration(measured, hardware.name, hardware.precision, hardware.threads, now)
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,7 @@ class Bench:
     batch: int
 
     @classmethod
-    def of(cls, workload: Workload, precision: str, device: torch.device) -> Bench:
+    def of(cls, workload: Workload, hardware: Hardware, device: torch.device) -> Bench:
         """The bench of `workload` on `device`."""
         generator = torch_generator(0, "calibration")
         shape = (EVALUATION_BATCH, workload.channels, workload.pixels, workload.pixels)
@@ -86,8 +83,9 @@ class Bench:
         with device:  # drawn where they are used: a large network is slow to draw on the CPU
             network: nn.Module = workload.model(workload.classes, workload.channels)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        optimiser = workload.optimiser(network.parameters())
         return cls(
-            trainee=Trainee(network, workload.optimiser(network.parameters()), precision),
+            trainee=hardware.trainee(network, optimiser),
             examples=Examples(images.to(device), labels.to(device), middle, middle / 2),
             batch=workload.optimiser.options["batch"],
         )

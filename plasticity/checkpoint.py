@@ -33,7 +33,8 @@ class Identity:
 
     `code`, `data`, `split`, `parent` and `mask` are digests of the training code, the data set, the
     chosen examples, the parent's checkpoint and the mask that the stage begins with (these two are
-    empty without one); `threads` counts on the CPU alone.
+    empty without one); `threads` counts on the CPU alone; `execution` is how operations reach the
+    device.
     """
 
     run: str
@@ -45,6 +46,7 @@ class Identity:
     precision: str
     device: str
     threads: str
+    execution: str
     torch: str
 
 
@@ -58,6 +60,7 @@ DIFFERENCES = {
     "precision": "trained in another precision",
     "device": "trained on another kind of device",
     "threads": "trained with another number of threads",
+    "execution": "trained with its operations carried out otherwise",
     "torch": "written under another version of torch",
 }
 

@@ -10,7 +10,8 @@ import inspect
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -23,7 +24,12 @@ from plasticity.metrics import EpochMetrics
 from plasticity.spec import Term
 from plasticity.views import apply_to_batch
 
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+PRECISIONS = {
+    "float32": torch.float32,
+    "tfloat32": torch.float32,
+    "bfloat16": torch.bfloat16,
+}
+"""What the forward pass computes in; with ``tfloat32`` a GPU rounds what it multiplies to it."""
 EVALUATION_BATCH = 1000
 """Test images that are evaluated at once: it bounds memory."""
 
@@ -62,6 +68,10 @@ class Examples:
         return (images - self.mean) / self.deviation, labels
 
 
+Step = Callable[[Batch], object]
+"""One update, on a batch."""
+
+
 @dataclass(frozen=True)
 class Trainee:
     """A network, its optimiser, and the arithmetic that they are trained in."""
@@ -71,6 +81,8 @@ class Trainee:
     precision: str
     masks: Sequence[tuple[nn.Parameter, Tensor]] = ()
     """Weights of which some are pruned, and 1 where they are kept or 0, float32 of their shape."""
+    execution: Eager = field(default_factory=lambda: Eager())
+    """How the operations of updates and evaluations reach the device."""
 
     def update(self) -> Callable[[], object]:
         """An update of all weights by their gradients. Pruned weights stay at 0.
@@ -112,7 +124,7 @@ class Part:
     @classmethod
     def begin(cls, device: torch.device) -> Part:
         """Nothing of the epoch yet."""
-        return cls(torch.zeros(3, dtype=torch.float64, device=device))
+        return cls(no_sums(device))
 
     @classmethod
     def from_tensor(cls, stored: Tensor, device: torch.device) -> Part:
@@ -130,6 +142,35 @@ def never() -> bool:
     return False
 
 
+class Eager:
+    """Updates and evaluations operation by operation, as Python comes to them."""
+
+    @contextmanager
+    def training(self, trainee: Trainee, examples: Examples, sums: Tensor) -> Iterator[Step]:
+        """What makes an update on a batch of `examples`; `sums` are right once this is left."""
+        trainee.network.train()
+        update = trainee.update()
+
+        def step(batch: Batch) -> None:
+            images, labels = examples.batch(batch)
+            with trainee.autocast(images.device):
+                logits = trainee.network(images)
+            loss = cross_entropy(logits.float(), labels)
+            trainee.optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            update()
+            add_batch(sums, loss.detach(), logits.detach(), labels)
+
+        yield step
+
+    def evaluation(
+        self, trainee: Trainee, examples: Examples, stop: Callable[[], bool]
+    ) -> Tensor | None:
+        """See `evaluate`."""
+        sums = no_sums(examples.images.device)
+        return sums if evaluate_all(trainee, examples, sums, stop) else None
+
+
 def train_on(
     trainee: Trainee,
     examples: Examples,
@@ -143,22 +184,14 @@ def train_on(
     calling this again goes on.
     """
     began = time.perf_counter()
-    update = trainee.update()
-    trainee.network.train()
     finished = True
-    for batch in batches:
-        images, labels = examples.batch(batch)
-        with trainee.autocast(images.device):
-            logits = trainee.network(images)
-        loss = cross_entropy(logits.float(), labels)
-        trainee.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        update()
-        add_batch(part.sums, loss.detach(), logits.detach(), labels)
-        part.batches += 1
-        if pause():
-            finished = False
-            break
+    with trainee.execution.training(trainee, examples, part.sums) as step:
+        for batch in batches:
+            step(batch)
+            part.batches += 1
+            if pause():
+                finished = False
+                break
     part.seconds += time.perf_counter() - began
     return finished
 
@@ -193,15 +226,22 @@ def finish_epoch(
     )
 
 
-@torch.inference_mode()
 def evaluate(
     trainee: Trainee, examples: Examples, stop: Callable[[], bool] = never
 ) -> Tensor | None:
     """The sums of loss, hits and examples over all of `examples`, in evaluation mode.
 
-    None where `stop`, which is asked after each batch, said so.
+    None where `stop`, which is asked now and then, said so.
     """
-    sums = torch.zeros(3, dtype=torch.float64, device=examples.images.device)
+    return trainee.execution.evaluation(trainee, examples, stop)
+
+
+@torch.inference_mode()
+def evaluate_all(
+    trainee: Trainee, examples: Examples, sums: Tensor, stop: Callable[[], bool] = never
+) -> bool:
+    """Fill `sums` for `evaluate`; whether it came to the end: `stop` is asked after each batch."""
+    sums.zero_()
     trainee.network.eval()
     for first in range(0, len(examples), EVALUATION_BATCH):
         images, labels = examples.batch(Batch(slice(first, first + EVALUATION_BATCH)))
@@ -209,8 +249,19 @@ def evaluate(
             logits = trainee.network(images)
         add_batch(sums, cross_entropy(logits.float(), labels), logits, labels)
         if stop():
-            return None
-    return sums
+            return False
+    return True
+
+
+def no_sums(device: torch.device) -> Tensor:
+    """Sums of loss, hits and examples before there are any, float64 [3]."""
+    return torch.zeros(3, dtype=torch.float64, device=device)
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether the device had too little memory; torch and CUDA's libraries use different words."""
+    words = ("out of memory", "ALLOC_FAILED")
+    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)
 
 
 def bare_update(optimiser: Optimizer) -> Callable[[], object]:
@@ -268,19 +319,24 @@ def set_rate(optimiser: Optimizer, factor: float) -> None:
         group["lr"] = factor * group.setdefault("initial_lr", group["lr"])
 
 
-def prepare_backends(threads: int) -> None:
-    """Ask torch for the same bits on every execution, with `threads` threads on the CPU."""
+def prepare_backends(threads: int, precision: str = "float32", *, compiles: bool = False) -> None:
+    """Ask torch for the same bits on every execution, with `threads` threads on the CPU.
+
+    Without `compiles` torch's compiler is left unloaded.
+    """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic with it
     # float32 means float32, not TF32, whatever the environment says.
-    torch.set_float32_matmul_precision("highest")
+    rounds = precision == "tfloat32"
+    torch.set_float32_matmul_precision("high" if rounds else "highest")
     cudnn: Any = torch.backends.cudnn
-    cudnn.conv.fp32_precision = cudnn.rnn.fp32_precision = "ieee"
+    cudnn.conv.fp32_precision = cudnn.rnn.fp32_precision = "tf32" if rounds else "ieee"
     # The same as use_deterministic_algorithms(True), which loads the compiler to tell it as well.
     torch.set_deterministic_debug_mode("error")
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False  # it may choose another algorithm in another process
     torch.set_num_threads(threads)
-    leave_compiler_unloaded()
+    if not compiles:
+        leave_compiler_unloaded()
 
 
 def leave_compiler_unloaded() -> None:

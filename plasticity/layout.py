@@ -7,6 +7,9 @@ from plasticity.spec import Run, SpellingError, data_selections, datasets
 from plasticity.spec.run import seed_of
 
 RESULTS = "results"
+COMPILED = f"{RESULTS}/compiled"
+"""What torch's compiler made, for other jobs; it can be deleted."""
+
 FIGURE_SUFFIXES = ("svg", "pdf", "png", "csv")
 FILES_OF_RUNS = {
     "pretrain": ("metrics.parquet", "checkpoint.safetensors"),

@@ -8,8 +8,8 @@ import torch
 
 from plasticity import checkpoint, files, tickets
 from plasticity.errors import UserError
+from plasticity.hardware import Log
 from plasticity.spec import Run
-from plasticity.stages import Log
 from plasticity.tickets import Mask
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,44 +16,21 @@ from torch import Tensor
 from plasticity import checkpoint, splits, tickets, views
 from plasticity.checkpoint import Checkpoint, Identity
 from plasticity.datasets import storage
-from plasticity.devices import claim_gpu
 from plasticity.engine import (
-    PRECISIONS,
     Batch,
     Examples,
     Trainee,
     batches_on,
     mixed,
-    prepare_backends,
     shuffled,
 )
-from plasticity.errors import PlaceError, UserError
+from plasticity.errors import UserError
+from plasticity.hardware import Hardware, Log
 from plasticity.models.network import Network, initialise
 from plasticity.spec import Run, Term
 from plasticity.spec.workload import require_time_left
 from plasticity.streams import torch_generator
 from plasticity.tickets import Mask, Ticket
-
-Log = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Hardware:
-    """Where and how to compute: device ``cuda`` or ``cpu``, a precision, threads on the CPU.
-
-    `slots` is how many jobs may share a GPU, which changes no result.
-    """
-
-    device: str
-    precision: str
-    threads: int = 1
-    slots: int = 1
-
-    def __post_init__(self) -> None:
-        if self.precision not in PRECISIONS:
-            raise UserError(
-                f"precision: {self.precision!r} is not known; expected {', '.join(PRECISIONS)}"
-            )
 
 
 @dataclass(frozen=True)
@@ -162,8 +138,7 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: str, log: Log) -
 
     Raises `UserError` for inputs that cannot be used.
     """
-    device = take_device(hardware, log)
-    prepare_backends(hardware.threads)
+    device = hardware.take(log)
     train_part, test_part = storage.read(inputs.train), storage.read(inputs.test)
     if train_part.header != test_part.header:
         raise UserError(
@@ -192,6 +167,7 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: str, log: Log) -
         precision=hardware.precision,
         device=hardware.device,
         threads=str(hardware.threads) if hardware.device == "cpu" else "",
+        execution=hardware.carried_out,
         torch=torch.__version__,
     )
     classes = views.classes_of(run.stage.views, len(header.classes))
@@ -200,14 +176,8 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: str, log: Log) -
         mask.require_fits(inputs.mask, network)
     beginning = begin_with(run, network, parent, mask)
     network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    weights = [(network.get_parameter(name), kept) for name, kept in beginning.kept.items()]
-    trainee = Trainee(
-        network,
-        run.stage.optimiser(network.parameters()),
-        hardware.precision,
-        # In the memory order of the weights, which makes multiplying fast.
-        [(weight, torch.empty_like(weight).copy_(kept).detach()) for weight, kept in weights],
-    )
+    optimiser = run.stage.optimiser(network.parameters())
+    trainee = hardware.trainee(network, optimiser, beginning.kept)
     return Stage(
         run,
         identity,
@@ -233,21 +203,6 @@ def clock_of(run: Run, pool: Pool, parent: Checkpoint | None) -> Clock:
         begin = parent.history[-1].iteration
         require_time_left(run, begin, end)
     return Clock(begin, end, steps)
-
-
-def take_device(hardware: Hardware, log: Log) -> torch.device:
-    """The device to compute on: the CPU, or a GPU of which this process holds a slot until it ends.
-
-    Raises `UserError` where there is no GPU to take or torch cannot use it.
-    """
-    if hardware.device == "cuda":
-        claim_gpu(log, hardware.slots)
-        if not torch.cuda.is_available():
-            raise PlaceError(
-                f"torch {torch.__version__} (for CUDA {torch.version.cuda}) cannot use the GPU "
-                "that was taken for this job; install a build of torch that fits the driver"
-            )
-    return torch.device(hardware.device)
 
 
 def on_device(part: storage.Part, run: Run, device: torch.device, *, test: bool) -> Examples:
@@ -395,19 +350,9 @@ def epoch_batches(run: Run, clock: Clock, epoch: int, pool: Pool) -> tuple[Tenso
     return indices, draws if draws.shape[2] else None
 
 
-def cpu_name() -> str:
-    """The processor's name, or its architecture where the system does not tell the name."""
-    try:
-        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.M)
-    except OSError:
-        found = None
-    return found[1] if found else platform.machine()
-
-
 def describe(stage: Stage, hardware: Hardware) -> dict[str, Any]:
     """All that a metrics file needs to explain itself when it is found alone."""
     run, identity, network = stage.run, stage.identity, stage.trainee.network
-    name = torch.cuda.get_device_name() if hardware.device == "cuda" else cpu_name()
     return {
         "run": str(run),
         "dataset": str(run.dataset),
@@ -435,7 +380,8 @@ def describe(stage: Stage, hardware: Hardware) -> dict[str, Any]:
         "code": identity.code,
         "precision": identity.precision,
         "device": identity.device,
-        "device_name": name,
+        "device_name": hardware.name,
+        "execution": identity.execution,
         "threads": hardware.threads,
         "torch": identity.torch,
         "python": platform.python_version(),

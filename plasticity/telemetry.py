@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from plasticity import tables, tickets
 from plasticity.engine import Batch, Part, evaluate, set_rate, train_on
 from plasticity.errors import UserError, shown
-from plasticity.stages import Log, Stage
+from plasticity.hardware import Log
+from plasticity.stages import Stage
 from plasticity.streams import torch_generator
 
 TRACES = 10

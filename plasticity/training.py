@@ -10,16 +10,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from plasticity import checkpoint, files, metrics
 from plasticity.checkpoint import Checkpoint, Identity
-from plasticity.engine import Part, finish_epoch, set_rate, train_on
+from plasticity.engine import Part, finish_epoch, is_out_of_memory, set_rate, train_on
 from plasticity.errors import UserError
+from plasticity.hardware import Hardware, Log
 from plasticity.metrics import EpochMetrics
 from plasticity.signals import requests
 from plasticity.spec import Run
-from plasticity.stages import Hardware, Inputs, Log, Stage, describe, prepare
+from plasticity.stages import Inputs, Stage, describe, prepare
 
 RESUME_EVERY = 30.0
 """Seconds between two saves of the state that a killed job goes on from."""
@@ -166,12 +165,6 @@ def within_memory(run: Run) -> Iterator[None]:
         if is_out_of_memory(error):
             raise out_of_memory(run, error) from error
         raise
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether the device had too little memory; torch and CUDA's libraries use different words."""
-    words = ("out of memory", "ALLOC_FAILED")
-    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)
 
 
 def out_of_memory(run: Run, error: Exception) -> UserError:

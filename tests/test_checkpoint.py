@@ -28,6 +28,7 @@ IDENTITY = Identity(
     precision="float32",
     device="cpu",
     threads="1",
+    execution="eager",
     torch=torch.__version__,
 )
 HISTORY = [

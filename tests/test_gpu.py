@@ -9,8 +9,8 @@ import torch
 from tiny import PRETRAIN, Folder, equal
 
 from plasticity import checkpoint
+from plasticity.hardware import Hardware
 from plasticity.spec import Run
-from plasticity.stages import Hardware
 
 pytestmark = [
     pytest.mark.gpu,

@@ -24,6 +24,8 @@ FLOORS = (
     {"tickets"},
     {"optim", "starts", "views"},
     {"checkpoint", "engine", "devices"},
+    {"recording"},
+    {"hardware"},
     {"stages"},
     {"training", "pruning", "telemetry", "connectivity"},
     {"calibration", "observation"},

@@ -330,7 +330,10 @@ def test_a_remedy_is_tried_wherever_a_plain_warm_start_is(paper):
         ({"study": "My Study"}, "study: got 'My Study'; expected a lower-case letter, then"),
         ({"study": "../up"}, "study: got '../up'; expected a lower-case letter, then"),
         ({"device": "gpu"}, "device: expected 'cuda' or 'cpu', got 'gpu'"),
-        ({"precision": "fp16"}, "precision: expected 'float32' or 'bfloat16', got 'fp16'"),
+        (
+            {"precision": "fp16"},
+            "precision: expected 'float32', 'tfloat32' or 'bfloat16', got 'fp16'",
+        ),
         ({"threads": 0}, "threads: expected greater than or equal to 1, got 0"),
         ({"threads": "2"}, "threads: expected a valid integer, got the text '2'"),
         ({"slots_per_gpu": 0}, "slots_per_gpu: expected greater than or equal to 1, got 0"),

@@ -18,8 +18,9 @@ from torch import nn
 
 from plasticity import checkpoint, engine, metrics, stages, telemetry
 from plasticity.errors import UserError
+from plasticity.hardware import Hardware
 from plasticity.spec import Run
-from plasticity.stages import Hardware, Inputs, Stage
+from plasticity.stages import Inputs, Stage
 from plasticity.streams import torch_generator
 from plasticity.telemetry import QUANTITIES, TRACE, Cadence, Observer, draw_traces, parameters_of
 

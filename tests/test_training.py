@@ -17,9 +17,10 @@ from tiny import HARDWARE, PRETRAIN, TUNE, Folder, equal
 from plasticity import checkpoint, engine, metrics, stages, training
 from plasticity.engine import shuffled
 from plasticity.errors import UserError
+from plasticity.hardware import Hardware
 from plasticity.signals import Ended
 from plasticity.spec import Run
-from plasticity.stages import Hardware, Inputs, Pool, clock_of, epoch_batches
+from plasticity.stages import Inputs, Pool, clock_of, epoch_batches
 from plasticity.training import progress, train_stage
 
 

@@ -13,8 +13,9 @@ from plasticity import metrics, splits
 from plasticity.checkpoint import Checkpoint
 from plasticity.datasets import storage
 from plasticity.datasets.raw import RawData
+from plasticity.hardware import Hardware
 from plasticity.spec import Run
-from plasticity.stages import Hardware, Inputs
+from plasticity.stages import Inputs
 from plasticity.training import Outputs, train_stage
 
 HARDWARE = Hardware("cpu", "float32")

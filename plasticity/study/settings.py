@@ -230,7 +230,8 @@ class Settings(_Settings):
     seeds: Seeds
     device: Literal["cuda", "cpu"]
     slots_per_gpu: Annotated[StrictInt, Field(ge=1, le=MOST_SLOTS)]
-    precision: Literal["float32", "bfloat16"]
+    precision: Literal["float32", "tfloat32", "bfloat16"]
+    execution: Literal["auto", "eager", "graph", "compiled"] = "auto"
     threads: Annotated[StrictInt, Field(ge=1, le=MOST_THREADS)]
     keep: Keep
     images_per_second: Throughput | None = None
@@ -293,6 +294,13 @@ class Settings(_Settings):
             if start == "keep":
                 raise ValueError(f"remedies.{name}: 'keep' is the plain warm start itself")
         return remedies
+
+    @model_validator(mode="after")
+    def _on_this_device(self) -> Settings:
+        for key, word in (("precision", "tfloat32"), ("execution", "graph")):
+            if self.device != "cuda" and getattr(self, key) == word:
+                raise ValueError(f"{key}: {word} needs a GPU (device: cuda); choose another one")
+        return self
 
     @model_validator(mode="after")
     def _known_targets(self) -> Settings:

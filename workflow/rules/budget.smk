@@ -25,6 +25,7 @@ rule calibrate:
         workloads=lambda wildcards: list(map(str, budget.workloads_of(study))),
         device=study.settings.device,
         precision=study.settings.precision,
+        execution=study.settings.execution,
         threads=study.settings.threads,
         code=lambda wildcards: digest.calibration(budget.workloads_of(study)),
         adapter=digest.script("calibrate.py"),

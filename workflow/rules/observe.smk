@@ -17,6 +17,7 @@ rule telemetry:
         device=study.settings.device,
         attempt=lambda wildcards, attempt: attempt,
         slots_per_gpu=study.settings.slots_per_gpu,
+        execution=study.settings.execution,
     params:
         run=lambda wildcards: str(run_of(wildcards)),
         precision=study.settings.precision,

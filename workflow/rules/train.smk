@@ -24,6 +24,7 @@ rule pretrain:
         device=study.settings.device,
         attempt=lambda wildcards, attempt: attempt,
         slots_per_gpu=study.settings.slots_per_gpu,
+        execution=study.settings.execution,
     params:
         run=lambda wildcards: str(run_of(wildcards)),
         precision=study.settings.precision,

@@ -1,11 +1,13 @@
 """Measure how fast this device trains and evaluates the networks of a study."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plasticity.calibration import calibrate
+from plasticity.hardware import Hardware
 from plasticity.jobs import logged
+from plasticity.layout import COMPILED
 from plasticity.spec.workload import Workload
-from plasticity.stages import Hardware
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -18,6 +20,8 @@ with logged(snakemake.log[0]) as log:
             snakemake.params.precision,
             snakemake.threads,
             snakemake.resources.slots_per_gpu,
+            snakemake.params.execution,
+            Path(COMPILED),
         ),
         log,
     )

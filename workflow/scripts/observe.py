@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from plasticity.hardware import Hardware
 from plasticity.jobs import logged, told_once
+from plasticity.layout import COMPILED
 from plasticity.observation import observe_connectivity, observe_telemetry
 from plasticity.spec import Run
-from plasticity.stages import Hardware, Inputs
+from plasticity.stages import Inputs
 from plasticity.telemetry import Cadence
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ hardware = Hardware(
     snakemake.params.precision,
     snakemake.threads,
     snakemake.resources.slots_per_gpu,
+    snakemake.resources.execution,
+    Path(COMPILED),
 )
 settings, code = snakemake.params.settings, snakemake.params.code
 with (

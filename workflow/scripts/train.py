@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from plasticity.hardware import Hardware
 from plasticity.jobs import logged, told_once
+from plasticity.layout import COMPILED
 from plasticity.spec import Run
-from plasticity.stages import Hardware, Inputs
+from plasticity.stages import Inputs
 from plasticity.training import Outputs, train_stage
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ with (
             snakemake.params.precision,
             snakemake.threads,
             snakemake.resources.slots_per_gpu,
+            snakemake.resources.execution,
+            Path(COMPILED),
         ),
         code=snakemake.params.code,
         log=log,
