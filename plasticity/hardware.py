@@ -79,6 +79,8 @@ class Hardware:
                     "that was taken for this job; install a build of torch that fits the driver"
                 )
         compiles = self.carried_out == "compiled"
+        if compiles and self.cache:  # before torch's compiler is loaded, which sets it itself
+            os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(self.cache.absolute()))
         prepare_backends(self.threads, self.precision, compiles=compiles)
         return torch.device(self.device)
 
@@ -93,8 +95,6 @@ class Hardware:
         `kept` says, by name, which weights of a pruned network are left.
         """
         if self.carried_out == "compiled":
-            if self.cache:
-                os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(self.cache.absolute()))
             network.compile(dynamic=False)
         masks = []
         for name, mask in kept.items():

@@ -334,6 +334,15 @@ def test_a_remedy_is_tried_wherever_a_plain_warm_start_is(paper):
             {"precision": "fp16"},
             "precision: expected 'float32', 'tfloat32' or 'bfloat16', got 'fp16'",
         ),
+        (
+            {"device": "cpu", "precision": "tfloat32"},
+            "precision: tfloat32 needs a GPU (device: cuda); choose another one",
+        ),
+        (
+            {"device": "cpu", "execution": "graph"},
+            "execution: graph needs a GPU (device: cuda); choose another one",
+        ),
+        ({"execution": "fast"}, "execution: expected 'auto', 'eager', 'graph' or 'compiled'"),
         ({"threads": 0}, "threads: expected greater than or equal to 1, got 0"),
         ({"threads": "2"}, "threads: expected a valid integer, got the text '2'"),
         ({"slots_per_gpu": 0}, "slots_per_gpu: expected greater than or equal to 1, got 0"),
