@@ -83,20 +83,28 @@ def _processor() -> str:
 def markdown(rows: Sequence[Mapping[str, object]]) -> str:
     """`rows`, which share their keys, as a table in Markdown; numbers to the right."""
     heads = list(rows[0])
-    sides = ["---:" if isinstance(rows[0][head], int | float) else "---" for head in heads]
+    numbers = [any(isinstance(row[head], int | float) for row in rows) for head in heads]
+    sides = ["---:" if number else "---" for number in numbers]
     cells = [heads, sides, *([_spelt(row[head]) for head in heads] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in cells)
 
 
 def _spelt(value: object) -> str:
     if isinstance(value, float):
+        if 0 < value < 1:
+            return f"{value:.2g}"
         return f"{value:.1f}" if value < 100 else f"{value:.0f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def tell(rows: Sequence[Mapping[str, object]], where: str, output: Path | None) -> None:
-    """Print `where` and the table of `rows`; write them to `output` as CSV or Markdown."""
-    text = f"{where}\n\n{markdown(rows)}\n"
+def tell(
+    rows: Sequence[Mapping[str, object]], where: str, output: Path | None, below: str = ""
+) -> None:
+    """Print `where` and the table of `rows`; write them to `output` as CSV or Markdown.
+
+    What stands `below` the table is left out of a CSV file.
+    """
+    text = f"{where}\n\n{markdown(rows)}\n" + (f"\n{below}\n" if below else "")
     print(text)
     if output is None:
         return
@@ -104,6 +112,6 @@ def tell(rows: Sequence[Mapping[str, object]], where: str, output: Path | None) 
         with open(output, "w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, [*rows[0], "where"])
             writer.writeheader()
-            writer.writerows({**row, "where": where} for row in rows)
+            writer.writerows({**row, "where": " ".join(where.split())} for row in rows)
     else:
         output.write_text(text, encoding="utf-8")

@@ -34,12 +34,12 @@ TESTED = 10_000 / (4000 * 128)
 """Test images for each image trained on, in 4,000 iterations of CIFAR-10 with batches of 128."""
 
 
-def made_up(train: int, test: int, pixels: int) -> RawData:
-    """So many random images in three colours."""
+def made_up(train: int, test: int, pixels: int, channels: int = 3) -> RawData:
+    """So many random images, in three colours or in grey."""
     generator = np.random.default_rng(0)
 
     def images(count: int) -> np.ndarray:
-        return generator.integers(0, 256, (count, 3, pixels, pixels), dtype=np.uint8)
+        return generator.integers(0, 256, (count, channels, pixels, pixels), dtype=np.uint8)
 
     names = [str(number) for number in range(CLASSES)]
     labels = (np.arange(count) % CLASSES for count in (train, test))
