@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from plasticity import files
+from plasticity import files, tables
 from plasticity.errors import UserError
 
 
@@ -57,7 +57,11 @@ def from_rows(rows: Sequence[Sequence[float]]) -> list[EpochMetrics]:
 def write(path: str | Path, history: Sequence[EpochMetrics], about: Mapping[str, Any]) -> None:
     """Write `history`, an epoch a row, with `about` (the run and its circumstances) as metadata."""
     schema = SCHEMA.with_metadata({"plasticity": json.dumps(about, sort_keys=True)})
-    table = pa.Table.from_pylist([asdict(metrics) for metrics in history], schema=schema)
+    columns = [
+        tables.column([getattr(metrics, field.name) for metrics in history], field.type)
+        for field in SCHEMA
+    ]
+    table = pa.Table.from_arrays(columns, schema=schema)
     with files.whole(path) as partial:
         pq.write_table(table, partial, write_page_checksum=True)
 

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from plasticity import files
+from plasticity import files, tables
 from plasticity.arrivals import arrivals
 from plasticity.errors import UserError
 from plasticity.spec import Integer, Number, Term, data_selections
@@ -129,17 +129,21 @@ def write(
     }
     schema = SCHEMA.with_metadata({"plasticity": json.dumps(about)})
     with files.whole(path) as partial:
-        table = pa.table({"index": indices}, schema=schema)
+        column = tables.column(indices, SCHEMA.field("index").type)
+        table = pa.Table.from_arrays([column], schema=schema)
         pq.write_table(table, partial, write_page_checksum=True)
 
 
 def read(path: str | Path, examples: int) -> np.ndarray:
     """The indices in `path`, int64 [n], for a data set of `examples`; raises `UserError`."""
     try:
-        table = pq.read_table(path, page_checksum_verification=True)
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            table = file.read()
         if table.schema.names != SCHEMA.names or table["index"].null_count:
             raise ValueError(f"expected one column without gaps, {SCHEMA.names[0]}")
-        indices: np.ndarray = table.cast(SCHEMA)["index"].to_numpy().copy()
+        if table.schema != SCHEMA:
+            table = table.cast(SCHEMA)
+        indices = tables.numbers(table["index"])
     except (OSError, ValueError, pa.ArrowException) as error:
         raise UserError(
             f"{path}: not a readable split ({error}); delete it and run again to draw it anew"

@@ -16,7 +16,8 @@ PACKAGE = ROOT / "plasticity"
 FLOORS = (
     {"errors"},
     {"files", "streams", "signals"},
-    {"spec", "metrics", "tables"},
+    {"tables"},
+    {"spec", "metrics"},
     {"arrivals", "costs", "layout"},
     {"study"},
     {"datasets", "splits"},
