@@ -3,14 +3,16 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plasticity.calibration import calibrate
-from plasticity.hardware import Hardware
-from plasticity.jobs import logged
-from plasticity.layout import COMPILED
-from plasticity.spec.workload import Workload
+from plasticity.jobs import imports, logged
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
+
+with imports():
+    from plasticity.calibration import calibrate
+    from plasticity.hardware import Hardware
+    from plasticity.layout import COMPILED
+    from plasticity.spec.workload import Workload
 
 with logged(snakemake.log[0]) as log:
     calibration = calibrate(

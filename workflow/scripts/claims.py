@@ -4,18 +4,20 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from plasticity import files, summary
-from plasticity.claims.early import TELEMETRY
-from plasticity.claims.evidence import Evidence
-from plasticity.claims.ledger import read_from
-from plasticity.claims.page import Picture, claims_page
-from plasticity.claims.verdict import judge, table
-from plasticity.jobs import logged
+from plasticity.jobs import imports, logged
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
+
+with imports():
+    import pandas as pd
+
+    from plasticity import files, summary
+    from plasticity.claims.early import TELEMETRY
+    from plasticity.claims.evidence import Evidence
+    from plasticity.claims.ledger import read_from
+    from plasticity.claims.page import Picture, claims_page
+    from plasticity.claims.verdict import judge, table
 
 with logged(snakemake.log[0]) as log:
     figures = json.loads(snakemake.params.figures)

@@ -3,13 +3,15 @@
 import json
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from plasticity.figures import Tables, render
-from plasticity.jobs import logged
+from plasticity.jobs import imports, logged
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
+
+with imports():
+    import pandas as pd
+
+    from plasticity.figures import Tables, render
 
 with logged(snakemake.log[0]) as log:
     tables = Tables.of(

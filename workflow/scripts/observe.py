@@ -3,16 +3,18 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plasticity.hardware import Hardware
-from plasticity.jobs import logged, told_once
-from plasticity.layout import COMPILED
-from plasticity.observation import observe_connectivity, observe_telemetry
-from plasticity.spec import Run
-from plasticity.stages import Inputs
-from plasticity.telemetry import Cadence
+from plasticity.jobs import imports, logged, told_once
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
+
+with imports():
+    from plasticity.hardware import Hardware
+    from plasticity.layout import COMPILED
+    from plasticity.observation import observe_connectivity, observe_telemetry
+    from plasticity.spec import Run
+    from plasticity.stages import Inputs
+    from plasticity.telemetry import Cadence
 
 output = Path(snakemake.output[0])
 given = {name: Path(path) for name, path in snakemake.input.items()}

@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plasticity.jobs import logged, told_once
-from plasticity.pruning import make_mask
-from plasticity.spec import Run
+from plasticity.jobs import imports, logged, told_once
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
+
+with imports():
+    from plasticity.pruning import make_mask
+    from plasticity.spec import Run
 
 output = Path(snakemake.output[0])
 with (

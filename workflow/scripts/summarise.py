@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plasticity import files, layout, summary
-from plasticity.jobs import logged
+from plasticity.jobs import imports, logged
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
+
+with imports():
+    from plasticity import files, layout, summary
 
 with logged(snakemake.log[0]) as log:
     tuned, pretrained = (
