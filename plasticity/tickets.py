@@ -284,6 +284,8 @@ def effective_size(
     Over the survivors of all layers together (Frankle et al. 2020; recalled, not checked).
     """
     after = {name: after[name] for name in before}
+    if all(torch.equal(after[name], before[name]) for name in before):
+        return 0.0  # as after most starts
     return _deviation(_survivors(after, kept).double() - _survivors(before, kept).double())
 
 
