@@ -1,0 +1,71 @@
+"""The process that `benchmarks.startup` measures: a training job, as its script runs it.
+
+    python -m benchmarks.startup_job DEVICE PRECISION EXECUTION CLOCK RUN FOLDER
+
+Prints, as JSON, what the clock showed at the end of each part.
+"""
+
+import sys
+import time
+
+CLOCKS = {"cpu": time.CLOCK_PROCESS_CPUTIME_ID, "wall": time.CLOCK_MONOTONIC}
+device, precision, execution, clock, run, folder = sys.argv[1:]
+ends: dict[str, float] = {}
+
+
+def mark(part: str) -> None:
+    """Note that `part` has ended, unless it was noted before."""
+    ends.setdefault(part, time.clock_gettime(CLOCKS[clock]))
+
+
+mark("python")
+
+import json  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
+
+from plasticity.jobs import imports  # noqa: E402
+
+with imports():
+    import torch
+
+    mark("torch")
+
+    from plasticity import training
+    from plasticity.hardware import Hardware
+    from plasticity.spec import Run
+    from plasticity.stages import Inputs
+
+mark("library")
+prepare, train_on = training.prepare, training.train_on
+
+
+def prepared(*given: Any) -> Any:
+    """As `prepare`; notes its end."""
+    stage = prepare(*given)
+    mark("prepared")
+    return stage
+
+
+def trained_on(trainee: Any, examples: Any, batches: Any, part: Any, pause: Any) -> bool:
+    """As `train_on`; notes the end of the first step of all."""
+    if "first step" not in ends:
+        train_on(trainee, examples, iter([next(batches)]), part, pause)
+        if device == "cuda":
+            torch.cuda.synchronize()
+        mark("first step")
+    return train_on(trainee, examples, batches, part, pause)
+
+
+training.prepare, training.train_on = prepared, trained_on
+place = Path(folder)
+training.train_stage(
+    Run.parse(run),
+    Inputs(place / "train.safetensors", place / "test.safetensors", place / "split.parquet"),
+    training.Outputs(place / "metrics.parquet", place / "checkpoint.safetensors"),
+    Hardware(device, precision, execution=execution),
+    "",
+    lambda line: None,
+)
+mark("trained and saved")
+print(json.dumps(ends))
