@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from plasticity import files, tables
+from plasticity import columns, files
 from plasticity.errors import UserError
 
 
@@ -57,11 +57,11 @@ def from_rows(rows: Sequence[Sequence[float]]) -> list[EpochMetrics]:
 def write(path: str | Path, history: Sequence[EpochMetrics], about: Mapping[str, Any]) -> None:
     """Write `history`, an epoch a row, with `about` (the run and its circumstances) as metadata."""
     schema = SCHEMA.with_metadata({"plasticity": json.dumps(about, sort_keys=True)})
-    columns = [
-        tables.column([getattr(metrics, field.name) for metrics in history], field.type)
+    values = [
+        columns.column([getattr(metrics, field.name) for metrics in history], field.type)
         for field in SCHEMA
     ]
-    table = pa.Table.from_arrays(columns, schema=schema)
+    table = pa.Table.from_arrays(values, schema=schema)
     with files.whole(path) as partial:
         pq.write_table(table, partial, write_page_checksum=True)
 

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from plasticity import files, tables
+from plasticity import columns, files
 from plasticity.arrivals import arrivals
 from plasticity.errors import UserError
 from plasticity.spec import Integer, Number, Term, data_selections
@@ -129,7 +129,7 @@ def write(
     }
     schema = SCHEMA.with_metadata({"plasticity": json.dumps(about)})
     with files.whole(path) as partial:
-        column = tables.column(indices, SCHEMA.field("index").type)
+        column = columns.column(indices, SCHEMA.field("index").type)
         table = pa.Table.from_arrays([column], schema=schema)
         pq.write_table(table, partial, write_page_checksum=True)
 
@@ -143,7 +143,7 @@ def read(path: str | Path, examples: int) -> np.ndarray:
             raise ValueError(f"expected one column without gaps, {SCHEMA.names[0]}")
         if table.schema != SCHEMA:
             table = table.cast(SCHEMA)
-        indices = tables.numbers(table["index"])
+        indices = columns.numbers(table["index"])
     except (OSError, ValueError, pa.ArrowException) as error:
         raise UserError(
             f"{path}: not a readable split ({error}); delete it and run again to draw it anew"

@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from plasticity import files
 from plasticity.errors import UserError
-
-
-def column(values: Sequence[float] | np.ndarray, kind: pa.DataType) -> pa.Array:
-    """`values`, numbers without gaps, as a column of `kind`.
-
-    pyarrow's own `array` imports pandas, to ask whether they are its: a third of a second.
-    """
-    numbers = np.ascontiguousarray(values, dtype=kind.to_pandas_dtype())
-    return pa.Array.from_buffers(kind, len(numbers), [None, pa.py_buffer(numbers)])
-
-
-def numbers(column: pa.ChunkedArray) -> np.ndarray:
-    """A copy of `column`, numbers without gaps; `to_numpy` imports pandas as well."""
-    return np.from_dlpack(column.combine_chunks()).copy()
 
 
 def write(path: str | Path, table: pa.Table, schema: pa.Schema, about: Mapping[str, Any]) -> None:

@@ -15,9 +15,8 @@ PACKAGE = ROOT / "plasticity"
 
 FLOORS = (
     {"errors"},
-    {"files", "streams", "signals"},
-    {"tables"},
-    {"spec", "metrics"},
+    {"files", "streams", "signals", "columns"},
+    {"spec", "metrics", "tables"},
     {"arrivals", "costs", "layout"},
     {"study"},
     {"datasets", "splits"},
@@ -219,7 +218,7 @@ def test_what_is_required_is_constrained():
     [
         ("train", {"datasets", "splits", "models", "optim", "starts", "engine", "checkpoint"}),
         ("train", {"tickets", "views", "stages", "training", "pruning", "calibration"}),
-        ("train", {"costs", "jobs"}),
+        ("train", {"costs", "jobs", "columns"}),
         ("train", {"telemetry", "connectivity", "observation", "tables"}),
         ("budget", {"errors", "files", "spec", "costs", "layout", "study", "jobs"}),
         ("analysis", {"stats", "summary", "claims", "figures", "metrics"}),
