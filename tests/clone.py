@@ -29,6 +29,7 @@ lengths: {pretrain: 2, tune: 3}
 optimisers:
   adam: {lr: 0.01, batch: 16}
 targets: [fig01, fig11]
+figures: {fig11: {seeds: [0]}}
 """
 
 
