@@ -22,11 +22,15 @@ settings.load_profile("plasticity")
 
 
 LONGEST = (
-    *("test_slurm.py", "test_workflow.py", "test_faults.py", "test_workflow_study.py"),
-    *("test_workflow_early.py", "test_hostile.py", "test_budget.py", "test_docs.py"),
-    *("test_training.py", "test_figures.py", "test_figures_early.py", "test_claims_early.py"),
+    *("test_slurm.py", "test_workflow.py", "test_faults.py", "test_docs.py"),
+    *("test_workflow_study.py", "test_workflow_early.py", "test_training.py", "test_budget.py"),
+    *("test_claims_early.py", "test_figures.py", "test_hostile.py", "test_figures_early.py"),
+    *("test_claims.py", "test_digest.py", "test_sparse_training.py", "test_devices.py"),
 )
-"""Files that take minutes: begun first, so that no worker is left with one at the end."""
+"""Files that take a minute or more: begun first, so that no worker is left with one at the end.
+
+The fourth is a short one, as it waits for the first: a worker is given its next file early.
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
