@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clone import end_forge
 from hypothesis import settings
 
 from plasticity.datasets import storage
@@ -21,16 +22,28 @@ settings.load_profile("plasticity")
 
 
 LONGEST = (
-    *("test_slurm.py", "test_workflow.py", "test_hostile.py", "test_workflow_early.py"),
-    *("test_faults.py", "test_training.py", "test_docs.py", "test_sparse_training.py"),
+    *("test_slurm.py", "test_workflow.py", "test_faults.py", "test_docs.py"),
+    *("test_workflow_study.py", "test_workflow_early.py", "test_training.py", "test_budget.py"),
+    *("test_claims_early.py", "test_figures.py", "test_hostile.py", "test_figures_early.py"),
+    *("test_claims.py", "test_digest.py", "test_sparse_training.py", "test_devices.py"),
 )
-"""Files that take minutes: begun first, so that no worker is left with one at the end."""
+"""Files that take a minute or more: begun first, so that no worker is left with one at the end.
+
+The fourth is a short one, as it waits for the first: a worker is given its next file early.
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests of the longest files first."""
     order = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forge() -> Iterator[None]:
+    """What runs Snakemake for the tests ends with them."""
+    yield
+    end_forge()
 
 
 @pytest.fixture

@@ -17,7 +17,10 @@ from tiny import PRETRAIN, Folder
 from plasticity.spec import Run
 
 KILLS = 20
-RUN = Run.parse(PRETRAIN.format(epochs=150))
+EARLY = 5
+"""Of so many kills one comes before an attempt has begun to train."""
+ENDED = os.WEXITED | os.WNOHANG | os.WNOWAIT
+RUN = Run.parse(PRETRAIN.format(epochs=40))
 
 
 def attempt(folder: Folder, name: str, log: Path) -> int:
@@ -28,6 +31,12 @@ def attempt(folder: Folder, name: str, log: Path) -> int:
             folder.train(RUN, name, log=lambda line: print(line, file=file), resume_every=0.0)
         os._exit(0)
     return child
+
+
+def until_begun(child: int, log: Path, said: int) -> None:
+    """Wait until an attempt adds its first line to the `said` bytes of the log, or has ended."""
+    while log.stat().st_size == said and not os.waitid(os.P_PID, child, ENDED):
+        time.sleep(0.001)
 
 
 def ended(child: int) -> None:
@@ -46,9 +55,14 @@ def main(path: Path) -> None:
     calm = time.monotonic() - began
     moments = random.Random(0)
     kills, lap = 0, 0
+    log.touch()
     while kills < KILLS:
+        said = log.stat().st_size
         child = attempt(folder, f"killed{lap}", log)
-        time.sleep(moments.uniform(0, calm / 6))
+        # A fixed moment would come too early on a slow machine and too late on a fast one.
+        if kills % EARLY:
+            until_begun(child, log, said)
+        time.sleep(moments.uniform(0, calm / 10))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         if os.WIFSIGNALED(status):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import yaml
 from clone import ROOT, Clone
 from tiny import HARDWARE, PRETRAIN, Folder
 
-from plasticity import layout
+from plasticity import calibration, layout
 from plasticity.calibration import calibrate, network_cost
 from plasticity.costs import (
     Calibration,
@@ -291,13 +292,16 @@ class TestNetworkCosts:
 
 
 class TestCalibration:
-    def test_throughput_on_the_cpu(self, tmp_path: Path):
+    def test_throughput_on_the_cpu(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        # Time on the processor, which is the same whatever else this machine is doing.
+        monkeypatch.setattr(calibration.time, "perf_counter", time.process_time)
         names = ["2x1x8/resnet-d1w2/adam-lr0.001-b16", "2x1x8/resnet-d1w32/adam-lr0.001-b16"]
         small, large = map(Workload.parse, names)
         lines: list[str] = []
         found = calibrate([small, large], HARDWARE, lines.append, seconds=0.2)
         assert 1 < found.throughput[large].training < found.throughput[small].training
         assert found.throughput[small].training < found.throughput[small].evaluation
+        lines = [line for line in lines if not line.startswith("warning: ")]  # of a slow machine
         assert [line.split(":")[0] for line in lines] == [f"1/2  {small}", f"2/2  {large}"]
         found.write(tmp_path / "calibration.json")
         assert Calibration.read(tmp_path / "calibration.json") == found
@@ -327,14 +331,17 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 
 class TestWorkflow:
-    @pytest.mark.parametrize("name", ["paper", "demo"])
+    @pytest.mark.parametrize("name", ["fewer", "demo"])
     def test_all_jobs_are_those_of_a_dry_run(self, clone: Clone, name: str):
+        """Of the demo, and of the paper's study with two of its seeds, which all have the same."""
+        overlay = clone.path / "studies" / f"{name}.yaml"
+        if name == "fewer":
+            overlay.write_text("seeds: [0, 1]")
         config = yaml.safe_load((ROOT / "config.yaml").read_text())
-        if name == "demo":
-            _overlay(config, yaml.safe_load((ROOT / "studies" / "demo.yaml").read_text()))
+        _overlay(config, yaml.safe_load(overlay.read_text()))
         study = Study(config)
         jobs = budget.jobs_of(study.jobs_of(study.targets))
-        planned = clone.planned(study=None if name == "paper" else name)
+        planned = clone.planned(study=name)
         pretrain = planned["pretrain"] + planned.get("pretrain_rung", 0)
         kinds = [job.kind for job in jobs]
         assert (kinds.count("pretrain"), kinds.count("tune")) == (pretrain, planned["tune"])
@@ -354,7 +361,7 @@ class TestWorkflow:
             (clone.path / file).touch()
         status, printed = clone.snakemake("budget", "--config", "images_per_second=50")
         assert status == 0, printed
-        assert re.search(r"^together +2 +1 +8 +0 +26 ", printed, re.M)
+        assert re.search(r"^together +2 +1 +6 +0 +20 ", printed, re.M)
         assert "images_per_second 50.0 in training resnet-d1w2 on" in printed
         assert not (clone.path / "results/calibration/tiny/throughput.json").exists()
         assert printed.index("Budget of the study") > printed.index("rule budget")

@@ -204,6 +204,10 @@ def environment(gpus):
     return {**os.environ, "CUDA_VISIBLE_DEVICES": gpus, "PYTHONPATH": str(ROOT), "PATH": ""}
 
 
+PATIENCE = 600
+"""Seconds after which what is waited for has failed; no machine is as slow as that."""
+
+
 class Job:
     """A process that claims a slot of a GPU and holds it until it is told to end."""
 
@@ -236,7 +240,7 @@ class Job:
     def end(self, how=None):
         if how:
             self.process.send_signal(how)
-        self.process.communicate(timeout=10)
+        self.process.communicate(timeout=PATIENCE)
 
 
 @pytest.fixture
@@ -346,8 +350,9 @@ def test_a_job_that_asks_twice_keeps_its_slot(start):
     assert job.slot() == ("0", 1)
 
 
-# Takes a slot, leaves a file of its name for as long as it holds it, and holds it for a while. A
-# file that is there already is of a job that shares the slot, or that was killed.
+# Takes a slot, leaves a file of its name for as long as it holds it, and holds it until all may go
+# on, and then for a while. A file that is there already is of a job that shares the slot, or that
+# was killed.
 CROWD = """
 import os, random, sys, time
 from pathlib import Path
@@ -372,6 +377,8 @@ except FileExistsError:
     if not (folder / "doomed" / mine.read_text()).exists():
         (folder / "shared" / me).write_text(f"{mine.name}, which {mine.read_text()} holds")
     mine.write_text(me)
+while not (folder / "go").exists():
+    time.sleep(0.05)
 time.sleep(random.uniform(0.1, 0.6))
 if not mine.exists() or mine.read_text() != me:
     (folder / "shared" / me).write_text(f"{mine.name} was taken by another")
@@ -402,19 +409,31 @@ def test_a_crowd_of_jobs_some_of_which_are_killed(namespace, tmp_path, monkeypat
         )
         for _ in range(50)
     ]
-    killed, fullest, deadline = 0, 0, time.monotonic() + 60
+    end, killed = time.monotonic() + PATIENCE, 0
+
+    def holders():
+        assert time.monotonic() < end, "some job has never had its turn"
+        time.sleep(0.05)
+        pids = {content(file) for file in held.iterdir()}
+        return [job for job in jobs if str(job.pid) in pids and job.poll() is None]
+
+    def kill(job):
+        (doomed / str(job.pid)).touch()
+        job.kill()
+        return job.wait() == -signal.SIGKILL
+
     try:
+        # While all stand still: whoever is killed is followed by another.
+        for _ in range(6):
+            while len(found := holders()) < 12:
+                pass
+            killed += kill(chance.choice(found))
+        assert killed == 6
+        # While they come and go: as many more as are met.
+        (tmp_path / "go").touch()
         while any(job.poll() is None for job in jobs):
-            assert time.monotonic() < deadline, "some job has never had its turn"
-            pids = {content(file) for file in held.iterdir()}
-            holders = [job for job in jobs if str(job.pid) in pids and job.poll() is None]
-            fullest = max(fullest, len(holders))
-            if killed < 12 and holders:
-                job = chance.choice(holders)
-                (doomed / str(job.pid)).touch()
-                job.kill()
-                killed += job.wait() == -signal.SIGKILL
-            time.sleep(0.05)
+            if (found := holders()) and killed < 12:
+                killed += kill(chance.choice(found))
     finally:
         for job in jobs:
             job.kill()
@@ -423,8 +442,7 @@ def test_a_crowd_of_jobs_some_of_which_are_killed(namespace, tmp_path, monkeypat
     assert len(list(served.iterdir())) == 50
     statuses = [job.returncode for job in jobs]
     assert statuses.count(0) == 50 - killed
-    assert statuses.count(-signal.SIGKILL) == killed == 12
-    assert fullest > 6, "the jobs hardly met, so the test has shown nothing"
+    assert statuses.count(-signal.SIGKILL) == killed
     # All slots are free again, those of the killed ones too.
     monkeypatch.setattr(devices, "NAMESPACE", namespace)
     assert not any(devices.Slot(gpu, number).is_taken() for gpu in "0123" for number in (1, 2, 3))

@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -29,8 +30,10 @@ from plasticity.spec import Run
 
 PLACE = "digits-clutter-n64-r6/resnet-d1w2/seed0"
 STAGE = "full_adam-lr0.01-b16_e{epochs}_init"
-LONG = f"{PLACE}/{STAGE.format(epochs=300)}"
+LONG = f"{PLACE}/{STAGE.format(epochs=40)}"
 TINY = ("--configfile", "studies/tiny.yaml")
+PATIENCE = 600
+"""Seconds after which what is waited for has failed; no machine is as slow as that."""
 HALF = "half_adam-lr0.01-b16_e2_init"
 CHECKPOINT = f"results/pretrain/{PLACE}/{HALF}/checkpoint.safetensors"
 WARM = f"{PLACE}/{HALF}/full_adam-lr0.01-b16_e3_keep"
@@ -56,8 +59,36 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 
 @pytest.fixture
-def clone(tmp_path: Path) -> Clone:
-    return Clone(tmp_path)
+def clone(tmp_path: Path, calm: Clone) -> Clone:
+    """A copy in which nothing was trained; data and splits are there."""
+    clone = Clone(tmp_path, of=calm)
+    for kind in ("tune", "pretrain", "logs"):
+        shutil.rmtree(tmp_path / "results" / kind)
+    return clone
+
+
+HELD = """
+            while "epoch 20/" in line and Path("hold").exists():
+                __import__("time").sleep(0.1)
+"""
+"""Lines that make a training stand still after 19 epochs as long as there is a file `hold`."""
+
+
+@pytest.fixture
+def held(clone: Clone) -> Iterator[Clone]:
+    """A copy in which `LONG` stands still until `release`, and at the latest until the end."""
+    jobs = clone.path / "plasticity" / "jobs.py"
+    write = "\n            self.file.write("
+    assert write in jobs.read_text()
+    jobs.write_text(jobs.read_text().replace(write, HELD + write))
+    (clone.path / "hold").touch()
+    yield clone
+    release(clone)
+
+
+def release(clone: Clone) -> None:
+    """Let a held training go on."""
+    (clone.path / "hold").unlink(missing_ok=True)
 
 
 def started(clone: Clone, *arguments: str) -> subprocess.Popen[str]:
@@ -75,12 +106,12 @@ def started(clone: Clone, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def until_epoch(clone: Clone, run: str, epoch: int) -> None:
-    """Wait until a run has trained some epochs."""
-    log = clone.path / f"results/logs/tune/{run}.log"
-    end = time.monotonic() + 120
-    while not (log.exists() and f"epoch {epoch:>3}/" in log.read_text()):
-        assert time.monotonic() < end
+def until_logged(clone: Clone, words: str) -> None:
+    """Wait until `LONG` has said something."""
+    log = clone.path / f"results/logs/tune/{LONG}.log"
+    end = time.monotonic() + PATIENCE
+    while not (log.exists() and words in log.read_text()):
+        assert time.monotonic() < end, f"nobody has said: {words}"
         time.sleep(0.1)
 
 
@@ -107,7 +138,7 @@ class TestDisks:
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=PATIENCE,
             env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
         )
         return finished.stdout
@@ -116,37 +147,31 @@ class TestDisks:
         words = [sys.executable, "-m", "snakemake", *arguments, "--cores=1", *TINY]
         return f"{shlex.join(words)}; echo status $?"
 
-    @pytest.mark.parametrize(
-        ("left", "words"),
-        [
-            (4, "metrics.parquet: cannot be written"),
-            (40, "checkpoint.safetensors: cannot be written"),
-        ],
-    )
-    def test_a_full_disk_loses_nothing(self, clone: Clone, calm: Clone, left: int, words: str):
-        """With `left` KiB free: too little for metrics, for a checkpoint."""
+    def test_a_full_disk_loses_nothing(self, clone: Clone, calm: Clone):
+        """With 4 KiB free, too little for metrics, and with 40 KiB, too little for a checkpoint."""
+        (clone.path / "results").rename(clone.path / "made")
         command = self.snakemake(metrics(WARM))
-        prepared = self.snakemake(f"results/splits/{PLACE.split('/')[0]}/seed0/full.parquet")
-        half = f"results/splits/{PLACE.split('/')[0]}/seed0/half.parquet"
         printed = self.in_namespace(
             clone,
             "mount -t tmpfs -o size=20m tmpfs results",
-            prepared.replace("seed0/full.parquet", f"seed0/full.parquet {half}"),
+            "cp -a made/. results",
             # All but a little is taken.
             "dd if=/dev/zero of=results/ballast bs=1K 2>/dev/null",
-            f"truncate -s -{left}K results/ballast",
-            "echo FULL",
+            "truncate -s -4K results/ballast",
+            command,
+            "truncate -s -36K results/ballast; echo MORE",
             command,
             "rm results/ballast; echo ROOM",
             command,
             f"cp {metrics(WARM)} kept.parquet",
             "find results -name '*partial*' -o -name '.lock' -o -name 'resume*' | sed 's/^/LEFT /'",
         )
-        full, room = printed.split("FULL")[1].split("ROOM")
-        assert "status 1" in full
-        assert "No space left on device" in full
-        assert words in full
-        assert "Traceback" not in full
+        full, more, room = re.split("MORE|ROOM", printed)
+        for said, named in ((full, "metrics.parquet"), (more, "checkpoint.safetensors")):
+            assert "status 1" in said
+            assert "No space left on device" in said
+            assert f"{named}: cannot be written" in said
+            assert "Traceback" not in said
         assert "status 0" in room, room
         assert "LEFT" not in room
         assert bits(clone.path / "kept.parquet") == bits(calm.path / metrics(WARM))
@@ -167,23 +192,20 @@ class TestDisks:
 class TestDamage:
     """Files that are not what they were."""
 
-    @pytest.fixture
-    def study(self, clone: Clone) -> Clone:
-        """A copy in which the pretraining is done."""
-        status, printed = clone.snakemake(CHECKPOINT)
-        assert status == 0, printed
-        return clone
-
-    def test_a_damaged_checkpoint_is_named_and_trained_anew(self, study: Clone, calm: Clone):
+    def test_a_damaged_checkpoint_is_named_and_trained_anew(self, tmp_path: Path, calm: Clone):
+        study = Clone(tmp_path, of=calm)
+        shutil.rmtree(tmp_path / "results" / "tune")
         file = study.path / CHECKPOINT
         data = bytearray(file.read_bytes())
         data[len(data) // 2] ^= 1
         file.write_bytes(data)
         status, printed = study.snakemake(metrics(WARM))
         assert status == 1
-        assert f"error: {CHECKPOINT}: " in printed
+        assert f"error: {CHECKPOINT}: damaged, its checksum is wrong; delete it" in printed
         assert "delete it and run again: Snakemake trains it anew" in printed
         assert "Traceback" not in printed
+        assert file.read_bytes() == data
+        assert not (study.path / metrics(WARM)).exists()
         file.unlink()
         status, printed = study.snakemake(metrics(WARM))
         assert status == 0, printed
@@ -220,47 +242,44 @@ class TestDamage:
 class TestDrivers:
     """Snakemake itself: killed, interrupted, and started twice."""
 
-    def test_killed_and_started_again(self, clone: Clone, calm: Clone):
+    def test_killed_and_started_again(self, held: Clone, calm: Clone):
         """Its job, which nobody tells of its death, is waited for, and what it made is taken."""
-        # Slow enough that it still trains when Snakemake is started for the third time.
-        jobs = clone.path / "plasticity" / "jobs.py"
-        write = "            self.file.write("
-        assert write in jobs.read_text()
-        slow = "            __import__('time').sleep(0.1)\n"
-        jobs.write_text(jobs.read_text().replace(write, slow + write))
-        driver = started(clone, metrics(LONG))
-        until_epoch(clone, LONG, 20)
+        driver = started(held, metrics(LONG))
+        until_logged(held, "epoch 19/")
         driver.kill()
         driver.wait()
         driver.stdout.close()
-        status, printed = clone.snakemake(metrics(LONG))
+        status, printed = held.snakemake(metrics(LONG))
         assert status == 1
         assert "--unlock" in printed
-        status, printed = clone.snakemake("--unlock")
+        status, printed = held.snakemake("--unlock")
         assert status == 0, printed
-        status, printed = clone.snakemake(metrics(LONG))
-        assert status == 0, printed
-        log = (clone.path / f"results/logs/tune/{LONG}.log").read_text()
-        assert "waiting for it" in log
+        driver = started(held, metrics(LONG))
+        until_logged(held, "waiting for it")
+        release(held)
+        printed, _ = driver.communicate(timeout=PATIENCE)
+        assert driver.returncode == 0, printed
+        log = (held.path / f"results/logs/tune/{LONG}.log").read_text()
         assert log.endswith("has finished this run: nothing is left to do\n")
-        assert bits(clone.path / metrics(LONG)) == bits(calm.path / metrics(LONG))
-        assert [path.name for path in (clone.path / metrics(LONG)).parent.iterdir()] == [
+        assert bits(held.path / metrics(LONG)) == bits(calm.path / metrics(LONG))
+        assert [path.name for path in (held.path / metrics(LONG)).parent.iterdir()] == [
             "metrics.parquet"
         ]
 
-    def test_interrupted_from_the_keyboard_and_started_again(self, clone: Clone, calm: Clone):
-        driver = started(clone, metrics(LONG))
-        until_epoch(clone, LONG, 20)
+    def test_interrupted_from_the_keyboard_and_started_again(self, held: Clone, calm: Clone):
+        driver = started(held, metrics(LONG))
+        until_logged(held, "epoch 19/")
         os.killpg(driver.pid, signal.SIGINT)
-        printed, _ = driver.communicate(timeout=60)
+        release(held)
+        printed, _ = driver.communicate(timeout=PATIENCE)
         assert driver.returncode != 0
         assert "ended by SIGINT after" in printed
         assert "Traceback" not in printed
-        status, printed = clone.snakemake(metrics(LONG))
+        status, printed = held.snakemake(metrics(LONG))
         assert status == 0, printed
-        log = (clone.path / f"results/logs/tune/{LONG}.log").read_text()
+        log = (held.path / f"results/logs/tune/{LONG}.log").read_text()
         assert log.startswith("resuming after")
-        assert bits(clone.path / metrics(LONG)) == bits(calm.path / metrics(LONG))
+        assert bits(held.path / metrics(LONG)) == bits(calm.path / metrics(LONG))
 
     def test_no_shell_stands_between_snakemake_and_its_job(self, clone: Clone, tmp_path: Path):
         """A shell that waits for its command would end at a signal at once, and the job with it."""
@@ -278,17 +297,20 @@ class TestDrivers:
         )
         assert status == 0, printed
         (parent,) = re.findall("PARENT (.*)", printed)
-        assert "snakemake" in parent
+        assert "forge.py" in parent  # which became Snakemake
         assert "bash" not in parent
 
-    def test_a_second_one_in_the_same_folder_is_refused(self, clone: Clone):
-        driver = started(clone, metrics(LONG))
-        until_epoch(clone, LONG, 20)
-        status, printed = clone.snakemake(metrics(WARM))
+    def test_a_second_one_in_the_same_folder_is_refused(self, held: Clone):
+        """Where it needs what the first one makes, be it made already: here the split."""
+        shutil.rmtree(held.path / "results" / "splits")
+        driver = started(held, metrics(LONG))
+        until_logged(held, "epoch 19/")
+        status, printed = held.snakemake(metrics(WARM))
         assert status == 1
         assert "Directory cannot be locked" in printed
         assert "Traceback" not in printed
-        printed, _ = driver.communicate(timeout=120)
+        release(held)
+        printed, _ = driver.communicate(timeout=PATIENCE)
         assert driver.returncode == 0, printed
 
 

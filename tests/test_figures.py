@@ -2,11 +2,13 @@
 
 import csv
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import test_figures_early
+from test_figures_early import sketched
 
 from plasticity.errors import UserError
 from plasticity.figures import Tables, render, style
@@ -261,14 +263,14 @@ def test_the_same_numbers_give_the_same_bytes(drawn, name, tmp_path):
 
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_one_seed_is_enough(tmp_path, name):
-    rows = numbers(draw(name, tmp_path, DRAWINGS[name]((0,))))
+    rows = sketched(name, tmp_path, DRAWINGS[name]((0,)))
     assert {row["n"] for row in rows} == {1}
     assert {row["deviation"] for row in rows} == {""}
 
 
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_a_cold_and_a_warm_run_are_enough(tmp_path, name):
-    rows = numbers(draw(name, tmp_path, warm_start((0,))))
+    rows = sketched(name, tmp_path, warm_start((0,)))
     assert {row.get("role", row.get("series")) for row in rows} >= {"cold", "warm"}
 
 
@@ -279,7 +281,7 @@ def test_one_role_is_enough(tmp_path, name, role):
     made = Synthetic()
     for seed in (0, 1):
         made.add(role, COLD if role == "cold" else LENGTHS[4], seed, 0.8)
-    assert numbers(draw(name, tmp_path, made.tables()))
+    assert sketched(name, tmp_path, made.tables())
 
 
 @pytest.mark.parametrize("title", ["a $\\frac{$ b", "$$", "a\n$\\nonsense$"])
@@ -422,8 +424,6 @@ def test_the_numbers_by_learning_rates(drawn):
 
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_a_picture_says_what_it_shows(name):
-    from importlib import import_module
-
     tables = DRAWINGS[name]((0, 1, 2))
     picture = import_module(f"plasticity.figures.{name}").draw(tables).picture
     titles = [axes.get_title(loc="left") for axes in picture.axes] + [picture.get_suptitle()]

@@ -82,13 +82,13 @@ def test_killed_at_twenty_random_moments_ends_in_the_same_bits(tmp_path: Path):
         [sys.executable, driver, tmp_path],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1200,
         env={**os.environ, "PYTHONPATH": str(driver.parents[1])},
     )
     assert finished.returncode == 0, finished.stderr
     report = json.loads(finished.stdout)
     assert report["kills"] == 20
-    assert report["resumed"] >= 5
+    assert report["resumed"] >= 10
     undisturbed = checkpoint.load(report["calm"])
     for disturbed in report["killed"]:
         assert equal(undisturbed, checkpoint.load(disturbed))

@@ -31,7 +31,7 @@ figures:
   early_telemetry: {model: resnet20-w2}
   early_data:
     model: resnet20-w2
-    grid: {view: [rotation, randomlabels], epochs: [1], k: [5]}
+    grid: {view: [rotation], epochs: [1], k: [5]}
     runs:
       start: full+augment_{early}_e{total}_ticket2
       rewound: full+augment_{early}_i{k}_init/full+augment_{early}_till{total}_ticket2

@@ -47,8 +47,8 @@ SelectTypeParameters=CR_Core_Memory
 GresTypes=gpu
 ReturnToService=2
 MpiDefault=none
-# Seconds between the signal that ends a job and the one that kills it, as most clusters have it.
-KillWait=30
+# Seconds between the signal that ends a job and the one that kills it: many, for slow machines.
+KillWait=120
 # A time limit of a minute is a minute, and a requeued job starts at once.
 OverTimeLimit=0
 SchedulerParameters=sched_interval=1,sched_min_interval=0,bf_interval=1,requeue_delay=0
@@ -57,7 +57,7 @@ PreemptMode=REQUEUE
 # Take the numbers below as they are.
 SlurmdParameters=config_overrides
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:{gpus}
-PartitionName=normal Nodes=ALL Default=YES MaxTime=INFINITE PriorityTier=1 GraceTime=20
+PartitionName=normal Nodes=ALL Default=YES MaxTime=INFINITE PriorityTier=1 GraceTime=120
 PartitionName=urgent Nodes=ALL MaxTime=INFINITE PriorityTier=10
 """
 
@@ -85,7 +85,7 @@ class Cluster:
     def run(self, *command: str) -> str:
         """What a command of the cluster prints; raises where it fails."""
         return subprocess.run(
-            command, env=self.environment, capture_output=True, text=True, check=True, timeout=60
+            command, env=self.environment, capture_output=True, text=True, check=True, timeout=300
         ).stdout
 
     def states(self) -> dict[str, str]:
@@ -142,7 +142,7 @@ class Cluster:
                 ["scancel", "--signal=KILL", "--full", "--user=root"],
                 env=self.environment,
                 check=False,
-                timeout=60,
+                timeout=300,
             )
         for daemon in reversed(self.daemons):
             daemon.terminate()
@@ -168,11 +168,11 @@ class Cluster:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=300,
         )
         return asked.stdout
 
-    def _until(self, ready, what: str, seconds: float = 60.0) -> None:  # type: ignore[no-untyped-def]
+    def _until(self, ready, what: str, seconds: float = 300.0) -> None:  # type: ignore[no-untyped-def]
         end = time.monotonic() + seconds
         while not ready():
             for daemon in self.daemons:
