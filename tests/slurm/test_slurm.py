@@ -125,8 +125,9 @@ def test_a_figure_is_made_by_jobs_that_share_out_the_gpus(clone: Clone, cluster:
     assert table.num_rows == 2
 
 
-LIMITED = f"{DEMO}/full_adam-lr0.002-b64_e44_init"
-CANCELLED = f"{DEMO}/full_adam-lr0.002-b64_e40_init"
+SMALL = DEMO.replace("w8", "w2")
+LIMITED = f"{SMALL}/full_adam-lr0.002-b64_e44_init"
+CANCELLED = f"{SMALL}/full_adam-lr0.002-b64_e40_init"
 
 SLOW = "            __import__('time').sleep(6 * __import__('os').path.exists('slow'))\n"
 """A line that makes an epoch last, on any machine, as long as there is a file of that name."""
@@ -137,7 +138,7 @@ def test_runs_that_a_cluster_ends_again_and_again_end_in_the_same_bits(
 ):
     """Two runs, one in too short a time limit and one cancelled; then both are preempted."""
     both = (LIMITED, CANCELLED)
-    undisturbed = Clone(tmp_path)
+    undisturbed = Clone(tmp_path, of=clone)
     status, printed = undisturbed.snakemake(*map(metrics, both), study="demo")
     assert status == 0, printed
     jobs = clone.path / "plasticity" / "jobs.py"
