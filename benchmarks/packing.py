@@ -302,9 +302,10 @@ def mps() -> Iterator[Environment]:
 
 
 def measure(given: argparse.Namespace) -> tuple[list[dict[str, object]], str, list[str]]:
-    """The rows, what stands above them, and what could not be measured."""
+    """The rows, what stands above them, and what went wrong; lacking MPS is not wrong."""
     rows: list[dict[str, object]] = []
     troubles: list[str] = []
+    without = ""
     with laid_out(given) as data:
         raw = storage.read_raw(data / "train.safetensors", data / "test.safetensors")
         rows += rows_with(data, given, {}, troubles)
@@ -313,13 +314,15 @@ def measure(given: argparse.Namespace) -> tuple[list[dict[str, object]], str, li
                 with mps() as ours:
                     rows += rows_with(data, given, ours, troubles)
             except RuntimeError as error:
-                troubles.append(f"MPS: {error}")
+                without = f"\nNot measured: MPS: {error}"
         about = described(raw)
+    carried_out = Hardware(given.device, given.precision, execution=given.mode).carried_out
     names = {str(row.pop("device")) for row in rows}
     where = (
         f"{circumstances('torch', 'numpy')}; {', '.join(sorted(names))}.\n"
         f"{given.model}, {given.optimiser}, batches of {given.batch}, {given.precision}, "
-        f"{given.mode}; {about}; best of {given.repeats} repeats of at least {given.seconds:g} s."
+        f"{carried_out}; {about}; best of {given.repeats} repeats of at least {given.seconds:g} s."
+        f"{without}"
     )
     return rows, where, troubles
 

@@ -17,7 +17,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.measure import circumstances, cost_of, tell
@@ -76,8 +76,8 @@ def parts_of(ends: Mapping[str, float], began: float, whole: float) -> dict[str,
     return {**parts, "all but training": overhead, "all": whole}
 
 
-def main() -> None:
-    """Measure what the command line asks for, print the table and write it."""
+def parsed(words: Sequence[str]) -> argparse.Namespace:
+    """What the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="resnet-d1w8", help="as runs spell it")
     parser.add_argument("--epochs", type=int, default=1, help="of training")
@@ -86,7 +86,12 @@ def main() -> None:
     parser.add_argument("--precision", help="float32 on a CPU, bfloat16 on a GPU")
     parser.add_argument("--execution", default="auto", help="how operations reach the device")
     parser.add_argument("--output", type=Path, help="also write the table: .md or .csv")
-    given = parser.parse_args()
+    return parser.parse_args(words)
+
+
+def main() -> None:
+    """Measure what the command line asks for, print the table and write it."""
+    given = parsed(sys.argv[1:])
     tell(measure(given), circumstances("torch"), given.output)
 
 

@@ -31,6 +31,9 @@ from plasticity.metrics import EpochMetrics, as_rows
 from plasticity.spec.workload import Workload
 from plasticity.streams import torch_generator
 
+WARM_UP = 2
+"""Updates or evaluations before the clock runs; a recording is made in the second update."""
+
 SECONDS = 3.0
 """How long training is measured, after it has warmed up; evaluation for a third of that."""
 
@@ -118,7 +121,7 @@ class Bench:
     def _rate(self, work: Callable[[int], int], seconds: float, log: Log) -> float:
         """Images a second of `work`, which does something so many times and tells the images."""
         began = time.perf_counter()
-        images = work(1)
+        images = work(WARM_UP)
         first = time.perf_counter() - began
         if first >= seconds and self.examples.images.device.type == "cpu":
             log(f"warning: {images} images take {first:.1f} s: measured by these alone")

@@ -192,6 +192,8 @@ def train_on(
             if pause():
                 finished = False
                 break
+    if not finished:
+        part.sums.tolist()  # waits for the device, which may be far behind
     part.seconds += time.perf_counter() - began
     return finished
 
@@ -330,12 +332,14 @@ def prepare_backends(threads: int, precision: str = "float32", *, compiles: bool
     torch.set_float32_matmul_precision("high" if rounds else "highest")
     cudnn: Any = torch.backends.cudnn
     cudnn.conv.fp32_precision = cudnn.rnn.fp32_precision = "tf32" if rounds else "ieee"
-    # The same as use_deterministic_algorithms(True), which loads the compiler to tell it as well.
+    # As use_deterministic_algorithms(True), which loads the compiler to tell it as well.
     torch.set_deterministic_debug_mode("error")
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False  # it may choose another algorithm in another process
     torch.set_num_threads(threads)
-    if not compiles:
+    if compiles:
+        torch.use_deterministic_algorithms(True)  # also for what the compiler chooses among
+    else:
         leave_compiler_unloaded()
 
 

@@ -1,12 +1,12 @@
 """Steps that are recorded once and replayed, as a CUDA graph, instead of launched bit by bit.
 
 The hundreds of small kernels of a step take a fast GPU less time than Python takes to launch them.
-A recording launches all of them at once, on the same memory each time, in the same order: the bits
-are those of the steps that it stands for.
+A recording launches all of them at once, on the same memory each time, in the same order.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,14 +47,17 @@ class Recorder(Protocol):
 
 
 class CudaGraphs:
-    """CUDA graphs on the current device, which share their memory: one is replayed at a time."""
+    """CUDA graphs on the current device, each with memory of its own.
+
+    Were it shared, an evaluation could overwrite the gradients that the last update left, which
+    telemetry reads.
+    """
 
     WARM_UPS = 3
     """How often work is done before it is recorded: kernels load and libraries take memory."""
 
     def __init__(self) -> None:
         self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        self._pool = torch.cuda.graph_pool_handle()
 
     def prepare(self, optimiser: Optimizer) -> None:
         """Let the count of updates live on the device, where it can be recorded."""
@@ -69,22 +72,51 @@ class CudaGraphs:
         current = torch.cuda.current_stream()
         self._stream.wait_stream(current)
         with torch.cuda.stream(self._stream):
-            for _ in range(self.WARM_UPS):
+            for _ in range(self.WARM_UPS - 1):
+                work()
+            # Where this is found out while recording, CUDA is of no use to the process any more.
+            with refusing_to_wait():
                 work()
         current.wait_stream(self._stream)
         graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+            # The outer one puts the stream back also after a failure.
+            with torch.cuda.stream(current), torch.cuda.graph(graph, stream=self._stream):
                 work()
-        except RuntimeError as error:
-            if is_out_of_memory(error):
-                raise
-            raise UserError(
-                "execution: this stage's work cannot be recorded as a CUDA graph "
-                f"({str(error).strip().splitlines()[0]}); train with execution: eager, which does "
-                "not record"
-            ) from error
+        except (RuntimeError, KeyError) as error:  # some optimisers lack `capturable`
+            # Torch raises another error in the place of the one that made recording fail.
+            first = error.__context__ if isinstance(error.__context__, RuntimeError) else error
+            for one in (error, first):
+                if isinstance(one, RuntimeError) and is_out_of_memory(one):
+                    raise one from None
+            raise unrecordable(first) from error
         return graph.replay
+
+
+@contextmanager
+def refusing_to_wait() -> Iterator[None]:
+    """Raise `UserError` where anything waits for the device."""
+    before = torch.cuda.get_sync_debug_mode()
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Synchronization debug mode")
+            torch.cuda.set_sync_debug_mode("error")
+        yield
+    except RuntimeError as error:
+        if "synchronizing" not in str(error):
+            raise
+        raise unrecordable(error) from error
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
+
+
+def unrecordable(error: BaseException) -> UserError:
+    """What to do where a stage cannot be recorded."""
+    said = (str(error).strip() or repr(error)).splitlines()[0]
+    return UserError(
+        f"execution: the work of this stage cannot be recorded as a CUDA graph ({said}); train "
+        "with execution: eager, which records nothing"
+    )
 
 
 @dataclass(frozen=True)
@@ -179,6 +211,7 @@ class Recorded(Eager):
         self, trainee: Trainee, examples: Examples, sums: Tensor, by_hand: Step, batch: Batch
     ) -> Recording:
         """A recording of the update on such a batch; changes nothing."""
+        require_on_device(trainee.optimiser, examples.images.device)
         own = Batch(*(tensor.clone() for tensor in tensors_of(batch)))
         with put_back([*memory_of(trainee), sums]):
             replay = self._recorder.record(lambda: by_hand(own))
@@ -189,10 +222,24 @@ class Recorded(Eager):
 def put_back(tensors: Sequence[Tensor]) -> Iterator[None]:
     """Leave the values of `tensors` as they were, whatever happens to them here."""
     before = [tensor.detach().clone() for tensor in tensors]
-    yield
-    with torch.no_grad():
-        for tensor, value in zip(tensors, before, strict=True):
-            tensor.copy_(value)
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for tensor, value in zip(tensors, before, strict=True):
+                tensor.copy_(value)
+
+
+def require_on_device(optimiser: Optimizer, device: torch.device) -> None:
+    """Raise `UserError` where a recording would freeze what `optimiser` keeps, such as a count."""
+    for state in optimiser.state.values():
+        for name, slot in state.items():
+            frozen = isinstance(slot, int | float)
+            if frozen or (isinstance(slot, Tensor) and slot.device.type != device.type):
+                raise UserError(
+                    f"execution: {type(optimiser).__name__} keeps its {name!r} outside of the "
+                    "device, where a recording would freeze it; train with execution: eager"
+                )
 
 
 def memory_of(trainee: Trainee) -> list[Tensor]:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from benchmarks import all as everything
-from benchmarks import packing, training
+from benchmarks import packing, startup, telemetry, training
 from benchmarks.measure import markdown
 from benchmarks.stand import Bench, epoch, laid_out, with_batch
 from plasticity.hardware import Hardware
@@ -195,3 +195,7 @@ def test_the_parts_are_commands_that_are_understood():
                 training.parsed(part.command[3:])
             if "benchmarks.packing" in part.command:
                 packing.parsed(part.command[3:])
+            if "benchmarks.telemetry" in part.command:
+                telemetry.parsed(part.command[3:])
+            if "benchmarks.startup" in part.command:
+                startup.parsed(part.command[3:])

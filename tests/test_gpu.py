@@ -10,15 +10,16 @@ import torch
 from tiny import PRETRAIN, Folder, equal
 from torch import Tensor, nn
 
-from plasticity import checkpoint, pruning, splits
+from plasticity import checkpoint, pruning, splits, telemetry
 from plasticity.datasets import storage
 from plasticity.datasets.raw import RawData
 from plasticity.engine import Batch, Examples, Part, Trainee, evaluate, train_on
 from plasticity.errors import UserError
 from plasticity.hardware import Hardware
-from plasticity.recording import CudaGraphs, Recorded
+from plasticity.recording import CudaGraphs, Recorded, refusing_to_wait
 from plasticity.spec import Run
 from plasticity.stages import Inputs, prepare
+from plasticity.telemetry import Cadence
 from plasticity.training import Outputs, train_stage
 
 pytestmark = [
@@ -30,11 +31,11 @@ pytestmark = [
 NAMES = [str(number) for number in range(10)]
 PRECISIONS = ["float32", "tfloat32", "bfloat16"]
 OPTIMISERS = ["adam-lr0.01", "rmsprop-lr0.001", "sgd-lr0.1", "sgd-lr0.1-m0.9"]
+WAYS = [*(("graph", precision) for precision in PRECISIONS), ("eager", "bfloat16")]
 STAGE = "digits-clutter/resnet-d1w2/seed0/half_{}-b16_e{}_init"
 
 
-@pytest.mark.parametrize("execution", ["graph", "eager"])
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize(("execution", "precision"), WAYS)
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
 def test_a_rung_and_a_repetition_end_in_the_same_bits(
     tmp_path: Path, optimiser: str, precision: str, execution: str
@@ -94,6 +95,21 @@ def test_pruned_weights_stay_pruned_in_a_graph(tmp_path: Path):
         assert trained.network[name][kept].all()
 
 
+def test_telemetry_reads_the_gradients_of_the_last_update(tmp_path: Path):
+    """Also where an evaluation, which is another graph, comes between."""
+    folder = Folder.prepare(tmp_path)
+    run = Run.parse(STAGE.format("sgd-lr0.1-m0.9", 5))
+    inputs = Inputs(folder.train_file, folder.test_file, folder.split(run))
+    seen = []
+    for way in ("graph", "eager"):
+        hardware = Hardware("cuda", "float32", execution=way)
+        stage = prepare(run, inputs, hardware, "code", lambda line: None)
+        cadence = Cadence(10, evaluations_per_decade=10)
+        seen.append(telemetry.observe(stage, None, cadence, lambda line: None))
+    graph, eager = (table["value"].to_pylist() for table in seen)
+    assert graph == pytest.approx(eager, rel=1e-2, abs=1e-4)
+
+
 @pytest.mark.parametrize("execution", ["graph", "eager"])
 def test_no_update_waits_for_the_device(tmp_path: Path, execution: str):
     """Neither operation by operation nor replayed: the host runs ahead for a whole epoch."""
@@ -107,16 +123,12 @@ def test_no_update_waits_for_the_device(tmp_path: Path, execution: str):
     train_on(stage.trainee, stage.train, stage.batches(0), part)
     evaluate(stage.trainee, stage.test)
     batches = list(stage.batches(2))
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with refusing_to_wait():
         train_on(stage.trainee, stage.train, iter(batches), part)
         evaluate(stage.trainee, stage.test)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
 
 
-@pytest.mark.parametrize("execution", ["graph", "eager"])
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize(("execution", "precision"), WAYS)
 def test_the_papers_network_repeats_itself(tmp_path: Path, precision: str, execution: str):
     """ResNet-18 at 32 x 32 pixels in batches of 128: the same bits twice."""
     generator = np.random.default_rng(0)

@@ -5,7 +5,7 @@ A tape stands for CUDA graphs, which tests/test_gpu.py holds against the same ou
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ from plasticity import checkpoint, pruning, telemetry
 from plasticity.engine import Batch, Eager, Examples, Part, Trainee, evaluate, train_on
 from plasticity.errors import UserError
 from plasticity.hardware import Hardware
-from plasticity.recording import Recorded
+from plasticity.recording import Recorded, put_back
 from plasticity.spec import Run
 from plasticity.stages import Inputs, prepare
 from plasticity.telemetry import Cadence
@@ -214,3 +214,35 @@ def test_how_operations_reach_the_device(hardware: Hardware, carried_out: str):
 def test_what_a_processor_cannot_do_is_refused(given: dict[str, str], message: str):
     with pytest.raises(UserError, match=message):
         Hardware(**{"device": "cpu", "precision": "float32", **given})
+
+
+class Counts(torch.optim.SGD):
+    """An optimiser that counts its updates in Python, which a recording would freeze."""
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                self.state[parameter]["count"] = self.state[parameter].get("count", 0) + 1
+        return super().step()
+
+
+def test_an_optimiser_that_counts_in_python_is_refused():
+    network = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    trainee = trainee_of(network, Tape())
+    trainee = replace(trainee, optimiser=Counts(network.parameters(), lr=0.1))
+    batches = [Batch(torch.arange(4))] * 2
+    with pytest.raises(UserError, match="execution: Counts keeps its 'count' outside"):
+        train_on(trainee, some_examples(), iter(batches), Part.begin(torch.device("cpu")))
+
+
+def test_values_are_put_back_whatever_happens():
+    weight = torch.ones(2)
+
+    def fail() -> None:
+        with put_back([weight]):
+            weight.zero_()
+            raise UserError("no")
+
+    with pytest.raises(UserError):
+        fail()
+    assert weight.tolist() == [1.0, 1.0]
