@@ -160,7 +160,7 @@ class Recorded(Eager):
 
             def step(batch: Batch) -> None:
                 if not (self._update and self._update.fits(trainee, examples, batch)):
-                    # The memory of the old recording is that of the new one.
+                    # Let go first, so that there is never memory for two.
                     self._update = None
                     if self._makes_state(trainee, own, by_hand, batch):
                         by_hand(batch)
