@@ -43,9 +43,10 @@ from benchmarks.stand import (
     start,
     wait,
 )
+from plasticity.computing import EXECUTIONS
 from plasticity.datasets import storage
 from plasticity.engine import Part, evaluate
-from plasticity.hardware import EXECUTIONS, Hardware
+from plasticity.hardware import Hardware
 from plasticity.stages import Stage
 
 LOOK = 0.002

@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 from benchmarks.stand import STARTING_STEPS, Bench, Epoch, wait
 from plasticity import views
 from plasticity.datasets import storage
-from plasticity.engine import EVALUATION_BATCH, PRECISIONS
+from plasticity.engine import DTYPES, EVALUATION_BATCH
 from plasticity.spec import views as view_terms
 from plasticity.stages import build_network
 from plasticity.views import MARGIN
@@ -149,7 +149,7 @@ class Loop:
         self.batch = run.stage.optimiser.options["batch"]
         self.augmented = bench.augment
         self.device, self.workers = device, workers
-        self.dtype = PRECISIONS[precision]
+        self.dtype = DTYPES[precision]
         train, test = storage.read(bench.inputs.train), storage.read(bench.inputs.test)
         torch.manual_seed(0)
         channels = train.images.shape[1]

@@ -20,9 +20,10 @@ import torch
 from benchmarks.measure import UNIT_OF_PEAK
 from benchmarks.telemetry import made_up
 from plasticity import splits
+from plasticity.computing import PRECISIONS
 from plasticity.datasets import storage
 from plasticity.datasets.raw import RawData
-from plasticity.engine import PRECISIONS, Part, finish_epoch, set_rate, train_on
+from plasticity.engine import Part, finish_epoch, set_rate, train_on
 from plasticity.hardware import Hardware
 from plasticity.spec import Run, Term, datasets, optimisers
 from plasticity.stages import Inputs, Stage, prepare

@@ -21,9 +21,10 @@ import numpy as np
 
 from benchmarks.measure import circumstances, tell
 from plasticity import splits, telemetry
+from plasticity.computing import PRECISIONS
 from plasticity.datasets import storage
 from plasticity.datasets.raw import RawData
-from plasticity.engine import PRECISIONS, evaluate
+from plasticity.engine import evaluate
 from plasticity.hardware import Hardware
 from plasticity.spec import Run
 from plasticity.stages import Inputs, Stage, prepare

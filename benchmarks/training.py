@@ -50,11 +50,12 @@ from benchmarks.stand import (
     start,
 )
 from plasticity.calibration import network_cost
+from plasticity.computing import EXECUTIONS
 from plasticity.datasets import storage
 from plasticity.datasets.raw import RawData
 from plasticity.engine import Part, prepare_backends, train_on
 from plasticity.errors import UserError
-from plasticity.hardware import EXECUTIONS, Hardware
+from plasticity.hardware import Hardware
 from plasticity.spec.workload import Workload
 from plasticity.stages import Stage
 

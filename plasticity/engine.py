@@ -24,12 +24,12 @@ from plasticity.metrics import EpochMetrics
 from plasticity.spec import Term
 from plasticity.views import apply_to_batch
 
-PRECISIONS = {
+DTYPES = {
     "float32": torch.float32,
     "tfloat32": torch.float32,
     "bfloat16": torch.bfloat16,
 }
-"""What the forward pass computes in; with ``tfloat32`` a GPU rounds what it multiplies to it."""
+"""What the forward pass computes in, by the name of a precision."""
 EVALUATION_BATCH = 1000
 """Test images that are evaluated at once: it bounds memory."""
 
@@ -106,7 +106,7 @@ class Trainee:
 
     def autocast(self, device: torch.device) -> torch.autocast:
         """The context in which the forward pass runs. Weights and updates stay in float32."""
-        dtype = PRECISIONS[self.precision]
+        dtype = DTYPES[self.precision]
         return torch.autocast(device.type, dtype=dtype, enabled=dtype is not torch.float32)
 
 

@@ -14,16 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from plasticity.computing import EXECUTIONS, PRECISIONS, impossible
 from plasticity.devices import claim_gpu
-from plasticity.engine import PRECISIONS, Eager, Trainee, prepare_backends
+from plasticity.engine import Eager, Trainee, prepare_backends
 from plasticity.errors import PlaceError, UserError
 from plasticity.recording import CudaGraphs, Recorded
 
 Log = Callable[[str], None]
-
-EXECUTIONS = ("auto", "eager", "graph", "compiled")
-"""How operations reach the device: as is right for it, one by one, as a recorded CUDA graph, or
-compiled (and on a GPU recorded)."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class Hardware:
     """Where and how to compute: device ``cuda`` or ``cpu``, a precision, threads on the CPU.
 
     `slots` is how many jobs may share a GPU, which changes no result. `execution` is one of
-    `EXECUTIONS`; what is compiled is kept in `cache`, for other jobs.
+    `computing.EXECUTIONS`; what is compiled is kept in `cache`, for other jobs.
     """
 
     device: str
@@ -42,18 +39,12 @@ class Hardware:
     cache: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.precision not in PRECISIONS:
-            raise UserError(
-                f"precision: {self.precision!r} is not known; expected {', '.join(PRECISIONS)}"
-            )
-        if self.execution not in EXECUTIONS:
-            raise UserError(
-                f"execution: {self.execution!r} is not known; expected {', '.join(EXECUTIONS)}"
-            )
-        if self.device != "cuda":
-            for key, word in (("precision", "tfloat32"), ("execution", "graph")):
-                if getattr(self, key) == word:
-                    raise UserError(f"{key}: {word} needs a GPU (device: cuda); choose another one")
+        asked = {"precision": self.precision, "execution": self.execution}
+        for (key, word), known in zip(asked.items(), (PRECISIONS, EXECUTIONS), strict=True):
+            if word not in known:
+                raise UserError(f"{key}: {word!r} is not known; expected {', '.join(known)}")
+        if complaint := impossible(self.device, **asked):
+            raise UserError(complaint)
 
     @property
     def carried_out(self) -> str:

@@ -11,6 +11,7 @@ from tiny import PRETRAIN, Folder, equal
 from torch import Tensor, nn
 
 from plasticity import checkpoint, pruning, splits, telemetry
+from plasticity.computing import PRECISIONS
 from plasticity.datasets import storage
 from plasticity.datasets.raw import RawData
 from plasticity.engine import Batch, Examples, Part, Trainee, evaluate, train_on
@@ -29,7 +30,6 @@ pytestmark = [
 
 
 NAMES = [str(number) for number in range(10)]
-PRECISIONS = ["float32", "tfloat32", "bfloat16"]
 OPTIMISERS = ["adam-lr0.01", "rmsprop-lr0.001", "sgd-lr0.1", "sgd-lr0.1-m0.9"]
 WAYS = [*(("graph", precision) for precision in PRECISIONS), ("eager", "bfloat16")]
 STAGE = "digits-clutter/resnet-d1w2/seed0/half_{}-b16_e{}_init"

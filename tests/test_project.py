@@ -15,7 +15,7 @@ PACKAGE = ROOT / "plasticity"
 
 FLOORS = (
     {"errors"},
-    {"files", "streams", "signals", "columns"},
+    {"files", "streams", "signals", "columns", "computing"},
     {"spec", "metrics", "tables"},
     {"arrivals", "costs", "layout"},
     {"study"},
@@ -44,6 +44,7 @@ THIRD_PARTY = {
     "errors": set(),
     "files": {"safetensors"},
     "signals": set(),
+    "computing": set(),
     "costs": set(),
     "layout": set(),
     "devices": set(),

@@ -24,6 +24,7 @@ from pydantic import (
     model_validator,
 )
 
+from plasticity.computing import Execution, Precision, impossible
 from plasticity.errors import UserError, named, shown
 from plasticity.spec import datasets, models, optimisers, starts
 from plasticity.spec.run import LONGEST_RUN, MOST_EPOCHS
@@ -230,8 +231,8 @@ class Settings(_Settings):
     seeds: Seeds
     device: Literal["cuda", "cpu"]
     slots_per_gpu: Annotated[StrictInt, Field(ge=1, le=MOST_SLOTS)]
-    precision: Literal["float32", "tfloat32", "bfloat16"]
-    execution: Literal["auto", "eager", "graph", "compiled"] = "auto"
+    precision: Precision
+    execution: Execution = "auto"
     threads: Annotated[StrictInt, Field(ge=1, le=MOST_THREADS)]
     keep: Keep
     images_per_second: Throughput | None = None
@@ -297,9 +298,9 @@ class Settings(_Settings):
 
     @model_validator(mode="after")
     def _on_this_device(self) -> Settings:
-        for key, word in (("precision", "tfloat32"), ("execution", "graph")):
-            if self.device != "cuda" and getattr(self, key) == word:
-                raise ValueError(f"{key}: {word} needs a GPU (device: cuda); choose another one")
+        complaint = impossible(self.device, precision=self.precision, execution=self.execution)
+        if complaint:
+            raise ValueError(complaint)
         return self
 
     @model_validator(mode="after")
