@@ -16,7 +16,16 @@ from torch import nn
 from torch.optim import Optimizer
 
 from plasticity import checkpoint, pruning, telemetry
-from plasticity.engine import Batch, Eager, Examples, Part, Trainee, evaluate, train_on
+from plasticity.engine import (
+    Batch,
+    Eager,
+    Examples,
+    Part,
+    Trainee,
+    evaluate,
+    prepare_backends,
+    train_on,
+)
 from plasticity.errors import UserError
 from plasticity.hardware import Hardware
 from plasticity.recording import Recorded, put_back
@@ -214,6 +223,21 @@ def test_how_operations_reach_the_device(hardware: Hardware, carried_out: str):
 def test_what_a_processor_cannot_do_is_refused(given: dict[str, str], message: str):
     with pytest.raises(UserError, match=message):
         Hardware(**{"device": "cpu", "precision": "float32", **given})
+
+
+@pytest.mark.parametrize(("precision", "rounds"), [("float32", False), ("tfloat32", True)])
+def test_torch_is_of_one_mind_about_tfloat32(precision: str, rounds: bool):
+    """It has two ways to ask for it, and its compiler fails where these answer differently."""
+    try:
+        prepare_backends(1, precision)
+        assert torch.backends.cudnn.allow_tf32 == rounds
+        assert torch.backends.cuda.matmul.allow_tf32 == rounds
+        for part in (torch.backends.cudnn.conv, torch.backends.cuda.matmul):
+            assert part.fp32_precision == ("tf32" if rounds else "ieee")
+        with torch.backends.cudnn.flags(enabled=True):
+            pass
+    finally:
+        prepare_backends(1)
 
 
 class Counts(torch.optim.SGD):
