@@ -21,6 +21,7 @@ import numpy as np
 
 from benchmarks.measure import circumstances, tell
 from plasticity import splits, telemetry
+from plasticity.cadence import Cadence
 from plasticity.computing import PRECISIONS
 from plasticity.datasets import storage
 from plasticity.datasets.raw import RawData
@@ -28,7 +29,6 @@ from plasticity.engine import evaluate
 from plasticity.hardware import Hardware
 from plasticity.spec import Run
 from plasticity.stages import Inputs, Stage, prepare
-from plasticity.telemetry import Cadence
 
 CLASSES = 10
 TESTED = 10_000 / (4000 * 128)

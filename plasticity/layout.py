@@ -103,6 +103,11 @@ def figure(study: str, name: str, suffix: str) -> str:
     return f"{RESULTS}/figures/{study}/{name}.{suffix}"
 
 
+def preview(study: str, name: str) -> str:
+    """A picture of a figure with made-up numbers."""
+    return f"{RESULTS}/preview/{study}/{name}.png"
+
+
 def gap_table(study: str) -> str:
     """The table of generalisation gaps, as a page of the report."""
     return f"{RESULTS}/summary/{study}/gaps.html"

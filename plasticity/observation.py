@@ -10,12 +10,12 @@ import pyarrow as pa
 from torch import Tensor
 
 from plasticity import checkpoint, connectivity, files, telemetry
+from plasticity.cadence import Cadence
 from plasticity.connectivity import Line
 from plasticity.hardware import Hardware, Log
 from plasticity.spec import Run
 from plasticity.stages import Inputs, Stage, describe, prepare
 from plasticity.streams import torch_generator
-from plasticity.telemetry import Cadence
 from plasticity.training import within_memory
 
 STATISTICS = 50

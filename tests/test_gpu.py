@@ -11,6 +11,7 @@ from tiny import PRETRAIN, Folder, equal
 from torch import Tensor, nn
 
 from plasticity import checkpoint, pruning, splits, telemetry
+from plasticity.cadence import Cadence
 from plasticity.computing import PRECISIONS
 from plasticity.datasets import storage
 from plasticity.datasets.raw import RawData
@@ -20,7 +21,6 @@ from plasticity.hardware import Hardware
 from plasticity.recording import CudaGraphs, Recorded, refusing_to_wait
 from plasticity.spec import Run
 from plasticity.stages import Inputs, prepare
-from plasticity.telemetry import Cadence
 from plasticity.training import Outputs, train_stage
 
 pytestmark = [

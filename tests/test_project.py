@@ -15,7 +15,7 @@ PACKAGE = ROOT / "plasticity"
 
 FLOORS = (
     {"errors"},
-    {"files", "streams", "signals", "columns", "computing"},
+    {"files", "streams", "signals", "cadence", "columns", "computing"},
     {"spec", "metrics", "tables"},
     {"arrivals", "costs", "layout"},
     {"study"},
@@ -33,6 +33,7 @@ FLOORS = (
     {"summary"},
     {"claims"},
     {"figures"},
+    {"preview"},
     {"jobs"},
 )
 """The top-level modules of the library, lowest first: a module imports from lower floors alone."""
@@ -44,6 +45,7 @@ THIRD_PARTY = {
     "errors": set(),
     "files": {"safetensors"},
     "signals": set(),
+    "cadence": set(),
     "computing": set(),
     "costs": set(),
     "layout": set(),

@@ -16,6 +16,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from plasticity import checkpoint, pruning, telemetry
+from plasticity.cadence import Cadence
 from plasticity.engine import (
     Batch,
     Eager,
@@ -31,7 +32,6 @@ from plasticity.hardware import Hardware
 from plasticity.recording import Recorded, put_back
 from plasticity.spec import Run
 from plasticity.stages import Inputs, prepare
-from plasticity.telemetry import Cadence
 
 PLACE = "digits-clutter/resnet-d1w2/seed0"
 OPTIMISERS = [

@@ -17,13 +17,14 @@ from tiny import HARDWARE, PRETRAIN, TUNE, Folder
 from torch import nn
 
 from plasticity import checkpoint, engine, metrics, stages, telemetry
+from plasticity.cadence import Cadence
 from plasticity.errors import UserError
 from plasticity.hardware import Hardware
 from plasticity.recording import refusing_to_wait
 from plasticity.spec import Run
 from plasticity.stages import Inputs, Stage
 from plasticity.streams import torch_generator
-from plasticity.telemetry import QUANTITIES, TRACE, Cadence, Observer, draw_traces, parameters_of
+from plasticity.telemetry import QUANTITIES, TRACE, Observer, draw_traces, parameters_of
 
 EVERY_THIRD = Cadence(iterations=6, each=2, per_decade=3, evaluations_per_decade=1)
 """Observed at 0, 1, 2, 5 and 6; evaluated at 0, 1 and 6. A tiny epoch has 2 iterations."""

@@ -74,19 +74,25 @@ class Drawing:
     numbers: pd.DataFrame
 
 
-def render(draw: str, tables: Tables, outputs: Mapping[str, str | Path]) -> None:
-    """Draw with the module `draw` and write the picture in each format, and the numbers as CSV."""
+def render(draw: str, tables: Tables, outputs: Mapping[str, str | Path], across: str = "") -> None:
+    """Draw with the module `draw` and write what `outputs` names.
+
+    The picture in the formats svg, pdf and png, with the words `across` it, and its numbers as csv.
+    """
     _require_drawable({"title": tables.title, **tables.labels})
     module = importlib.import_module(f"plasticity.figures.{draw}")
     with rc_context(style.RC):  # type: ignore[arg-type]
         drawing: Drawing = module.draw(tables)
-        for suffix in ("svg", "pdf", "png"):
+        if across:
+            drawing.picture.text(0.5, 0.5, across, **style.ACROSS)
+        for suffix in (one for one in ("svg", "pdf", "png") if one in outputs):
             # No date in the file: the same numbers give the same bytes.
             dated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(suffix)
             with files.whole(outputs[suffix]) as partial:
                 drawing.picture.savefig(partial, format=suffix, metadata=dated)
-    with files.whole(outputs["csv"]) as partial:
-        drawing.numbers.to_csv(partial, index=False, float_format="%.6g")
+    if "csv" in outputs:
+        with files.whole(outputs["csv"]) as partial:
+            drawing.numbers.to_csv(partial, index=False, float_format="%.6g")
 
 
 def _require_drawable(texts: Mapping[str, str]) -> None:

@@ -48,6 +48,10 @@ BEGINS = (("0.1", "-."), (PALETTE[2], ":"), (PALETTE[9], (0, (5, 1, 1, 1, 1, 1))
 STEPS = "osD^vPX*"
 """Markers of series that stand for iterations, in their order."""
 DASHES = ("-", "--", "-.", ":")
+ACROSS: dict[str, Any] = {
+    "ha": "center", "va": "center", "rotation": 20, "fontsize": 30, "color": "0.35", "alpha": 0.4,
+}  # fmt: skip
+"""The look of words across a whole picture."""
 ACCURACY = "Test accuracy (%)"
 FINAL_ACCURACY = "Test accuracy, last fifth\nof tuning (%)"
 LAST_ACCURACY = "Test accuracy, last fifth\nof training (%)"

@@ -100,6 +100,11 @@ def drawing(name: str) -> str:
     return digest(f"plasticity.figures.{name}", (), "plasticity.figures")
 
 
+def preview(name: str) -> str:
+    """The digest of all that draws them with made-up numbers."""
+    return digest(f"plasticity.figures.{name}", (), "plasticity.figures", "plasticity.preview")
+
+
 @cache
 def script(name: str) -> str:
     """The digest of a script of the workflow, without the library that it calls."""

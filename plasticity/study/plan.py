@@ -161,7 +161,7 @@ class Study:
                 figures |= {figure.name: figure for figure in self.groups[argument]}
             elif argument in self.figures or re.fullmatch(r"fig\d+", argument):
                 figures[argument] = self.figure(argument)
-            elif argument.startswith(places[0]):
+            elif argument.startswith((places[0], f"{layout.RESULTS}/preview/{self.name}/")):
                 figures[argument] = self.figure(Path(argument).stem)
             elif argument.startswith(f"{places[1]}figures/"):
                 name = argument.split("/")[4]

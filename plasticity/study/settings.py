@@ -44,6 +44,8 @@ RESERVED = {"all", "dataset", "dataset_variant", "split", "pretrain", "tune", "f
     "claims",
     "group_claims",
     "budget",
+    "preview",
+    "preview_figure",
     "calibrate",
     "network_costs",
 }
@@ -207,7 +209,7 @@ class FigureSettings(_Settings):
 
 
 class TelemetrySettings(_Settings):
-    """When the weights are looked at, in updates: see `plasticity.telemetry.Cadence`."""
+    """When the weights are looked at, in updates: see `plasticity.cadence.Cadence`."""
 
     iterations: Observed = 4000
     each: Annotated[StrictInt, Field(ge=0, le=MOST_OBSERVED)] = 100

@@ -20,6 +20,12 @@ def tables_of(wildcards):
     return {name: layout.summary(study.name, name, wildcards.figure) for name in tables}
 
 
+def observing(figure):
+    """The settings of what is observed for a `figure`, if anything is."""
+    kind = study.figures[figure].settings.observe
+    return dict(getattr(study.settings, kind)) if kind else {}
+
+
 def judged(figures):
     """Those of `figures` that claims read, by name."""
     return {figure.name: figure for figure in figures if figure.name in FIGURES}

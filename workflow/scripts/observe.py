@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with imports():
+    from plasticity.cadence import Cadence
     from plasticity.hardware import Hardware
     from plasticity.layout import COMPILED
     from plasticity.observation import observe_connectivity, observe_telemetry
     from plasticity.spec import Run
     from plasticity.stages import Inputs
-    from plasticity.telemetry import Cadence
 
 output = Path(snakemake.output[0])
 given = {name: Path(path) for name, path in snakemake.input.items()}
