@@ -331,7 +331,7 @@ def prepare_backends(threads: int, precision: str = "float32", *, compiles: bool
     rounds = precision == "tfloat32"
     torch.set_float32_matmul_precision("high" if rounds else "highest")
     cudnn: Any = torch.backends.cudnn
-    cudnn.allow_tf32 = rounds  # all three must agree, or torch refuses to read this one
+    cudnn.allow_tf32 = rounds  # it and the next two must agree, or torch cannot read it
     cudnn.conv.fp32_precision = cudnn.rnn.fp32_precision = "tf32" if rounds else "ieee"
     # As use_deterministic_algorithms(True), which loads the compiler to tell it as well.
     torch.set_deterministic_debug_mode("error")

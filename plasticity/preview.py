@@ -1,7 +1,7 @@
 """Figures with made-up numbers, to be looked at before anything is trained.
 
-What a figure shows, its panels, series and labels, follows from its runs; only the numbers come of
-their training. So a figure that cannot be drawn from its runs says so in a minute.
+What a figure shows, its panels, series and labels, follows from the paths of its runs; the numbers
+come of their training. So a figure whose grid does not fit what draws it says so in a minute.
 """
 
 from __future__ import annotations
@@ -18,35 +18,17 @@ import pyarrow as pa
 from plasticity import metrics, summary
 from plasticity.cadence import Cadence
 from plasticity.figures import Tables
-from plasticity.figures.telemetry import TRACE
+from plasticity.quantities import QUANTITIES, TRACE, TRACES
 from plasticity.spec import Run, ancestors
-from plasticity.spec.workload import clock, updates_an_epoch
+from plasticity.spec.workload import clock, examples, require_a_batch, updates_an_epoch
 from plasticity.streams import numpy_generator
 from plasticity.summary import Measured
 
 NOTE = "made-up numbers"
 """What is written across each of them."""
 
-QUANTITIES = (
-    "weight_magnitude",
-    "nonzero_share",
-    "sign_change_share",
-    "gradient_magnitude",
-    "gradient_norm",
-    "distance_to_initial",
-    "cosine_to_initial",
-    "distance_to_final",
-    "cosine_to_final",
-    "test_loss",
-    "test_accuracy",
-)
-"""Those of `plasticity.telemetry`, which needs torch."""
-
-TRACES = 6
-"""Single weights whose course is made up."""
-
-PERTURBED = ("signs", "magnitudes", "scope", "deviations")
-"""Options of starts that move weights."""
+PLAIN = ("init", "keep", "ticket", "random")
+"""Starts that leave the weights that are trained as they were."""
 
 
 def made_up_tables(
@@ -60,7 +42,7 @@ def made_up_tables(
 
     `roles` gives the runs of each role. `observe` is ``telemetry``, with the `settings` of a
     `Cadence`; or ``connectivity``, with that of ``points`` on the line; or neither. Raises
-    `UserError` for a data set that is not known in numbers.
+    `UserError` for a data set that is not known in numbers, and for runs that could not be trained.
     """
     runs = [Run.parse(path) for path in dict.fromkeys(chain.from_iterable(roles.values()))]
     tuned = {run: made_up(run) for run in runs}
@@ -81,22 +63,24 @@ def made_up_tables(
 
 
 def made_up(run: Run) -> Measured:
-    """What the training of the last stage of `run` might measure."""
+    """What the training of the last stage of `run` might measure; raises `UserError`."""
+    require_a_batch(run, examples(run))
     begin, end = clock(run)
-    steps = max(1, updates_an_epoch(run))
+    steps = updates_an_epoch(run)
     epochs = np.arange(begin // steps, -(-end // steps)) + 1
     iterations = np.minimum(epochs * steps, end)
-    # Alike for all seeds, a little apart from other settings, and lower after a warm start.
-    setting = numpy_generator(0, "preview", replace(run, seed=0))
-    own = numpy_generator(run.seed, "preview", run)
-    level = 0.6 + 0.1 * setting.random() - 0.05 * (len(run.stages) > 1) + 0.01 * own.normal()
-    learnt = 1 - np.exp(-6 * iterations / end)
+    # Alike for all seeds, and a little apart from other settings.
+    setting = numpy_generator(0, "preview", "setting", replace(run, seed=0))
+    own = numpy_generator(run.seed, "preview", "own", run)
+    level = 0.6 + 0.1 * setting.random() + 0.01 * own.normal()
     noise = 0.003 * own.normal(size=len(epochs))
+    learnt = 1 - np.exp(-6 * iterations / end)
+    fitted = np.minimum(1.0, 1.2 * (1 - np.exp(-epochs / 15)))
     values = {
         "epoch": epochs,
         "iteration": iterations,
-        "train_loss": 2.3 * (1 - learnt),
-        "train_accuracy": np.minimum(1.0, 1.2 * learnt),
+        "train_loss": 2.3 * (1 - fitted),
+        "train_accuracy": fitted,
         "test_loss": 2.3 - learnt,
         "test_accuracy": np.clip(level * learnt + noise, 0, 1),
         "seconds": np.ones(len(epochs)),
@@ -108,26 +92,29 @@ def made_up(run: Run) -> Measured:
             "begins": begin,
             "ends": end,
             "density": density_of(run),
-            "perturbation": 0.05 * (0.5 + own.random()) * is_perturbed(run),
-            "training_examples": steps * run.stage.optimiser.options["batch"],
-            "parameters": None,
+            "perturbation": 0.05 * (0.5 + own.random()) * moves_weights(run),
+            "training_examples": examples(run),
+            "parameters": parameters_of(run),
             **dict.fromkeys(("device", "precision", "torch", "code", "data_checksum"), ""),
         },
     )
 
 
 def density_of(run: Run) -> float:
-    """The share of weights that pruning leaves, about: each level takes the same share of them."""
-    if run.ticket is None:
-        return 1.0
-    options = run.ticket.stage.start.options
-    return float((1 - options["share"]) ** options["level"])
+    """The share of weights that is left, about: each level of pruning takes the same share."""
+    pruning = [stage.start.options for stage in run.stages if stage.prunes]
+    return float((1 - pruning[-1]["share"]) ** pruning[-1]["level"]) if pruning else 1.0
 
 
-def is_perturbed(run: Run) -> bool:
-    """Whether the start of the last stage of `run` moves weights."""
-    options = run.stage.start.options
-    return any(options.get(name) for name in PERTURBED)
+def moves_weights(run: Run) -> bool:
+    """Whether the start of the last stage of `run` changes weights that are then trained."""
+    start = run.stage.start
+    return start.member.name not in PLAIN and start.options.get("deviations") != 0
+
+
+def parameters_of(run: Run) -> int:
+    """As many as the network of `run` might have."""
+    return int(10 ** numpy_generator(0, "preview", "network", run.model).uniform(5, 7))
 
 
 def made_up_telemetry(runs: Iterable[Run], cadence: Cadence) -> pd.DataFrame:
@@ -138,11 +125,15 @@ def made_up_telemetry(runs: Iterable[Run], cadence: Cadence) -> pd.DataFrame:
     pieces = []
     for run in runs:
         own = numpy_generator(run.seed, "preview", "telemetry", run)
-        for name in (*QUANTITIES, *(f"{TRACE}weight[{number}]" for number in range(TRACES))):
+        # Other seeds follow other weights.
+        places = own.choice(10_000, size=TRACES, replace=False)
+        for name in (*QUANTITIES, *(f"{TRACE}layer.weight[{place}]" for place in places)):
             low, high = np.sort(own.normal(size=2)) if name.startswith(TRACE) else (0.1, 0.8)
             values = low + (high - low) * course + 0.01 * own.normal(size=len(iterations))
             if name.startswith("test_"):
                 values[~evaluated] = np.nan
+            if name.startswith("gradient_"):
+                values[0] = np.nan
             columns: dict[str, Any] = {"run": str(run), "seed": run.seed, "iteration": iterations}
             pieces.append(pd.DataFrame({**columns, "quantity": name, "value": values}))
     return pd.concat(pieces, ignore_index=True)

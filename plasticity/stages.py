@@ -28,7 +28,7 @@ from plasticity.errors import UserError
 from plasticity.hardware import Hardware, Log
 from plasticity.models.network import Network, initialise
 from plasticity.spec import Run, Term
-from plasticity.spec.workload import require_time_left
+from plasticity.spec.workload import require_a_batch, require_time_left
 from plasticity.streams import torch_generator
 from plasticity.tickets import Mask, Ticket
 
@@ -148,13 +148,7 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: str, log: Log) -
     header = train_part.header
     chosen = splits.read(inputs.split, len(train_part.labels))
     pool = Pool(torch.from_numpy(chosen), len(train_part.labels))
-    batch = run.stage.optimiser.options["batch"]
-    if pool.examples(run) < batch:
-        raise UserError(
-            f"stage '{run.stage}': {run.stage.data} of {run.dataset} has {pool.examples(run)} "
-            f"examples, fewer than one batch of {batch}; take more data or a smaller batch (-b)"
-        )
-
+    require_a_batch(run, pool.examples(run))
     parent = parent_state(run, inputs, header.checksum, hardware.precision)
     mask = mask_of(run, inputs)
     identity = Identity(

@@ -115,7 +115,6 @@ def test_a_docstring_may_be_all_that_a_function_has(package):
 TRAINS = {
     "checkpoint.py",
     "columns.py",
-    "computing.py",
     "datasets/raw.py",
     "datasets/storage.py",
     "engine.py",

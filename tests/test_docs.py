@@ -41,6 +41,9 @@ def test_a_start_an_optimiser_and_an_experiment(tmp_path: Path):
             file.write("\n\n" + text)
     (tmp_path / "studies/small.yaml").write_text(SMALL)
     overlays = ["studies/demo.yaml", "studies/remedy.yaml", "studies/small.yaml"]
+    status, printed = clone.snakemake("preview", "--configfile", *overlays, study=None)
+    assert status == 0, printed
+    assert (tmp_path / "results/preview/remedy/shrinking.png").exists()
     status, printed = clone.snakemake("shrinking", "--configfile", *overlays, study=None)
     assert status == 0, printed
     numbers = pd.read_csv(tmp_path / "results/figures/remedy/shrinking.csv")

@@ -421,7 +421,8 @@ def study():
 @given(
     st.sampled_from(
         ["", "results/", "results/tune/", "results/pretrain/", "results/data/", "results/splits/",
-         "results/figures/paper/", "results/summary/paper/figures/", "results/../", "/", "fig"]
+         "results/figures/paper/", "results/summary/paper/figures/", "results/preview/paper/",
+         "results/../", "/", "fig"]
     ),
     hostile_paths() | texts,
     st.sampled_from(["", "/", "/metrics.parquet", "/train.safetensors", ".parquet", ".svg"]),

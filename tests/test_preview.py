@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import yaml
 from clone import ROOT, Clone
-from matplotlib import pyplot
 from snakemake.utils import update_config
 from tiny import PRETRAIN, Folder
 
 from plasticity import connectivity, metrics, preview, telemetry
 from plasticity.cadence import Cadence
 from plasticity.errors import UserError
-from plasticity.figures import render
+from plasticity.figures import Drawing, Tables, render, style, warm_start
 from plasticity.preview import made_up, made_up_tables
+from plasticity.quantities import QUANTITIES, TRACE, TRACES
 from plasticity.spec import Run
 from plasticity.study import Study
 from plasticity.summary import CURVES, RUNS, Measured, describe_run
@@ -35,30 +35,50 @@ def config(*overlays: str) -> dict:
     return read
 
 
+REMEDY = "{study: remedy, remedies: {shrunk: reset6}, targets: [fig05, fig07]}"
+
+
 @cache
+def study_of(name: str) -> Study:
+    if name == "paper":
+        return Study(config())
+    if name == "remedy":
+        return Study(config(REMEDY))
+    return Study(config((ROOT / f"studies/{name}.yaml").read_text()))
+
+
 def paper() -> Study:
-    return Study(config())
+    return study_of("paper")
 
 
-def tables_of(study: Study, name: str):
+def tables_of(study: Study, name: str) -> Tables:
     figure = study.figures[name]
     kind = figure.settings.observe
     settings = dict(getattr(study.settings, kind)) if kind else {}
     return made_up_tables(figure.settings.title, figure.roles, dict(figure.labels), kind, settings)
 
 
+def drawn(study: Study, name: str) -> Drawing:
+    module = import_module(f"plasticity.figures.{study.figures[name].settings.draw}")
+    return module.draw(tables_of(study, name))
+
+
 # Drawing
 
 
-@pytest.mark.parametrize("name", list(config()["figures"]))
-def test_every_figure_of_the_paper_can_be_drawn(name: str):
-    tables = tables_of(paper(), name)
-    assert set(tables.runs["role"]) == set(paper().figures[name].roles)
-    drawing = import_module(f"plasticity.figures.{paper().figures[name].settings.draw}").draw(
-        tables
-    )
-    assert len(drawing.numbers)
-    pyplot.close(drawing.picture)
+@pytest.mark.parametrize(
+    ("study", "name"),
+    [
+        *(("paper", name) for name in paper().figures),
+        *(("demo", name) for name in paper().figures),
+        *(("cifar10-mini", name) for name in ("fig04", "fig06", "early_connectivity")),
+        *(("remedy", name) for name in ("fig05", "fig07")),
+    ],
+)
+def test_the_figures_of_a_study_can_be_drawn(study: str, name: str):
+    tables = tables_of(study_of(study), name)
+    assert set(tables.runs["role"]) == set(study_of(study).figures[name].roles)
+    assert len(drawn(study_of(study), name).numbers)
 
 
 def test_only_the_picture_is_written_and_it_says_what_it_is(tmp_path: Path):
@@ -84,7 +104,28 @@ def test_what_a_figure_cannot_show_is_told_before_anything_is_trained():
         )
     )
     with pytest.raises(UserError, match="would mix several runs of one seed"):
-        import_module("plasticity.figures.pretraining_length").draw(tables_of(study, "fig02"))
+        drawn(study, "fig02")
+
+
+@pytest.mark.parametrize("length", ["e2", "i20"])
+def test_what_cannot_be_trained_has_no_preview(length: str):
+    run = Run.parse(f"digits-clutter-n64/resnet-d1w2/seed0/half_adam-lr0.1_{length}_init")
+    with pytest.raises(UserError, match="has 32 examples, fewer than one batch of 128"):
+        made_up(run)
+
+
+def test_a_variant_has_no_more_examples_than_its_data_set():
+    run = Run.parse("cifar10-n60000/resnet18/seed0/full_adam-lr0.1_e2_init")
+    with pytest.raises(UserError, match="there are only 50000 training examples"):
+        made_up(run)
+
+
+def test_numbers_that_cannot_be_written_are_found_although_they_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(warm_start, "draw", lambda tables: Drawing(style.picture(), None))
+    with pytest.raises(AttributeError, match="to_csv"):
+        render("warm_start", tables_of(paper(), "fig01"), {"png": tmp_path / "f.png"}, "made up")
 
 
 # Numbers
@@ -93,7 +134,8 @@ def test_what_a_figure_cannot_show_is_told_before_anything_is_trained():
 def test_they_have_the_form_of_what_training_measures(tmp_path: Path):
     folder = Folder.prepare(tmp_path)
     # By its name, which is all that a preview knows of it, a data set of this size.
-    run = Run.parse(PRETRAIN.format(epochs=3).replace("clutter", "clutter-n64-r8"))
+    path = PRETRAIN.format(epochs=3).replace("clutter", "clutter-n64-r8").replace("b16", "b10")
+    run = Run.parse(path)
     real = Measured.read(folder.train(run).metrics)
     invented = made_up(run)
     assert invented.table.schema == metrics.SCHEMA
@@ -110,6 +152,12 @@ def test_they_have_the_form_of_what_training_measures(tmp_path: Path):
         ([SGD.format("e160_init")], 1.0, 0, 160, False),
         ([SGD.format("i500_init"), SGD.format("till160_ticket2")], 0.64, 500, 159, False),
         ([SGD.format("i500_init"), SGD.format("till160_ticket1-p0.5")], 0.5, 500, 159, False),
+        # Later stages train with the mask of the one before.
+        (
+            [SGD.format(text) for text in ("i500_init", "till160_ticket2", "e160_rewind")],
+            *(0.64, 0, 160, True),
+        ),
+        ([SGD.format("e5_init"), SGD.format("e160_reset5")], 1.0, 0, 160, True),
     ],
 )
 def test_they_follow_from_the_path(
@@ -148,7 +196,11 @@ def test_what_is_observed_has_the_columns_of_what_is_measured():
     cadence = Cadence(100, 10, 5, 1)
     observed = preview.made_up_telemetry([run], cadence)
     assert list(observed.columns) == telemetry.SCHEMA.names
-    assert set(telemetry.QUANTITIES) == set(preview.QUANTITIES)
+    traces = observed[observed["quantity"].str.startswith(TRACE)]
+    assert traces["quantity"].nunique() == TRACES
+    assert set(observed["quantity"]) - set(traces["quantity"]) == set(QUANTITIES)
+    nothing = observed[observed["value"].isna() & (observed["iteration"] == 0)]
+    assert set(nothing["quantity"]) == {"gradient_magnitude", "gradient_norm"}
     assert observed["iteration"].unique().tolist() == cadence.observed()
     tested = observed[observed["quantity"] == "test_accuracy"].dropna()
     assert tested["iteration"].tolist() == cadence.evaluated()
@@ -175,7 +227,11 @@ def test_a_preview_needs_no_data_and_trains_nothing(tmp_path: Path):
         assert clone.planned("preview") == {"preview_figure": 1, "preview": 1}
     one = "results/preview/tiny/early_telemetry.png"
     assert clone.planned(one) == {"preview_figure": 1}
+    status, printed = clone.snakemake(one)  # of 64 digits in batches of 128
+    assert status == 1
+    assert "fewer than one batch of 128" in printed
+    assert "Traceback" not in printed
     status, printed = clone.snakemake("-n", "results/preview/tiny/fig12.png")
     assert status == 1
-    assert "fig12" in printed
+    assert "unknown figure 'fig12'" in printed
     assert "Traceback" not in printed

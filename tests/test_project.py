@@ -15,7 +15,7 @@ PACKAGE = ROOT / "plasticity"
 
 FLOORS = (
     {"errors"},
-    {"files", "streams", "signals", "cadence", "columns", "computing"},
+    {"files", "streams", "signals", "cadence", "quantities", "columns", "computing"},
     {"spec", "metrics", "tables"},
     {"arrivals", "costs", "layout"},
     {"study"},
@@ -46,6 +46,7 @@ THIRD_PARTY = {
     "files": {"safetensors"},
     "signals": set(),
     "cadence": set(),
+    "quantities": {"torch"},
     "computing": set(),
     "costs": set(),
     "layout": set(),
@@ -221,10 +222,12 @@ def test_what_is_required_is_constrained():
     [
         ("train", {"datasets", "splits", "models", "optim", "starts", "engine", "checkpoint"}),
         ("train", {"tickets", "views", "stages", "training", "pruning", "calibration"}),
-        ("train", {"costs", "jobs", "columns"}),
+        ("train", {"costs", "jobs", "columns", "computing", "spec", "streams"}),
         ("train", {"telemetry", "connectivity", "observation", "tables"}),
+        ("train", {"cadence", "quantities"}),
         ("budget", {"errors", "files", "spec", "costs", "layout", "study", "jobs"}),
         ("analysis", {"stats", "summary", "claims", "figures", "metrics"}),
+        ("analysis", {"preview", "cadence", "spec"}),
     ],
 )
 def test_an_environment_holds_what_its_jobs_import(environment, parts):

@@ -17,7 +17,9 @@ from torch.optim import Optimizer
 
 from plasticity import checkpoint, pruning, telemetry
 from plasticity.cadence import Cadence
+from plasticity.computing import EXECUTIONS, NEED_A_GPU, PRECISIONS
 from plasticity.engine import (
+    DTYPES,
     Batch,
     Eager,
     Examples,
@@ -199,6 +201,12 @@ def test_a_tape_is_as_strict_as_a_recording():
         Tape(warm_ups=0).record(lambda: given.sum().item())
 
 
+def test_the_words_are_those_that_are_known():
+    assert set(DTYPES) == set(PRECISIONS)
+    assert NEED_A_GPU["precision"] in PRECISIONS
+    assert NEED_A_GPU["execution"] in EXECUTIONS
+
+
 @pytest.mark.parametrize(
     ("hardware", "carried_out"),
     [
@@ -232,10 +240,11 @@ def test_torch_is_of_one_mind_about_tfloat32(precision: str, rounds: bool):
         prepare_backends(1, precision)
         assert torch.backends.cudnn.allow_tf32 == rounds
         assert torch.backends.cuda.matmul.allow_tf32 == rounds
-        for part in (torch.backends.cudnn.conv, torch.backends.cuda.matmul):
-            assert part.fp32_precision == ("tf32" if rounds else "ieee")
-        with torch.backends.cudnn.flags(enabled=True):
+        parts = (torch.backends.cudnn.conv, torch.backends.cudnn.rnn, torch.backends.cuda.matmul)
+        assert {part.fp32_precision for part in parts} == {"tf32" if rounds else "ieee"}
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=rounds):
             pass
+        assert torch.backends.cudnn.allow_tf32 == rounds
     finally:
         prepare_backends(1)
 

@@ -248,6 +248,7 @@ def test_figures_that_are_no_targets_are_planned_but_not_made():
         (["fig01", "fig11", "-n"], ["fig01", "fig11"]),
         (["results/figures/paper/fig03.svg"], ["fig03"]),
         (["./results/summary/paper/figures/fig05/runs.parquet"], ["fig05"]),
+        (["results/preview/paper/fig03.png"], ["fig03"]),
     ],
 )
 def test_what_a_command_line_asks_for(paper, arguments, figures):
@@ -277,6 +278,7 @@ def test_a_command_line_may_ask_for_runs(paper):
     [
         ("fig99", "targets: unknown figure 'fig99'; expected one of fig01, "),
         ("results/figures/paper/fig99.svg", "unknown figure 'fig99'"),
+        ("results/preview/paper/fig99.png", "unknown figure 'fig99'"),
         ("results/summary/paper/figures/fig99/runs.parquet", "unknown figure 'fig99'"),
         (
             "results/tune/cifar10/resnet18/seed0/full_adam-lr1e-3_e3_init/metrics.parquet",

@@ -20,11 +20,12 @@ from plasticity import checkpoint, engine, metrics, stages, telemetry
 from plasticity.cadence import Cadence
 from plasticity.errors import UserError
 from plasticity.hardware import Hardware
+from plasticity.quantities import QUANTITIES, TRACE, TRACES
 from plasticity.recording import refusing_to_wait
 from plasticity.spec import Run
 from plasticity.stages import Inputs, Stage
 from plasticity.streams import torch_generator
-from plasticity.telemetry import QUANTITIES, TRACE, Observer, draw_traces, parameters_of
+from plasticity.telemetry import Observer, draw_traces, parameters_of
 
 EVERY_THIRD = Cadence(iterations=6, each=2, per_decade=3, evaluations_per_decade=1)
 """Observed at 0, 1, 2, 5 and 6; evaluated at 0, 1 and 6. A tiny epoch has 2 iterations."""
@@ -350,7 +351,7 @@ class TestObserve:
         assert set(table["run"].to_pylist()) == {str(run)}
         assert set(table["seed"].to_pylist()) == {0}
         assert list(dict.fromkeys(table["iteration"].to_pylist())) == [0, 1, 2, 5, 6]
-        assert table.num_rows == 5 * (len(QUANTITIES) + telemetry.TRACES)
+        assert table.num_rows == 5 * (len(QUANTITIES) + TRACES)
         assert table.group_by(["iteration", "quantity"]).aggregate([]).num_rows == table.num_rows
 
     def test_a_stage_after_another_is_measured_from_its_own_beginning(self, folder: Folder):

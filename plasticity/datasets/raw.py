@@ -8,6 +8,7 @@ import numpy as np
 
 from plasticity.errors import UserError
 from plasticity.spec import Term
+from plasticity.spec.workload import too_many_examples
 from plasticity.streams import numpy_generator
 
 
@@ -40,10 +41,7 @@ def variant(data: RawData, name: Term) -> RawData:
     """The variant of `data` that `name` spells: fewer training examples, fewer pixels."""
     if (examples := name.options["examples"]) is not None:
         if examples > len(data.train_labels):
-            raise UserError(
-                f"data set {name}: there are only {len(data.train_labels)} training examples; "
-                "ask for fewer with -n"
-            )
+            raise UserError(too_many_examples(name, len(data.train_labels)))
         # One fixed shuffle for all sizes, so that a larger variant contains a smaller one.
         chosen = numpy_generator(0, "variant").permutation(len(data.train_labels))[:examples]
         data = replace(

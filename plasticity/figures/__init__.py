@@ -90,9 +90,10 @@ def render(draw: str, tables: Tables, outputs: Mapping[str, str | Path], across:
             dated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(suffix)
             with files.whole(outputs[suffix]) as partial:
                 drawing.picture.savefig(partial, format=suffix, metadata=dated)
+    numbers = drawing.numbers.to_csv(index=False, float_format="%.6g")
     if "csv" in outputs:
         with files.whole(outputs["csv"]) as partial:
-            drawing.numbers.to_csv(partial, index=False, float_format="%.6g")
+            partial.write_text(numbers, encoding="utf-8")
 
 
 def _require_drawable(texts: Mapping[str, str]) -> None:

@@ -11,9 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from plasticity.figures import Drawing, Tables, style
-
-TRACE = "trace/"
-"""What the quantity of a single weight begins with, as `plasticity.telemetry` names it."""
+from plasticity.quantities import TRACE
 
 BORDERS = (10, 500)
 """Iterations between which the paper sees sub-phases (R)."""
@@ -24,7 +22,7 @@ FEW = 40
 
 @dataclass(frozen=True)
 class Panel:
-    """Quantities of `plasticity.telemetry` that share axes, with what tells them apart."""
+    """Quantities of `plasticity.quantities` that share axes, with what tells them apart."""
 
     axis: str
     unit: str

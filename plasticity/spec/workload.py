@@ -34,10 +34,14 @@ class DataFacts:
         missing = [name for name in names if name not in dataset.facts]
         if missing:
             raise UserError(
-                f"data set {dataset}: without the facts {', '.join(missing)} nobody can tell what "
-                "a study on it costs; declare them in facts={...} beside its template"
+                f"data set {dataset}: without the facts {', '.join(missing)} nobody can tell how "
+                "long an epoch is and what a study on it costs; declare them in facts={...} beside "
+                "its template"
             )
         facts = {name: int(dataset.facts[name]) for name in names}
+        wanted = dataset.options["examples"]
+        if wanted is not None and wanted > facts["train"]:
+            raise UserError(too_many_examples(dataset, facts["train"]))
         for option, name in (("examples", "train"), ("pixels", "pixels")):
             if dataset.options[option] is not None:
                 facts[name] = dataset.options[option]
@@ -91,13 +95,32 @@ class Workload:
         return f"{self.classes}x{self.channels}x{self.pixels}/{self.model}/{self.optimiser}"
 
 
+def too_many_examples(dataset: Term, there: int) -> str:
+    """The message for a variant of more training examples than are `there`."""
+    return f"data set {dataset}: there are only {there} training examples; ask for fewer with -n"
+
+
+def examples(run: Run) -> int:
+    """The training examples that the last stage of `run` may see; raises `UserError`."""
+    data, count = run.stage.data, DataFacts.of(run.dataset).train
+    if "size" in data.facts and "share_of_all" not in data.facts:
+        return int(data.facts["size"](count, **data.own))
+    return count
+
+
 def updates_an_epoch(run: Run) -> int:
     """The updates in an epoch of the last stage of `run`: its whole batches."""
-    data, batch = run.stage.data, run.stage.optimiser.options["batch"]
-    examples = DataFacts.of(run.dataset).train
-    if "size" in data.facts and "share_of_all" not in data.facts:
-        examples = data.facts["size"](examples, **data.own)
-    return int(examples // batch)
+    return int(examples(run) // run.stage.optimiser.options["batch"])
+
+
+def require_a_batch(run: Run, count: int) -> None:
+    """Raise `UserError` where `count` examples are less than a batch of the last stage of `run`."""
+    batch = run.stage.optimiser.options["batch"]
+    if count < batch:
+        raise UserError(
+            f"stage '{run.stage}': {run.stage.data} of {run.dataset} has {count} examples, fewer "
+            f"than one batch of {batch}; take more data or a smaller batch (-b)"
+        )
 
 
 def clock(run: Run) -> tuple[int, int]:

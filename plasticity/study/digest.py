@@ -15,7 +15,8 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
-from plasticity.spec import Run, Stage, Term
+from plasticity.errors import UserError
+from plasticity.spec import Run, Stage, Term, ancestors
 from plasticity.spec.vocabulary import (
     data_selections,
     datasets,
@@ -24,7 +25,7 @@ from plasticity.spec.vocabulary import (
     starts,
     views,
 )
-from plasticity.spec.workload import Workload
+from plasticity.spec.workload import Workload, clock, examples
 
 PACKAGE = Path(__file__).parents[1]
 HOMES = {
@@ -34,7 +35,9 @@ HOMES = {
 SILENT_FACTS = ("size", "classes", "check")
 """Facts of members that tell what is possible and what it costs."""
 
-MOVE_NO_NUMBER = ("spec", "study", "errors", "files", "layout", "devices", "signals")
+MOVE_NO_NUMBER = (
+    *("spec", "study", "errors", "files", "layout", "devices", "signals", "computing"),
+)
 
 
 def training(run: Run) -> str:
@@ -100,9 +103,10 @@ def drawing(name: str) -> str:
     return digest(f"plasticity.figures.{name}", (), "plasticity.figures")
 
 
-def preview(name: str) -> str:
-    """The digest of all that draws them with made-up numbers."""
-    return digest(f"plasticity.figures.{name}", (), "plasticity.figures", "plasticity.preview")
+def preview(name: str, runs: Iterable[Run]) -> str:
+    """The digest of all that makes numbers up for `runs` and draws them with the module `name`."""
+    text = f"{digest('plasticity.preview', (), f'plasticity.figures.{name}')} {lengths(runs)}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @cache
@@ -115,6 +119,17 @@ def script(name: str) -> str:
 def listing(runs: Iterable[Run]) -> str:
     """The digest of a choice of runs: tables are made anew where it changes."""
     return hashlib.sha256("\n".join(sorted(map(str, runs))).encode()).hexdigest()[:16]
+
+
+def lengths(runs: Iterable[Run]) -> str:
+    """The digest of how long `runs` and what comes before them last, which data sets tell."""
+    found = []
+    for run in (*ancestors(runs := list(runs)), *runs):
+        try:
+            found.append(f"{run} {clock(run)} {examples(run)}")
+        except UserError as error:  # the preview itself will say so
+            found.append(f"{run} {error}")
+    return hashlib.sha256("\n".join(found).encode()).hexdigest()[:16]
 
 
 def digest(root: str, terms: Iterable[Term], *more: str, without: tuple[str, ...] = ()) -> str:

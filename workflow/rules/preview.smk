@@ -1,7 +1,7 @@
-"""Preview: every figure with made-up numbers, before anything is trained."""
+"""Preview: the study's figures with made-up numbers, before anything is trained."""
 
 
-# Also where the numbers are to be observed: nothing of a run is needed but its path.
+# It has no input: all that it needs of a run is its path.
 rule preview_figure:
     output:
         png=layout.preview(study.name, "{figure}"),
@@ -18,7 +18,8 @@ rule preview_figure:
         observe=lambda wildcards: study.figures[wildcards.figure].settings.observe,
         settings=lambda wildcards: observing(wildcards.figure),
         code=lambda wildcards: digest.preview(
-            study.figures[wildcards.figure].settings.draw
+            study.figures[wildcards.figure].settings.draw,
+            study.figures[wildcards.figure].runs,
         ),
         adapter=digest.script("preview.py"),
     script:

@@ -1,0 +1,153 @@
+"""What is measured of the weights in the first updates: one function a quantity.
+
+To measure something else, add a function of a `Sight`, decorated with `quantity`: it is at once in
+the table of observations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TRACES = 10
+"""How many single weights are followed."""
+
+TRACE = "trace/"
+"""What the quantity of a single weight begins with; its layer and its place in there follow."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What there is to measure at one iteration.
+
+    `weights`, `gradient`, `initial` and `final`, float64 [n], hold all prunable weights in a row,
+    of which those removed by pruning are zeros. `gradient` is that of the mean loss of the batch
+    just trained on, without weight decay: None at the beginning. `final` is None where it is not
+    known. `tested` are the sums of loss, hits and examples over the test set, float64 [3], or None
+    where it was left out. All are on the device. In float64, because after one update the cosine to
+    the beginning differs from 1 by less than float32 can tell.
+    """
+
+    weights: Tensor
+    gradient: Tensor | None
+    initial: Tensor
+    final: Tensor | None
+    tested: Tensor | None
+
+
+Measure = Callable[[Sight], "Tensor | None"]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Something measured: a number on the device, or None where there is none at that iteration."""
+
+    unit: str
+    description: str
+    measure: Measure
+
+
+QUANTITIES: dict[str, Quantity] = {}
+"""All that is measured, by name, besides the single weights."""
+
+
+def quantity(unit: str) -> Callable[[Measure], Measure]:
+    """Declare a quantity: the name of the function is its name, the docstring its description.
+
+    The function must not wait for the device: no `item`, no `tolist`, no comparison in Python.
+    """
+
+    def declare(measure: Measure) -> Measure:
+        QUANTITIES[measure.__name__] = Quantity(unit, measure.__doc__ or "", measure)
+        return measure
+
+    return declare
+
+
+@quantity("weight")
+def weight_magnitude(sight: Sight) -> Tensor:
+    """The mean magnitude of all weights, removed ones included: see `nonzero_share`."""
+    return _mean_magnitude(sight.weights)
+
+
+@quantity("share")
+def nonzero_share(sight: Sight) -> Tensor:
+    """The share of weights that are not zero: means over all divided by it are over survivors."""
+    return sight.weights.count_nonzero().double() / len(sight.weights)
+
+
+@quantity("share")
+def sign_change_share(sight: Sight) -> Tensor:
+    """The share of all weights whose sign is the opposite of the initial one.
+
+    Zero has no sign: neither a weight that is zero now nor one that began as zero counts, and so
+    none that was removed by pruning.
+    """
+    return (sight.weights * sight.initial < 0).count_nonzero().double() / len(sight.weights)
+
+
+@quantity("loss per weight")
+def gradient_magnitude(sight: Sight) -> Tensor | None:
+    """The mean magnitude of the gradient's entries, those of removed weights included."""
+    return None if sight.gradient is None else _mean_magnitude(sight.gradient)
+
+
+@quantity("loss per weight")
+def gradient_norm(sight: Sight) -> Tensor | None:
+    """The L2 norm of the gradient."""
+    return None if sight.gradient is None else _norm(sight.gradient)
+
+
+@quantity("weight")
+def distance_to_initial(sight: Sight) -> Tensor:
+    """The L2 distance to the weights at the beginning of the stage."""
+    return _norm(sight.weights - sight.initial)
+
+
+@quantity("cosine")
+def cosine_to_initial(sight: Sight) -> Tensor:
+    """The cosine of the angle to the weights at the beginning of the stage."""
+    return _cosine(sight.weights, sight.initial)
+
+
+@quantity("weight")
+def distance_to_final(sight: Sight) -> Tensor | None:
+    """The L2 distance to the weights at the end of the run."""
+    return None if sight.final is None else _norm(sight.weights - sight.final)
+
+
+@quantity("cosine")
+def cosine_to_final(sight: Sight) -> Tensor | None:
+    """The cosine of the angle to the weights at the end of the run."""
+    return None if sight.final is None else _cosine(sight.weights, sight.final)
+
+
+@quantity("nats")
+def test_loss(sight: Sight) -> Tensor | None:
+    """The mean cross-entropy over the test set, in evaluation mode."""
+    return None if sight.tested is None else sight.tested[0] / sight.tested[2]
+
+
+@quantity("share")
+def test_accuracy(sight: Sight) -> Tensor | None:
+    """The share of the test set that is classified right, in evaluation mode."""
+    return None if sight.tested is None else sight.tested[1] / sight.tested[2]
+
+
+def _mean_magnitude(values: Tensor) -> Tensor:
+    return _norm(values, order=1) / len(values)
+
+
+def _norm(values: Tensor, order: int = 2) -> Tensor:
+    import torch
+
+    norm: Tensor = torch.linalg.vector_norm(values, ord=order)
+    return norm
+
+
+def _cosine(one: Tensor, other: Tensor) -> Tensor:
+    return one.dot(other) / (_norm(one) * _norm(other))
