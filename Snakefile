@@ -44,6 +44,7 @@ onstart:
     forget_refusals()
     lift_rate_limit()
     shorten_slurm_logs()
+    start_fork_server()
 
 
 rule all:

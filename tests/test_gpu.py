@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import torch
 from tiny import PRETRAIN, Folder, equal
 from torch import Tensor, nn
 
-from plasticity import checkpoint, pruning, splits, telemetry
+from plasticity import checkpoint, forkserver, pruning, splits, telemetry
 from plasticity.cadence import Cadence
 from plasticity.computing import PRECISIONS
 from plasticity.datasets import storage
@@ -29,6 +31,7 @@ pytestmark = [
 ]
 
 
+ROOT = Path(__file__).parents[1]
 NAMES = [str(number) for number in range(10)]
 OPTIMISERS = ["adam-lr0.01", "rmsprop-lr0.001", "sgd-lr0.1", "sgd-lr0.1-m0.9"]
 WAYS = [*(("graph", precision) for precision in PRECISIONS), ("eager", "bfloat16")]
@@ -179,3 +182,21 @@ def test_what_cannot_be_recorded_is_refused():
     batch = Batch(torch.arange(4, device=device))
     with pytest.raises(UserError, match="execution: eager"):
         train_on(trainee, examples, iter([batch]), Part.begin(device))
+
+
+def test_a_fork_of_a_process_with_torch_can_use_the_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(forkserver.VARIABLE, "")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.syspath_prepend(str(ROOT))
+    server = forkserver.start(["torch"])
+    assert server
+    script = tmp_path / "job.py"
+    script.write_text(
+        "import os\nfrom plasticity.forkserver import hand_over\nhand_over()\nimport torch\n"
+        "print(os.getppid(), torch.ones(3, device='cuda').sum().item())\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == (f"{server.pid} 3.0\n", "")
+    forkserver.end(server)

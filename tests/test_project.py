@@ -35,6 +35,7 @@ FLOORS = (
     {"figures"},
     {"preview"},
     {"jobs"},
+    {"forkserver"},
 )
 """The top-level modules of the library, lowest first: a module imports from lower floors alone."""
 
@@ -52,6 +53,7 @@ THIRD_PARTY = {
     "layout": set(),
     "devices": set(),
     "jobs": set(),
+    "forkserver": set(),
     "study": {"pydantic"},
     "claims": {"numpy", "pandas", "pyarrow"},
     "figures": {"pandas", "matplotlib", "seaborn"},
@@ -222,7 +224,7 @@ def test_what_is_required_is_constrained():
     [
         ("train", {"datasets", "splits", "models", "optim", "starts", "engine", "checkpoint"}),
         ("train", {"tickets", "views", "stages", "training", "pruning", "calibration"}),
-        ("train", {"costs", "jobs", "columns", "computing", "spec", "streams"}),
+        ("train", {"costs", "jobs", "forkserver", "columns", "computing", "spec", "streams"}),
         ("train", {"telemetry", "connectivity", "observation", "tables"}),
         ("train", {"cadence", "quantities"}),
         ("budget", {"errors", "files", "spec", "costs", "layout", "study", "jobs"}),

@@ -8,7 +8,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-from plasticity import devices, files, layout, metrics
+from plasticity import devices, files, forkserver, layout, metrics
 from plasticity.datasets import sources
 from plasticity.errors import UserError
 from plasticity.spec import Run, data_selections, datasets
@@ -116,6 +116,13 @@ def lift_rate_limit():
     """
     if workflow.local_exec:
         workflow.scheduler.job_rate_limiter = None
+
+
+def start_fork_server():
+    """Let several training jobs of this machine begin where torch has been imported already."""
+    here = workflow.is_main_process and workflow.local_exec and not workflow.touch
+    if here and len(jobs_of(KINDS)) >= forkserver.WORTH_IT:
+        forkserver.start()
 
 
 def shorten_slurm_logs():

@@ -3,10 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from plasticity.forkserver import hand_over
 from plasticity.jobs import imports, logged, told_once
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
+
+hand_over()
 
 with imports():
     from plasticity.pruning import make_mask
