@@ -36,7 +36,14 @@ SILENT_FACTS = ("size", "classes", "check")
 """Facts of members that tell what is possible and what it costs."""
 
 MOVE_NO_NUMBER = (
-    *("spec", "study", "errors", "files", "layout", "devices", "signals", "computing"),
+    "spec",
+    "study",
+    "errors",
+    "files",
+    "layout",
+    "devices",
+    "signals",
+    "computing",
 )
 
 

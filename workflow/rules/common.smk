@@ -120,8 +120,7 @@ def lift_rate_limit():
 
 def start_fork_server():
     """Let several training jobs of this machine begin where torch has been imported already."""
-    here = workflow.is_main_process and workflow.local_exec and not workflow.touch
-    if here and len(jobs_of(KINDS)) >= forkserver.WORTH_IT:
+    if starts_jobs_here() and len(jobs_of(KINDS)) >= forkserver.WORTH_IT:
         forkserver.start()
 
 
@@ -236,5 +235,9 @@ def gpu_is_missing():
 
 def uses_gpus_here():
     """Whether this process starts jobs that are to run on GPUs of this machine."""
-    here = workflow.is_main_process and workflow.local_exec and not workflow.touch
-    return here and study.settings.device == "cuda"
+    return starts_jobs_here() and study.settings.device == "cuda"
+
+
+def starts_jobs_here():
+    """Whether this process starts jobs that are to run on this machine."""
+    return workflow.is_main_process and workflow.local_exec and not workflow.touch
