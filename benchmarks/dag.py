@@ -22,10 +22,10 @@ from unittest.mock import patch
 import yaml
 
 from benchmarks.measure import ROOT, Cost, circumstances, cost_of, least, tell
-from plasticity import layout, metrics
-from plasticity.metrics import EpochMetrics
-from plasticity.spec import Run
-from plasticity.study import Study, digest
+from plasticity.pipeline import digests
+from plasticity.runs import Run, layout, metrics
+from plasticity.runs.metrics import EpochMetrics
+from plasticity.study import Study
 from plasticity.study.budget import Job, jobs_of
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def finish(place: Path, seeds: int) -> None:
         path.touch()
     with patch("os.fsync"):  # nobody misses these files after a crash
         for job in jobs:
-            code = digest.training(job.run)
+            code = digests.training(job.run)
             about = {"run": str(job.run), "code": code, "precision": study.settings.precision}
             metrics.write(place / layout.metrics(job.run, job.kind), history, about)
     record(place)

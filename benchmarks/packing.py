@@ -43,11 +43,11 @@ from benchmarks.stand import (
     start,
     wait,
 )
-from plasticity.computing import EXECUTIONS
-from plasticity.datasets import storage
-from plasticity.engine import Part, evaluate
-from plasticity.hardware import Hardware
-from plasticity.stages import Stage
+from plasticity.data import storage
+from plasticity.runs.compute import EXECUTIONS
+from plasticity.training.hardware import Hardware
+from plasticity.training.loop import Part, evaluate
+from plasticity.training.stages import Stage
 
 LOOK = 0.002
 """Seconds between two looks at what the others have done."""

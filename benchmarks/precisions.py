@@ -20,12 +20,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measure import circumstances, tell
-from plasticity import metrics, splits, stats
-from plasticity.datasets import storage
-from plasticity.hardware import Hardware
-from plasticity.spec import Run, datasets
-from plasticity.stages import Inputs
-from plasticity.training import Outputs, train_stage
+from plasticity.analysis import stats
+from plasticity.data import splits, storage
+from plasticity.runs import Run, datasets, metrics
+from plasticity.training.hardware import Hardware
+from plasticity.training.stages import Inputs
+from plasticity.training.train import Outputs, train_stage
 
 ROLES = {
     "from scratch": "full_{optimiser}_e{tune}_init",

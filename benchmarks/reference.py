@@ -22,12 +22,11 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.stand import STARTING_STEPS, Bench, Epoch, wait
-from plasticity import views
-from plasticity.datasets import storage
-from plasticity.engine import DTYPES, EVALUATION_BATCH
-from plasticity.spec import views as view_terms
-from plasticity.stages import build_network
-from plasticity.views import MARGIN
+from plasticity.data import storage, transforms
+from plasticity.data.transforms import MARGIN
+from plasticity.runs import views as view_terms
+from plasticity.training.loop import DTYPES, EVALUATION_BATCH
+from plasticity.training.stages import build_network
 
 Transform = Callable[[np.ndarray], Tensor]
 """An image, uint8 [h, w, c], as the network is given it: normalised, float32 [c, h, w]."""
@@ -126,7 +125,7 @@ class StandIn:
         return scaled.to(torch.float32).div(255).sub_(self.mean).div_(self.deviation)
 
 
-def transforms() -> type[Torchvision] | type[StandIn]:
+def image_transforms() -> type[Torchvision] | type[StandIn]:
     """Those of torchvision, where it is there and fits this torch."""
     try:
         import torchvision.transforms  # noqa: F401
@@ -160,7 +159,7 @@ class Loop:
 
     def load(self, train: storage.Part, test: storage.Part) -> None:
         """Make the loaders of both parts."""
-        kind, pixels = transforms(), train.images.shape[2]
+        kind, pixels = image_transforms(), train.images.shape[2]
         parts = (
             Images(train, kind.of(train.header, pixels, self.augmented)),
             Images(test, kind.of(test.header, pixels, False)),
@@ -253,8 +252,8 @@ class Tuned(Loop):
         for chosen in order[: len(order) // self.batch * self.batch].view(-1, self.batch):
             batch = images[chosen], labels[chosen]
             if terms:
-                draws = views.drawn(terms, 1, self.batch, generator)[0].to(self.device)
-                batch = views.apply_to_batch(terms, *batch, draws)
+                draws = transforms.drawn(terms, 1, self.batch, generator)[0].to(self.device)
+                batch = transforms.apply_to_batch(terms, *batch, draws)
             yield batch
 
     def test_batches(self) -> Iterator[tuple[Tensor, Tensor]]:

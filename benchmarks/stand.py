@@ -19,14 +19,13 @@ import torch
 
 from benchmarks.measure import UNIT_OF_PEAK
 from benchmarks.telemetry import made_up
-from plasticity import splits
-from plasticity.computing import PRECISIONS
-from plasticity.datasets import storage
-from plasticity.datasets.raw import RawData
-from plasticity.engine import Part, finish_epoch, set_rate, train_on
-from plasticity.hardware import Hardware
-from plasticity.spec import Run, Term, datasets, optimisers
-from plasticity.stages import Inputs, Stage, prepare
+from plasticity.data import splits, storage
+from plasticity.data.raw import RawData
+from plasticity.runs import Run, Term, datasets, optimisers
+from plasticity.runs.compute import PRECISIONS
+from plasticity.training.hardware import Hardware
+from plasticity.training.loop import Part, finish_epoch, set_rate, train_on
+from plasticity.training.stages import Inputs, Stage, prepare
 
 EPOCHS = 1_000_000
 """As long as a stage may be: a benchmark never comes to its end."""

@@ -22,9 +22,8 @@ from pathlib import Path
 
 from benchmarks.measure import circumstances, cost_of, tell
 from benchmarks.telemetry import made_up
-from plasticity import splits
-from plasticity.datasets import storage
-from plasticity.spec import Run
+from plasticity.data import splits, storage
+from plasticity.runs import Run
 
 TRAIN, TEST, PIXELS = 1200, 597, 12
 """As in the demo."""

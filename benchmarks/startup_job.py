@@ -24,20 +24,20 @@ import json  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
-from plasticity.jobs import imports  # noqa: E402
+from plasticity.core.logs import imports  # noqa: E402
 
 with imports():
     import torch
 
     mark("torch")
 
-    from plasticity import training
-    from plasticity.hardware import Hardware
-    from plasticity.spec import Run
-    from plasticity.stages import Inputs
+    from plasticity.runs import Run
+    from plasticity.training import train
+    from plasticity.training.hardware import Hardware
+    from plasticity.training.stages import Inputs
 
 mark("library")
-prepare, train_on = training.prepare, training.train_on
+prepare, train_on = train.prepare, train.train_on
 
 
 def prepared(*given: Any) -> Any:
@@ -57,12 +57,12 @@ def trained_on(trainee: Any, examples: Any, batches: Any, part: Any, pause: Any)
     return train_on(trainee, examples, batches, part, pause)
 
 
-training.prepare, training.train_on = prepared, trained_on
+train.prepare, train.train_on = prepared, trained_on
 place = Path(folder)
-training.train_stage(
+train.train_stage(
     Run.parse(run),
     Inputs(place / "train.safetensors", place / "test.safetensors", place / "split.parquet"),
-    training.Outputs(place / "metrics.parquet", place / "checkpoint.safetensors"),
+    train.Outputs(place / "metrics.parquet", place / "checkpoint.safetensors"),
     Hardware(device, precision, execution=execution),
     "",
     lambda line: None,

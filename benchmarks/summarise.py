@@ -20,8 +20,7 @@ from unittest.mock import patch
 
 from benchmarks.dag import configured
 from benchmarks.measure import ROOT, circumstances, cost_of, least, tell
-from plasticity import layout
-from plasticity.spec import Run, ancestors
+from plasticity.runs import Run, ancestors, layout
 
 EPOCHS = 500
 HISTORIES = 50
@@ -43,8 +42,8 @@ def make(place: Path, files: int) -> None:
     """Write about so many metrics files below `place`, and a list of them."""
     import numpy as np
 
-    from plasticity import metrics
-    from plasticity.metrics import EpochMetrics
+    from plasticity.runs import metrics
+    from plasticity.runs.metrics import EpochMetrics
 
     generator = np.random.default_rng(0)
     histories = []
@@ -65,7 +64,7 @@ def make(place: Path, files: int) -> None:
     tuned, pretrained = runs_of(files)
     paths: dict[str, list[str]] = {}
     # Faster, and the same: nobody misses these files after a crash, and rows hold numbers alone.
-    with patch("os.fsync"), patch("plasticity.metrics.asdict", vars):
+    with patch("os.fsync"), patch("plasticity.runs.metrics.asdict", vars):
         for name, kind, runs in (("tuned", "tune", tuned), ("pretrained", "pretrain", pretrained)):
             paths[name] = [layout.metrics(run, kind) for run in runs]
             for number, run in enumerate(runs):

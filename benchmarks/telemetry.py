@@ -20,15 +20,15 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measure import circumstances, tell
-from plasticity import splits, telemetry
-from plasticity.cadence import Cadence
-from plasticity.computing import PRECISIONS
-from plasticity.datasets import storage
-from plasticity.datasets.raw import RawData
-from plasticity.engine import evaluate
-from plasticity.hardware import Hardware
-from plasticity.spec import Run
-from plasticity.stages import Inputs, Stage, prepare
+from plasticity.data import splits, storage
+from plasticity.data.raw import RawData
+from plasticity.observe import telemetry
+from plasticity.runs import Run
+from plasticity.runs.cadence import Cadence
+from plasticity.runs.compute import PRECISIONS
+from plasticity.training.hardware import Hardware
+from plasticity.training.loop import evaluate
+from plasticity.training.stages import Inputs, Stage, prepare
 
 CLASSES = 10
 TESTED = 10_000 / (4000 * 128)

@@ -49,15 +49,15 @@ from benchmarks.stand import (
     precision_of,
     start,
 )
-from plasticity.calibration import network_cost
-from plasticity.computing import EXECUTIONS
-from plasticity.datasets import storage
-from plasticity.datasets.raw import RawData
-from plasticity.engine import Part, prepare_backends, train_on
-from plasticity.errors import UserError
-from plasticity.hardware import Hardware
-from plasticity.spec.workload import Workload
-from plasticity.stages import Stage
+from plasticity.core.errors import UserError
+from plasticity.data import storage
+from plasticity.data.raw import RawData
+from plasticity.observe.calibration import network_cost
+from plasticity.runs.compute import EXECUTIONS
+from plasticity.runs.workload import Workload
+from plasticity.training.hardware import Hardware
+from plasticity.training.loop import Part, prepare_backends, train_on
+from plasticity.training.stages import Stage
 
 PASSES = 15
 """How often a step goes over the outputs of all convolutions, where normalisation, activation and

@@ -12,8 +12,8 @@ import pytest
 from clone import end_forge
 from hypothesis import settings
 
-from plasticity.datasets import storage
-from plasticity.datasets.raw import RawData
+from plasticity.data import storage
+from plasticity.data.raw import RawData
 
 # The same cases on every execution, so that a failure is never another machine's luck; no
 # deadlines, because the machines that run this are slow and shared.

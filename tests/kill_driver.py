@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tiny import PRETRAIN, Folder
 
-from plasticity.spec import Run
+from plasticity.runs import Run
 
 KILLS = 20
 EARLY = 5

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from plasticity.errors import UserError
+from plasticity.core.errors import UserError
 
 WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "_unique2", "equal", "item")
 """Operations that wait for the device."""

@@ -14,57 +14,10 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "plasticity"
 
 FLOORS = (
-    {"errors"},
-    {"files", "streams", "signals", "cadence", "quantities", "columns", "computing"},
-    {"spec", "metrics", "tables"},
-    {"arrivals", "costs", "layout"},
-    {"study"},
-    {"datasets", "splits"},
-    {"models"},
-    {"tickets"},
-    {"optim", "starts", "views"},
-    {"checkpoint", "engine", "devices"},
-    {"recording"},
-    {"hardware"},
-    {"stages"},
-    {"training", "pruning", "telemetry", "connectivity"},
-    {"calibration", "observation"},
-    {"stats"},
-    {"summary"},
-    {"claims"},
-    {"figures"},
-    {"preview"},
-    {"jobs"},
-    {"forkserver"},
+    *("core", "runs", "study", "data", "models", "measures", "interventions"),
+    *("training", "observe", "analysis", "pipeline"),
 )
-"""The top-level modules of the library, lowest first: a module imports from lower floors alone."""
-
-# What each part of the library may import besides the standard library.
-USUAL = {"torch", "numpy", "pandas", "pyarrow", "safetensors"}
-THIRD_PARTY = {
-    "spec": set(),
-    "errors": set(),
-    "files": {"safetensors"},
-    "signals": set(),
-    "cadence": set(),
-    "quantities": {"torch"},
-    "computing": set(),
-    "costs": set(),
-    "layout": set(),
-    "devices": set(),
-    "jobs": set(),
-    "forkserver": set(),
-    "study": {"pydantic"},
-    "claims": {"numpy", "pandas", "pyarrow"},
-    "figures": {"pandas", "matplotlib", "seaborn"},
-}
-INSIDE_FUNCTIONS = {
-    ("datasets", "sklearn"),
-    ("datasets.sources", "PIL"),
-    ("datasets.sources", "torchvision"),
-    ("stats", "scipy"),
-}
-"""Imports that are made when a function is called, by the few that need them."""
+"""The packages of the library, lowest first: a module imports from its own and lower ones alone."""
 
 
 def name_of(path):
@@ -83,6 +36,7 @@ def imports(name):
         id(node)
         for function in ast.walk(tree)
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        or (isinstance(function, ast.If) and ast.unparse(function.test) == "TYPE_CHECKING")
         for node in ast.walk(function)
     }
     for node in ast.walk(tree):
@@ -92,68 +46,43 @@ def imports(name):
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{name} imports relatively, which digests do not follow"
             for alias in node.names:
-                # The module that is meant: `from plasticity import files` is plasticity.files.
+                # The module that is meant: `from plasticity import files` is plasticity.core.files.
                 inside = f"{node.module}.{alias.name}"
                 is_module = inside.removeprefix("plasticity.") in MODULES
                 yield (inside if is_module else node.module), at_once
 
 
 def floor_of(name):
-    return next(number for number, names in enumerate(FLOORS) if name.split(".")[0] in names)
+    return FLOORS.index(name.split(".")[0])
 
 
 # Floors
 
 
-def test_every_module_has_a_floor():
-    assert {name.split(".")[0] for name in NAMES} == set().union(*FLOORS)
+def test_every_package_has_a_floor():
+    assert {name.split(".")[0] for name in NAMES} == set(FLOORS)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_imports_go_down_only(name):
-    part = name.split(".")[0]
     for target, _ in imports(name):
         if target.startswith("plasticity."):
             below = target.removeprefix("plasticity.")
-            inside = below.split(".")[0] == part
-            assert inside or floor_of(below) < floor_of(name), f"{name} imports {below}"
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_what_computes_does_not_know_the_study(name):
-    if not name.startswith("study"):
-        assert not [target for target, _ in imports(name) if target.startswith("plasticity.study")]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_module_imports_what_its_part_may(name):
-    allowed = THIRD_PARTY.get(name.split(".")[0], USUAL)
-    for target, at_once in imports(name):
-        top = target.split(".")[0]
-        if top == "plasticity" or top in sys.stdlib_module_names:
-            continue
-        assert top in allowed or (not at_once and (name, top) in INSIDE_FUNCTIONS), (
-            f"{name} imports {target}"
-        )
-
-
-def test_the_exceptions_are_in_use():
-    found = {(name, target.split(".")[0]) for name in NAMES for target, _ in imports(name)}
-    assert found >= INSIDE_FUNCTIONS
+            assert floor_of(below) <= floor_of(name), f"{name} imports {below}"
 
 
 def test_reading_paths_and_the_study_loads_neither_torch_nor_pandas():
     code = """
 import json, sys, yaml
-import plasticity.spec, plasticity.study, plasticity.layout
-from plasticity.spec import Run, data_selections, datasets, models, optimisers, starts, views
-from plasticity.study import Study, digest
+from plasticity.runs import Run, data_selections, datasets, models, optimisers, starts, views
+from plasticity.pipeline import digests
+from plasticity.study import Study
 for registry in (data_selections, datasets, models, optimisers, starts, views):
     assert registry.members
 for text in ("adam-lr0.1", "rmsprop-lr0.1", "sgd-lr0.1-m0.9"):
     optimisers.parse(text)
 study = Study(yaml.safe_load(open("config.yaml", encoding="utf-8").read()))
-digest.training(study.runs[0]), digest.summary(), digest.drawing("resets")
+digests.training(study.runs[0]), digests.summary(), digests.drawing("resets")
 heavy = ("torch", "torchvision", "pandas", "scipy", "sklearn", "matplotlib", "seaborn", "PIL")
 print(json.dumps([name for name in heavy if name in sys.modules]))
 """
@@ -219,26 +148,45 @@ def test_what_is_required_is_constrained():
     assert not missing
 
 
-@pytest.mark.parametrize(
-    ("environment", "parts"),
-    [
-        ("train", {"datasets", "splits", "models", "optim", "starts", "engine", "checkpoint"}),
-        ("train", {"tickets", "views", "stages", "training", "pruning", "calibration"}),
-        ("train", {"costs", "jobs", "forkserver", "columns", "computing", "spec", "streams"}),
-        ("train", {"telemetry", "connectivity", "observation", "tables"}),
-        ("train", {"cadence", "quantities"}),
-        ("budget", {"errors", "files", "spec", "costs", "layout", "study", "jobs"}),
-        ("analysis", {"stats", "summary", "claims", "figures", "metrics"}),
-        ("analysis", {"preview", "cadence", "spec"}),
-    ],
-)
-def test_an_environment_holds_what_its_jobs_import(environment, parts):
-    entries = yaml.safe_load((ROOT / "envs" / f"{environment}.yaml").read_text())["dependencies"]
-    (pinned,) = [entry["pip"] for entry in entries if isinstance(entry, dict)]
+SCRIPTS = {
+    **dict.fromkeys(["budget"], "budget"),
+    **dict.fromkeys(["claims", "figure", "preview"], "analysis"),
+    **dict.fromkeys(["summarise", "summarise_observations"], "analysis"),
+    **dict.fromkeys(["dataset", "dataset_variant", "split", "train", "prune", "observe"], "train"),
+    **dict.fromkeys(["calibrate", "network_costs"], "train"),
+}
+"""The environment of each script."""
+
+
+def loaded_by(script):
+    """The modules of the library that a script loads before it calls anything."""
+    tree = ast.parse((ROOT / "workflow" / "scripts" / f"{script}.py").read_text())
+    waiting = [
+        f"{node.module}.{alias.name}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("plasticity")
+        for alias in node.names
+    ]
+    found = set()
+    while waiting:
+        name = waiting.pop().removeprefix("plasticity.")
+        while name not in MODULES:
+            name = name.rpartition(".")[0]
+        if name not in found:
+            found.add(name)
+            waiting += [t for t, at_once in imports(name) if at_once and "plasticity." in t]
+    return found
+
+
+def test_every_script_has_an_environment():
+    assert {path.stem for path in (ROOT / "workflow" / "scripts").glob("*.py")} == set(SCRIPTS)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_an_environment_holds_what_its_jobs_import(script):
+    entries = yaml.safe_load((ROOT / "envs" / f"{SCRIPTS[script]}.yaml").read_text())
+    (pinned,) = [entry["pip"] for entry in entries["dependencies"] if isinstance(entry, dict)]
     held = {canonical(line)[0] for line in pinned}
-    packages = {"PIL": "pillow", "sklearn": "scikit-learn"}
-    for name in NAMES:
-        if name.split(".")[0] in parts:
-            tops = {target.split(".")[0] for target, _ in imports(name)}
-            needed = tops - {"plasticity"} - set(sys.stdlib_module_names)
-            assert {packages.get(top, top) for top in needed} <= held, name
+    for module in loaded_by(script):
+        tops = {target.split(".")[0] for target, at_once in imports(module) if at_once}
+        assert tops - {"plasticity"} - set(sys.stdlib_module_names) <= held, module

@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from plasticity import metrics, splits
-from plasticity.checkpoint import Checkpoint
-from plasticity.datasets import storage
-from plasticity.datasets.raw import RawData
-from plasticity.hardware import Hardware
-from plasticity.spec import Run
-from plasticity.stages import Inputs
-from plasticity.training import Outputs, train_stage
+from plasticity.data import splits, storage
+from plasticity.data.raw import RawData
+from plasticity.runs import Run, metrics
+from plasticity.training.checkpoint import Checkpoint
+from plasticity.training.hardware import Hardware
+from plasticity.training.stages import Inputs
+from plasticity.training.train import Outputs, train_stage
 
 HARDWARE = Hardware("cpu", "float32")
 PRETRAIN = "digits-clutter/resnet-d1w2/seed0/half_adam-lr0.01-b16_e{epochs}_init"

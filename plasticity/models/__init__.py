@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from plasticity.spec import Integer, models
+from plasticity.runs import Integer, models
 
 if TYPE_CHECKING:
     from plasticity.models.network import Network

@@ -1,7 +1,7 @@
 """What a study costs before it is run: jobs, and the epochs, hours and bytes of what is left.
 
 Pure: no torch, and of the results only which files are there. Which jobs are left is what
-`plasticity.study.progress` tells the workflow itself.
+`plasticity.study.pending` tells the workflow itself.
 """
 
 from __future__ import annotations
@@ -11,19 +11,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import get_args
 
-from plasticity import layout
-from plasticity.costs import Calibration, NetworkCost, Throughput
-from plasticity.errors import UserError
-from plasticity.spec import RUNGS, Run, datasets, models
-from plasticity.spec.workload import (
+from plasticity.core.errors import UserError
+from plasticity.runs import RUNGS, Run, datasets, layout, models
+from plasticity.runs.costs import Calibration, NetworkCost, Throughput
+from plasticity.runs.workload import (
     DataFacts,
     Workload,
     clock,
     evaluations,
 )
-from plasticity.study import progress
+from plasticity.study import pending
+from plasticity.study.pending import Present
 from plasticity.study.plan import Study
-from plasticity.study.progress import Present
 from plasticity.study.settings import Keep, Settings
 
 EVALUATION_SPEED = 3.0
@@ -60,9 +59,9 @@ class Job:
         return evaluations(self.run) - (evaluations(self.rung) if self.rung else 0)
 
 
-def jobs_of(wanted: Iterable[progress.Job], present: Present = lambda path: False) -> list[Job]:
+def jobs_of(wanted: Iterable[pending.Job], present: Present = lambda path: False) -> list[Job]:
     """The training jobs that are left for what is `wanted`; all where nothing is `present`."""
-    left = progress.left(wanted, present=present)
+    left = pending.left(wanted, present=present)
     kinds = (("pretrain", left.pretrain), ("tune", left.tune))
     return [Job(kind, run) for kind, some in kinds for run in sorted(some, key=str)]
 
@@ -103,7 +102,7 @@ class Rates:
     throughput: Mapping[Workload, Throughput]
     networks: Mapping[Workload, NetworkCost]
 
-    def budget(self, name: str, wanted: Iterable[progress.Job], present: Present) -> Budget:
+    def budget(self, name: str, wanted: Iterable[pending.Job], present: Present) -> Budget:
         """The budget of what is `wanted`; raises `UserError` for a data set without facts."""
         wanted = list(wanted)
         jobs, left = jobs_of(wanted), jobs_of(wanted, present)

@@ -13,11 +13,10 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from plasticity import layout
-from plasticity.errors import UserError, named, shown
-from plasticity.spec import Run, starts, states_of
-from plasticity.spec.workload import clock, updates_an_epoch
-from plasticity.study.progress import KINDS, Job, made_from
+from plasticity.core.errors import UserError, named, shown
+from plasticity.runs import Run, layout, starts, states_of
+from plasticity.runs.workload import clock, updates_an_epoch
+from plasticity.study.pending import KINDS, Job, made_from
 from plasticity.study.settings import FigureSettings, Settings, unknown
 from plasticity.study.template import RunTemplate
 

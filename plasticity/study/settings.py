@@ -24,13 +24,13 @@ from pydantic import (
     model_validator,
 )
 
-from plasticity.computing import Execution, Precision, impossible
-from plasticity.errors import UserError, named, shown
-from plasticity.spec import datasets, models, optimisers, starts
-from plasticity.spec.run import LONGEST_RUN, MOST_EPOCHS
-from plasticity.spec.values import LARGEST, describe
+from plasticity.core.errors import UserError, named, shown
+from plasticity.runs import datasets, models, optimisers, starts
+from plasticity.runs.compute import Execution, Precision, impossible
+from plasticity.runs.run import LONGEST_RUN, MOST_EPOCHS
+from plasticity.runs.values import LARGEST, describe
 
-FIGURES = Path(__file__).parents[1] / "figures"
+FIGURES = Path(__file__).parents[1] / "analysis" / "figures"
 
 
 RESERVED = {"all", "dataset", "dataset_variant", "split", "pretrain", "tune", "figure"} | {
@@ -78,7 +78,7 @@ MOST_POINTS = 1001
 """Networks on the line between two states."""
 
 OBSERVED = {"telemetry": "telemetry", "connectivity": "connectivity"}
-"""Modules of `plasticity.figures` that draw what is observed, and which kind of it."""
+"""Modules of `plasticity.analysis.figures` that draw what is observed, and which kind of it."""
 
 MOST_FINDINGS = 20
 """Mistakes that are told at once: a list of a thousand texts for numbers says the same often."""
@@ -150,7 +150,7 @@ def _place(value: str) -> str:
 
 
 def _drawing(value: str) -> str:
-    """A module of `plasticity.figures` that draws."""
+    """A module of `plasticity.analysis.figures` that draws."""
     known = {path.stem for path in FIGURES.glob("*.py")} - {"__init__", "style"}
     if value not in known:
         raise ValueError(f"got {shown(value)}; expected one of {', '.join(sorted(known))}")
@@ -209,7 +209,7 @@ class FigureSettings(_Settings):
 
 
 class TelemetrySettings(_Settings):
-    """When the weights are looked at, in updates: see `plasticity.cadence.Cadence`."""
+    """When the weights are looked at, in updates: see `plasticity.runs.cadence.Cadence`."""
 
     iterations: Observed = 4000
     each: Annotated[StrictInt, Field(ge=0, le=MOST_OBSERVED)] = 100

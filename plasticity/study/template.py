@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from plasticity.errors import UserError, shown
-from plasticity.spec import models
-from plasticity.spec.run import LONGEST_RUN, too_long
-from plasticity.spec.values import decimal
+from plasticity.core.errors import UserError, shown
+from plasticity.runs import models
+from plasticity.runs.run import LONGEST_RUN, too_long
+from plasticity.runs.values import decimal
 from plasticity.study.settings import Settings, spell_optimiser, unknown
 
 COUNTED = {"i", "start"}

@@ -27,8 +27,8 @@ rule calibrate:
         precision=study.settings.precision,
         execution=study.settings.execution,
         threads=study.settings.threads,
-        code=lambda wildcards: digest.calibration(budget.workloads_of(study)),
-        adapter=digest.script("calibrate.py"),
+        code=lambda wildcards: digests.calibration(budget.workloads_of(study)),
+        adapter=digests.script("calibrate.py"),
     script:
         "../scripts/calibrate.py"
 
@@ -43,8 +43,8 @@ rule network_costs:
         "../../envs/train.yaml"
     params:
         workloads=lambda wildcards: list(map(str, budget.networks_of(study))),
-        code=lambda wildcards: digest.calibration(budget.networks_of(study)),
-        adapter=digest.script("network_costs.py"),
+        code=lambda wildcards: digests.calibration(budget.networks_of(study)),
+        adapter=digests.script("network_costs.py"),
     script:
         "../scripts/network_costs.py"
 

@@ -24,8 +24,8 @@ rule claims:
         study=study.name,
         # A function, because Snakemake takes words in braces in a text for wildcards.
         figures=lambda wildcards: judged_in_words(study.targets),
-        code=digest.claims(),
-        adapter=digest.script("claims.py"),
+        code=digests.claims(),
+        adapter=digests.script("claims.py"),
     script:
         "../scripts/claims.py"
 
@@ -54,5 +54,5 @@ use rule claims as group_claims with:
     params:
         study=f"{study.name}, {{group}}",
         figures=lambda wildcards: judged_in_words(study.groups[wildcards.group]),
-        code=digest.claims(),
-        adapter=digest.script("claims.py"),
+        code=digests.claims(),
+        adapter=digests.script("claims.py"),

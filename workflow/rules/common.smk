@@ -8,11 +8,13 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-from plasticity import devices, files, forkserver, layout, metrics
-from plasticity.datasets import sources
-from plasticity.errors import UserError
-from plasticity.spec import Run, data_selections, datasets
-from plasticity.study import Study, digest, progress
+from plasticity.core import files, gpus
+from plasticity.runs import layout, metrics
+from plasticity.data import sources
+from plasticity.core.errors import UserError
+from plasticity.runs import Run, data_selections, datasets
+from plasticity.pipeline import digests
+from plasticity.study import Study, pending
 
 
 wildcard_constraints:
@@ -55,12 +57,12 @@ def inputs_of(kind):
 
     def inputs(wildcards):
         run = run_of(wildcards)
-        earlier = progress.made_from(kind, run)
+        earlier = pending.made_from(kind, run)
         wanted = {
-            name: progress.handed_on(*job)
+            name: pending.handed_on(*job)
             for name, job in earlier.items()
             if study.settings.retrain
-            or progress.still_needs((kind, run), job, needed, is_finished)
+            or pending.still_needs((kind, run), job, needed, is_finished)
         }
         data = {**layout.dataset(run.dataset), "split": layout.split(run)}
         return wanted if kind == "masks" else {**data, **wanted}
@@ -71,7 +73,7 @@ def inputs_of(kind):
 @cache
 def is_current(run, kind):
     """Whether a finished job was made by the present code, in the present precision."""
-    about = checked(about_of(kind), progress.output(kind, run))
+    about = checked(about_of(kind), pending.output(kind, run))
     now = (code_of(run, kind), study.settings.precision)
     return (about["code"], about["precision"]) == now
 
@@ -84,8 +86,8 @@ def about_of(kind):
 def code_of(run, kind):
     """The digest of all that makes the result of a `kind` of job."""
     if kind in ("telemetry", "connectivity"):
-        return digest.observation(kind, run, dict(getattr(study.settings, kind)))
-    return digest.training(run)
+        return digests.observation(kind, run, dict(getattr(study.settings, kind)))
+    return digests.training(run)
 
 
 def is_finished(run, kind):
@@ -118,12 +120,6 @@ def lift_rate_limit():
         workflow.scheduler.job_rate_limiter = None
 
 
-def start_fork_server():
-    """Let several training jobs of this machine begin where torch has been imported already."""
-    if starts_jobs_here() and len(jobs_of(KINDS)) >= forkserver.WORTH_IT:
-        forkserver.start()
-
-
 def shorten_slurm_logs():
     """Keep the logs of SLURM's jobs nameable.
 
@@ -148,7 +144,7 @@ def require_parents():
         if job.rule.name in KINDS
         and any(
             name not in job.input.keys()
-            for name in progress.made_from(KINDS[job.rule.name], run_of(job.wildcards))
+            for name in pending.made_from(KINDS[job.rule.name], run_of(job.wildcards))
             if name != "rung"
         )
     ]
@@ -170,7 +166,7 @@ def forget_refusals():
 def require_device():
     """Stop before anything is trained where the study needs a GPU and this machine has none."""
     if training_jobs() and gpu_is_missing():
-        raise WorkflowError(devices.NO_GPU)
+        raise WorkflowError(gpus.NO_GPU)
 
 
 def advise_limit():
@@ -188,7 +184,7 @@ def advise_limit():
         workflow.cores // min(job.threads for job in training),
         limit if limit > 0 else len(training),
     )
-    gpus, slots = len(devices.visible_gpus()), study.settings.slots_per_gpu
+    gpus, slots = len(gpus.visible_gpus()), study.settings.slots_per_gpu
     if at_once > gpus * slots:
         logger.warning(
             f"{at_once} training jobs may start at once, and there is room for {gpus * slots} "
@@ -230,7 +226,7 @@ def require_throughput():
 
 def gpu_is_missing():
     """Whether jobs are to run on a GPU of this machine and it has none."""
-    return uses_gpus_here() and not devices.gpu_is_present()
+    return uses_gpus_here() and not gpus.gpu_is_present()
 
 
 def uses_gpus_here():

@@ -19,8 +19,8 @@ rule dataset:
         # What kind of source it is does count: the same name may not hold other images.
         origin=lambda wildcards: sources.origin(study.source(wildcards.dataset)),
         downloads=f"{layout.RESULTS}/downloads",
-        code=lambda wildcards: digest.dataset(datasets.parse(wildcards.dataset)),
-        adapter=digest.script("dataset.py"),
+        code=lambda wildcards: digests.dataset(datasets.parse(wildcards.dataset)),
+        adapter=digests.script("dataset.py"),
     script:
         "../scripts/dataset.py"
 
@@ -41,8 +41,8 @@ rule dataset_variant:
     resources:
         mem_mb=4000,
     params:
-        code=lambda wildcards: digest.dataset(datasets.parse(wildcards.base)),
-        adapter=digest.script("dataset_variant.py"),
+        code=lambda wildcards: digests.dataset(datasets.parse(wildcards.base)),
+        adapter=digests.script("dataset_variant.py"),
     script:
         "../scripts/dataset_variant.py"
 
@@ -58,9 +58,9 @@ rule split:
     conda:
         "../../envs/train.yaml"
     params:
-        code=lambda wildcards: digest.split(
+        code=lambda wildcards: digests.split(
             checked(data_selections.parse, wildcards.data)
         ),
-        adapter=digest.script("split.py"),
+        adapter=digests.script("split.py"),
     script:
         "../scripts/split.py"

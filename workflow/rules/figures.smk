@@ -28,10 +28,10 @@ rule figure:
         caption=lambda wildcards: study.figures[wildcards.figure].settings.caption,
         roles=lambda wildcards: json.dumps(study.figures[wildcards.figure].roles),
         labels=lambda wildcards: json.dumps(study.figures[wildcards.figure].labels),
-        code=lambda wildcards: digest.drawing(
+        code=lambda wildcards: digests.drawing(
             study.figures[wildcards.figure].settings.draw
         ),
-        adapter=digest.script("figure.py"),
+        adapter=digests.script("figure.py"),
     script:
         "../scripts/figure.py"
 

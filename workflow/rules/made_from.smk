@@ -1,7 +1,7 @@
 """What tables, figures and claims are made from."""
 
-from plasticity.claims import FIGURES
-from plasticity.spec import ancestors
+from plasticity.analysis.claims import FIGURES
+from plasticity.runs import ancestors
 
 
 def metrics_of(runs):

@@ -23,7 +23,7 @@ rule telemetry:
         precision=study.settings.precision,
         settings=dict(study.settings.telemetry),
         code=lambda wildcards: code_of(run_of(wildcards), "telemetry"),
-        adapter=digest.script("observe.py"),
+        adapter=digests.script("observe.py"),
     script:
         "../scripts/observe.py"
 
@@ -40,7 +40,7 @@ use rule telemetry as connectivity with:
         precision=study.settings.precision,
         settings=dict(study.settings.connectivity),
         code=lambda wildcards: code_of(run_of(wildcards), "connectivity"),
-        adapter=digest.script("observe.py"),
+        adapter=digests.script("observe.py"),
 
 
 rule summarise_observations:
@@ -57,8 +57,8 @@ rule summarise_observations:
     conda:
         "../../envs/analysis.yaml"
     params:
-        runs=lambda wildcards: digest.listing(study.figures[wildcards.figure].runs),
-        code=digest.summary(),
-        adapter=digest.script("summarise_observations.py"),
+        runs=lambda wildcards: digests.listing(study.figures[wildcards.figure].runs),
+        code=digests.summary(),
+        adapter=digests.script("summarise_observations.py"),
     script:
         "../scripts/summarise_observations.py"

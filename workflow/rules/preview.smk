@@ -17,11 +17,11 @@ rule preview_figure:
         labels=lambda wildcards: json.dumps(study.figures[wildcards.figure].labels),
         observe=lambda wildcards: study.figures[wildcards.figure].settings.observe,
         settings=lambda wildcards: observing(wildcards.figure),
-        code=lambda wildcards: digest.preview(
+        code=lambda wildcards: digests.preview(
             study.figures[wildcards.figure].settings.draw,
             study.figures[wildcards.figure].runs,
         ),
-        adapter=digest.script("preview.py"),
+        adapter=digests.script("preview.py"),
     script:
         "../scripts/preview.py"
 

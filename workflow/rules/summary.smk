@@ -14,9 +14,9 @@ rule summarise_figure:
     conda:
         "../../envs/analysis.yaml"
     params:
-        runs=lambda wildcards: digest.listing(study.runs_of(wildcards.figure)),
-        code=digest.summary(),
-        adapter=digest.script("summarise.py"),
+        runs=lambda wildcards: digests.listing(study.runs_of(wildcards.figure)),
+        code=digests.summary(),
+        adapter=digests.script("summarise.py"),
     script:
         "../scripts/summarise.py"
 
@@ -39,8 +39,8 @@ rule summarise_study:
         "../../envs/analysis.yaml"
     params:
         study=study.name,
-        runs=digest.listing(study.runs),
-        code=digest.summary(),
-        adapter=digest.script("summarise.py"),
+        runs=digests.listing(study.runs),
+        code=digests.summary(),
+        adapter=digests.script("summarise.py"),
     script:
         "../scripts/summarise.py"

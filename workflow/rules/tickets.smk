@@ -18,7 +18,7 @@ rule prune:
     params:
         run=lambda wildcards: str(run_of(wildcards)),
         precision=study.settings.precision,
-        code=lambda wildcards: digest.training(run_of(wildcards)),
-        adapter=digest.script("prune.py"),
+        code=lambda wildcards: digests.training(run_of(wildcards)),
+        adapter=digests.script("prune.py"),
     script:
         "../scripts/prune.py"

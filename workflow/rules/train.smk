@@ -1,6 +1,6 @@
 """Training: stages to continue from (pretrain) and measured final stages (tune)."""
 
-from plasticity.spec import RUNGS
+from plasticity.runs import RUNGS
 
 CHECKPOINT = f"results/pretrain/{LINEAGE}/checkpoint.safetensors"
 KEEP = study.settings.keep
@@ -28,8 +28,8 @@ rule pretrain:
     params:
         run=lambda wildcards: str(run_of(wildcards)),
         precision=study.settings.precision,
-        code=lambda wildcards: digest.training(run_of(wildcards)),
-        adapter=digest.script("train.py"),
+        code=lambda wildcards: digests.training(run_of(wildcards)),
+        adapter=digests.script("train.py"),
     script:
         "../scripts/train.py"
 

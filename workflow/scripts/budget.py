@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from plasticity.costs import Calibration, read_networks
-from plasticity.jobs import logged
+from plasticity.core.logs import logged
+from plasticity.runs.costs import Calibration, read_networks
 from plasticity.study import Study
 from plasticity.study.budget import report
 

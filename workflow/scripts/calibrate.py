@@ -3,16 +3,16 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plasticity.jobs import imports, logged
+from plasticity.core.logs import imports, logged
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with imports():
-    from plasticity.calibration import calibrate
-    from plasticity.hardware import Hardware
-    from plasticity.layout import COMPILED
-    from plasticity.spec.workload import Workload
+    from plasticity.observe.calibration import calibrate
+    from plasticity.runs.layout import COMPILED
+    from plasticity.runs.workload import Workload
+    from plasticity.training.hardware import Hardware
 
 with logged(snakemake.log[0]) as log:
     calibration = calibrate(

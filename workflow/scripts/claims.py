@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plasticity.jobs import imports, logged
+from plasticity.core.logs import imports, logged
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -12,12 +12,13 @@ if TYPE_CHECKING:
 with imports():
     import pandas as pd
 
-    from plasticity import files, summary
-    from plasticity.claims.early import TELEMETRY
-    from plasticity.claims.evidence import Evidence
-    from plasticity.claims.ledger import read_from
-    from plasticity.claims.page import Picture, claims_page
-    from plasticity.claims.verdict import judge, table
+    from plasticity.analysis import summary
+    from plasticity.analysis.claims.early import TELEMETRY
+    from plasticity.analysis.claims.evidence import Evidence
+    from plasticity.analysis.claims.ledger import read_from
+    from plasticity.analysis.claims.page import Picture, claims_page
+    from plasticity.analysis.claims.verdict import judge, table
+    from plasticity.core import files
 
 with logged(snakemake.log[0]) as log:
     figures = json.loads(snakemake.params.figures)

@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plasticity.jobs import imports, logged
+from plasticity.core.logs import imports, logged
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with imports():
-    from plasticity.datasets import storage
-    from plasticity.spec import datasets
+    from plasticity.data import storage
+    from plasticity.runs import datasets
 
 with logged(snakemake.log[0]) as log:
     name = snakemake.wildcards.dataset

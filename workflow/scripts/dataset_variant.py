@@ -2,15 +2,15 @@
 
 from typing import TYPE_CHECKING
 
-from plasticity.jobs import imports, logged
+from plasticity.core.logs import imports, logged
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with imports():
-    from plasticity.datasets import storage
-    from plasticity.datasets.raw import variant
-    from plasticity.spec import datasets
+    from plasticity.data import storage
+    from plasticity.data.raw import variant
+    from plasticity.runs import datasets
 
 with logged(snakemake.log[0]) as log:
     name = snakemake.wildcards.base + snakemake.wildcards.variant

@@ -3,7 +3,7 @@
 import json
 from typing import TYPE_CHECKING
 
-from plasticity.jobs import imports, logged
+from plasticity.core.logs import imports, logged
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 with imports():
     import pandas as pd
 
-    from plasticity.figures import Tables, render
+    from plasticity.analysis.figures import Tables, render
 
 with logged(snakemake.log[0]) as log:
     tables = Tables.of(

@@ -2,15 +2,15 @@
 
 from typing import TYPE_CHECKING
 
-from plasticity.jobs import imports, logged
+from plasticity.core.logs import imports, logged
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with imports():
-    from plasticity.calibration import network_cost
-    from plasticity.costs import write_networks
-    from plasticity.spec.workload import Workload
+    from plasticity.observe.calibration import network_cost
+    from plasticity.runs.costs import write_networks
+    from plasticity.runs.workload import Workload
 
 with logged(snakemake.log[0]) as log:
     workloads = [Workload.parse(text) for text in snakemake.params.workloads]

@@ -3,21 +3,18 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plasticity.forkserver import hand_over
-from plasticity.jobs import imports, logged, told_once
+from plasticity.core.logs import imports, logged, told_once
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-hand_over()
-
 with imports():
-    from plasticity.cadence import Cadence
-    from plasticity.hardware import Hardware
-    from plasticity.layout import COMPILED
-    from plasticity.observation import observe_connectivity, observe_telemetry
-    from plasticity.spec import Run
-    from plasticity.stages import Inputs
+    from plasticity.observe.jobs import observe_connectivity, observe_telemetry
+    from plasticity.runs import Run
+    from plasticity.runs.cadence import Cadence
+    from plasticity.runs.layout import COMPILED
+    from plasticity.training.hardware import Hardware
+    from plasticity.training.stages import Inputs
 
 output = Path(snakemake.output[0])
 given = {name: Path(path) for name, path in snakemake.input.items()}

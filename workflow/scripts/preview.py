@@ -3,14 +3,14 @@
 import json
 from typing import TYPE_CHECKING
 
-from plasticity.jobs import imports, logged
+from plasticity.core.logs import imports, logged
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with imports():
-    from plasticity import preview
-    from plasticity.figures import render
+    from plasticity.analysis import preview
+    from plasticity.analysis.figures import render
 
 with logged(snakemake.log[0]) as log:
     tables = preview.made_up_tables(

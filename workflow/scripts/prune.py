@@ -3,17 +3,14 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plasticity.forkserver import hand_over
-from plasticity.jobs import imports, logged, told_once
+from plasticity.core.logs import imports, logged, told_once
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-hand_over()
-
 with imports():
-    from plasticity.pruning import make_mask
-    from plasticity.spec import Run
+    from plasticity.runs import Run
+    from plasticity.training.prune import make_mask
 
 output = Path(snakemake.output[0])
 with (

@@ -2,15 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from plasticity.jobs import imports, logged
+from plasticity.core.logs import imports, logged
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with imports():
-    from plasticity import splits
-    from plasticity.datasets import storage
-    from plasticity.spec import data_selections
+    from plasticity.data import splits, storage
+    from plasticity.runs import data_selections
 
 with logged(snakemake.log[0]) as log:
     labels, header = storage.read_labels(snakemake.input[0])

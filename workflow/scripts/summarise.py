@@ -3,13 +3,15 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plasticity.jobs import imports, logged
+from plasticity.core.logs import imports, logged
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with imports():
-    from plasticity import files, layout, summary
+    from plasticity.analysis import summary
+    from plasticity.core import files
+    from plasticity.runs import layout
 
 with logged(snakemake.log[0]) as log:
     tuned, pretrained = (

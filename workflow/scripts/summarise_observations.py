@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from plasticity.jobs import imports, logged
+from plasticity.core.logs import imports, logged
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with imports():
-    from plasticity import summary
+    from plasticity.analysis import summary
 
 with logged(snakemake.log[0]) as log:
     table = summary.observations_table(snakemake.input)

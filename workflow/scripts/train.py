@@ -3,20 +3,17 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plasticity.forkserver import hand_over
-from plasticity.jobs import imports, logged, told_once
+from plasticity.core.logs import imports, logged, told_once
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-hand_over()
-
 with imports():
-    from plasticity.hardware import Hardware
-    from plasticity.layout import COMPILED
-    from plasticity.spec import Run
-    from plasticity.stages import Inputs
-    from plasticity.training import Outputs, train_stage
+    from plasticity.runs import Run
+    from plasticity.runs.layout import COMPILED
+    from plasticity.training.hardware import Hardware
+    from plasticity.training.stages import Inputs
+    from plasticity.training.train import Outputs, train_stage
 
 outputs = Outputs(**{name: Path(path) for name, path in snakemake.output.items()})
 with (

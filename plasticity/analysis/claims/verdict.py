@@ -1,0 +1,378 @@
+"""The rule by which claims are judged: two one-sided tests a claim, corrected over all claims.
+
+The rule, and why its verdicts are wrong in at most 5% of studies, is in docs/claims.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+
+from plasticity.analysis import stats
+from plasticity.analysis.claims.evidence import Case, Claim, Contrast, Evidence, NotJudgedError
+
+Verdict = Literal["reproduced", "contradicted", "undecided"]
+
+LEVEL = 0.05
+"""The chance of any wrong verdict in a study: half of it to either direction."""
+
+MOST_SEEDS = 100
+"""The largest number of seeds that is told to a reader."""
+
+_TEXT, _COUNT, _REAL, _FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
+
+JUDGEMENTS = pa.schema(
+    [
+        ("paper", _TEXT),
+        ("id", _TEXT),
+        ("statement", _TEXT),
+        ("conjecture", _FLAG),
+        ("recalled", _FLAG),
+        ("figures", _TEXT),
+        ("verdict", _TEXT),
+        ("reason", _TEXT),
+        # The comparison that decides, where the claim is about every one of several.
+        ("cases", _COUNT),
+        ("case", _TEXT),
+        ("effect", _TEXT),
+        ("unit", _TEXT),
+        ("estimate", _REAL),
+        ("deviation", _REAL),
+        ("low", _REAL),
+        ("high", _REAL),
+        ("n", _COUNT),
+        # Two-sided, of the claim as a whole.
+        ("test", _TEXT),
+        ("p_value", _REAL),
+        ("p_corrected", _REAL),
+        ("claims_corrected_for", _COUNT),
+        ("seeds_needed", _COUNT),
+        ("runs", _COUNT),
+        # Runs compared that never reached 100% training accuracy, where the paper presumes it.
+        ("below_full_train_accuracy", _COUNT),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What became of a claim: a row of `JUDGEMENTS`.
+
+    `estimate` with its 95% interval, `deviation` and `n` are those of `case`, in `unit`; they and
+    the p values are not a number where there is none. `seeds_needed` is None where it is not
+    known, and one more than `MOST_SEEDS` where it is larger than that.
+    `below_full_train_accuracy` is None where nothing was compared and where the paper does not
+    presume that networks fit their data.
+    """
+
+    paper: str
+    id: str
+    statement: str
+    conjecture: bool
+    recalled: bool
+    figures: str
+    verdict: Verdict
+    reason: str
+    cases: int = 0
+    case: str = ""
+    effect: str = ""
+    unit: str = ""
+    estimate: float = math.nan
+    deviation: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    n: int = 0
+    test: str = ""
+    p_value: float = math.nan
+    p_corrected: float = math.nan
+    claims_corrected_for: int = 0
+    seeds_needed: int | None = None
+    runs: int = 0
+    below_full_train_accuracy: int | None = None
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """The one-sided p values of the cases of a contrast, float [cases].
+
+    `above` are those for a mean above 0, `below` those for one below the smallest of interest; not
+    a number where a case has one seed, or all seeds alike.
+    """
+
+    above: np.ndarray
+    below: np.ndarray
+
+    @property
+    def for_claim(self) -> float:
+        """The p value for the claim: every case must be shown, so it is the largest."""
+        return float(np.nan_to_num(self.above, nan=1.0).max())
+
+    @property
+    def against(self) -> float:
+        """The p value against the claim: one case is enough, so the smallest, by Bonferroni."""
+        return min(1.0, len(self.below) * float(np.nan_to_num(self.below, nan=1.0).min()))
+
+
+UNTESTED = Weighed(np.array([math.nan]), np.array([math.nan]))
+"""A claim for which the tables hold no number: it counts in the correction all the same."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The verdict on a claim, and its p values for and against, two-sided and corrected."""
+
+    verdict: Verdict
+    for_claim: float
+    against: float
+
+
+def weigh(contrast: Contrast, smallest: float) -> Weighed:
+    """Test every case of `contrast` in both directions.
+
+    A case is not tested where the gap that it presumes is not shown to be there.
+    """
+    values = [np.empty(0) if _lacks_gap(case) else case.values for case in contrast.cases]
+    return Weighed(
+        np.array([stats.p_above(each, 0.0) for each in values]),
+        np.array([stats.p_above(-each, -smallest) for each in values]),
+    )
+
+
+def _lacks_gap(case: Case) -> bool:
+    return case.gap is not None and not shows_gap(case.gap)
+
+
+def shows_gap(gap: np.ndarray) -> bool:
+    """Whether the mean of `gap`, float [n], is above 0: uncorrected, as it only bars a verdict."""
+    return stats.p_above(gap, 0.0) <= LEVEL / 2
+
+
+def decide(weighed: Sequence[Weighed]) -> list[Decision]:
+    """The verdicts on all claims of a study together.
+
+    Holm's correction is applied to the p values for the claims, and apart from these to those
+    against them; each takes half of `LEVEL`, so that corrected p values are doubled.
+    """
+    for_claim = 2 * stats.holm(np.array([one.for_claim for one in weighed]))
+    against = 2 * stats.holm(np.array([one.against for one in weighed]))
+    decisions = []
+    for yes, no in zip(np.minimum(for_claim, 1.0), np.minimum(against, 1.0), strict=True):
+        verdict: Verdict = "undecided"
+        if yes <= LEVEL:
+            verdict = "reproduced"
+        elif no <= LEVEL:
+            verdict = "contradicted"
+        decisions.append(Decision(verdict, float(yes), float(no)))
+    return decisions
+
+
+def judge(claims: Mapping[str, Claim], evidence: Evidence) -> list[Judgement]:
+    """Every one of `claims` judged by `evidence`, in their order.
+
+    Raises `UserError` where runs that are to be compared are not comparable.
+    """
+    contrasts: dict[str, Contrast] = {}
+    missing: dict[str, str] = {}
+    for claim in claims.values():
+        try:
+            contrasts[claim.id] = claim.read(evidence)
+        except NotJudgedError as error:
+            missing[claim.id] = str(error)
+    # By design alone, never by what was found: each claim whose figures are there counts.
+    weighed = {
+        claim.id: weigh(contrasts[claim.id], claim.smallest) if claim.id in contrasts else UNTESTED
+        for claim in claims.values()
+        if claim.figures and evidence.runs.keys() >= set(claim.figures)
+    }
+    decisions = dict(zip(weighed, decide(list(weighed.values())), strict=True))
+    return [
+        _missing(claim, missing[claim.id])
+        if claim.id in missing
+        else _judged(
+            claim, contrasts[claim.id], weighed[claim.id], decisions[claim.id], len(weighed)
+        )
+        for claim in claims.values()
+    ]
+
+
+def table(judgements: Sequence[Judgement]) -> pa.Table:
+    """`judgements` as a table by `JUDGEMENTS`."""
+    return pa.Table.from_pylist([asdict(one) for one in judgements], schema=JUDGEMENTS)
+
+
+def _missing(claim: Claim, reason: str) -> Judgement:
+    return Judgement(
+        claim.paper.name,
+        claim.id,
+        claim.statement,
+        claim.conjecture,
+        claim.recalled,
+        " ".join(claim.figures),
+        "undecided",
+        _sentence(reason),
+        effect=claim.effect,
+        unit=claim.unit if claim.effect else "",
+    )
+
+
+def _judged(
+    claim: Claim, contrast: Contrast, weighed: Weighed, decision: Decision, family: int
+) -> Judgement:
+    """The judgement on a tested claim, with the case that decides it."""
+    match decision.verdict:
+        case "reproduced":
+            in_favour = True
+        case "contradicted":
+            in_favour = False
+        case "undecided":
+            # A case without a test is why, unless another one speaks clearly against the claim.
+            barred = np.isnan(weighed.above).any() and 2 * weighed.against > LEVEL
+            towards = decision.for_claim, weighed.for_claim
+            in_favour = bool(barred) or towards <= (decision.against, weighed.against)
+    if in_favour:
+        means = [case.values.mean() for case in contrast.cases]
+        # The last is the largest p value, and of those that have none the smallest mean.
+        position = int(np.lexsort((np.negative(means), np.nan_to_num(weighed.above, nan=1.0)))[-1])
+    else:
+        position = int(np.nan_to_num(weighed.below, nan=1.0).argmin())
+    case = contrast.cases[position]
+    if np.isnan(weighed.above[position]):  # no test of this case, hence none of the claim
+        reason = _untested(claim, case)
+        judged = _described(claim, contrast, case, "undecided", reason)
+        return replace(judged, claims_corrected_for=family)
+    raw = weighed.for_claim if in_favour else weighed.against
+    bound = "above 0" if in_favour else f"below {claim.smallest:g}"
+    judged = _described(
+        claim,
+        contrast,
+        case,
+        decision.verdict,
+        _reason(claim, contrast, case, weighed, decision, in_favour, family),
+    )
+    return replace(
+        judged,
+        test=f"t test, mean {bound}{_of_cases(contrast, in_favour)}",
+        p_value=min(1.0, 2 * raw),
+        p_corrected=decision.for_claim if in_favour else decision.against,
+        claims_corrected_for=family,
+        seeds_needed=_seeds_needed(claim, contrast, family)
+        if decision.verdict == "undecided"
+        else None,
+    )
+
+
+def _described(
+    claim: Claim, contrast: Contrast, case: Case, verdict: Verdict, reason: str
+) -> Judgement:
+    """A judgement without a test: what was measured."""
+    mean = stats.mean_difference(case.values)
+    runs = contrast.runs.drop_duplicates("run")
+    below = (~runs["reached_full_train_accuracy"].astype(bool)).sum()
+    return Judgement(
+        paper=claim.paper.name,
+        id=claim.id,
+        statement=claim.statement,
+        conjecture=claim.conjecture,
+        recalled=claim.recalled,
+        figures=" ".join(claim.figures),
+        verdict=verdict,
+        reason=_sentence(f"{reason}; {case.detail}" if case.detail else reason),
+        cases=len(contrast.cases),
+        case=case.name,
+        effect=claim.effect,
+        unit=claim.unit,
+        estimate=mean.mean,
+        deviation=mean.deviation,
+        low=mean.low,
+        high=mean.high,
+        n=mean.n,
+        runs=len(runs),
+        below_full_train_accuracy=int(below) if claim.paper.presumes_fit else None,
+    )
+
+
+def _untested(claim: Claim, case: Case) -> str:
+    """Why `case` has no p value."""
+    if len(case.values) == 1:
+        return f"{_named(case)}one seed shows no scatter, so nothing can be tested"
+    if case.gap is not None and not shows_gap(case.gap):
+        gap = stats.mean_difference(case.gap)
+        interval = f" ({gap.low:.2f} to {gap.high:.2f})" if gap.low == gap.low else ""
+        return (
+            f"no {claim.presumes}: it is {gap.mean:.2f} points{interval}, not shown to be above 0"
+        )
+    return f"{_named(case)}all seeds differ alike, which tells nothing about the next one"
+
+
+def _reason(
+    claim: Claim,
+    contrast: Contrast,
+    case: Case,
+    weighed: Weighed,
+    decision: Decision,
+    in_favour: bool,
+    family: int,
+) -> str:
+    """Why the verdict is what it is."""
+    many = len(contrast.cases)
+    too_small = "below 0"
+    if claim.smallest:
+        too_small = f"below the {claim.smallest:g} {claim.unit} that would be of interest"
+    if decision.verdict == "reproduced":
+        where = f" in all {many} cases, the weakest of which is {case.name}" if many > 1 else ""
+        small = contrast.cases[int(weighed.below.argmin())]
+        also = f"; yet {_named(small)}it is {too_small}" if decision.against <= LEVEL else ""
+        return f"shown to be above 0{where}{also}"
+    if decision.verdict == "contradicted":
+        return f"{_named(case)}shown to be {too_small}"
+    where = f"the weakest of {many} cases is {case.name}: " if many > 1 else ""
+    if 2 * (weighed.for_claim if in_favour else weighed.against) <= LEVEL:
+        side = "in favour" if in_favour else "against"
+        return f"{where}speaks {side}, but not clearly enough with {family} claims tested at once"
+    return f"{where}shown neither to be above 0 nor to be {too_small}"
+
+
+def _seeds_needed(claim: Claim, contrast: Contrast, family: int) -> int | None:
+    """The seeds that would decide the claim in 80% of studies if all is as estimated.
+
+    At the strictest level that the correction may ask for. Either every case is to be shown to be
+    above 0, each missed in so few studies that all are shown in 80%; or one of them to be below the
+    smallest of interest; whichever takes fewer seeds. None where a case has no deviation, and one
+    more than `MOST_SEEDS` where these are not enough.
+    """
+    level = LEVEL / 2 / family
+    means = [stats.mean_difference(case.values) for case in contrast.cases]
+    if not all(mean.deviation > 0 for mean in means):
+        return None
+    each = 1.0 - (1.0 - stats.POWER) / len(means)
+    above = [stats.seeds_needed(m.mean, m.deviation, level, MOST_SEEDS, each) for m in means]
+    below = [
+        stats.seeds_needed(claim.smallest - m.mean, m.deviation, level / len(means), MOST_SEEDS)
+        for m in means
+    ]
+    for_claim = [n for n in above if n is not None]
+    ways = [n for n in below if n is not None]
+    if len(for_claim) == len(above):
+        ways.append(max(for_claim))
+    return min(ways, default=MOST_SEEDS + 1)
+
+
+def _of_cases(contrast: Contrast, in_favour: bool) -> str:
+    """How the cases of a claim are taken together, as a part of a sentence."""
+    many = len(contrast.cases)
+    if many == 1:
+        return ""
+    return f" in each of {many} cases" if in_favour else f" in one of {many} cases (Bonferroni)"
+
+
+def _named(case: Case) -> str:
+    return f"{case.name}: " if case.name else ""
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."

@@ -1,0 +1,1 @@
+"""Data sets, and which examples a stage sees and how."""

@@ -1,0 +1,130 @@
+"""Prepared data sets on disk: uint8 images, int64 labels and a header, as safetensors."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from plasticity.core import files
+from plasticity.core.errors import UserError
+from plasticity.data.raw import RawData
+
+ADVICE = "delete it and run again to prepare it anew"
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a prepared file says about the data set as a whole.
+
+    `mean` and `deviation` are those of each channel over the training images, in 0 .. 1;
+    `checksum` is a SHA-256 over the images and labels of both parts.
+    """
+
+    name: str
+    source: str
+    checksum: str
+    classes: list[str]
+    mean: list[float]
+    deviation: list[float]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The training or the test part: images uint8 [n, c, h, w], labels int64 [n]."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    header: Header
+
+
+def write(data: RawData, name: str, train: str | Path, test: str | Path) -> None:
+    """Write both parts of `data` under the data set's `name`."""
+    parts = {
+        Path(train): {"images": data.train_images, "labels": data.train_labels},
+        Path(test): {"images": data.test_images, "labels": data.test_labels},
+    }
+    mean, deviation = channel_statistics(data.train_images)
+    header = asdict(
+        Header(
+            name=name,
+            source=data.source,
+            checksum=_checksum("", *parts.values()),
+            classes=data.classes,
+            mean=mean.tolist(),
+            deviation=deviation.tolist(),
+        )
+    )
+    text = json.dumps(header, sort_keys=True)
+    for path, arrays in parts.items():
+        # A checksum of each file's own, so that one part can be verified without the other.
+        metadata = {"plasticity": json.dumps({"header": text, "file": _checksum(text, arrays)})}
+        contiguous = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
+        with files.whole(path) as partial:
+            save_file(contiguous, partial, metadata=metadata)
+
+
+def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each channel, float64 [channels], on a scale of 0 .. 1."""
+    # A uint8 image has 256 levels: counting them is exact and needs no copy in floating point.
+    counts = np.stack([np.bincount(c.ravel(), minlength=256) for c in images.swapaxes(0, 1)])
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    levels = np.arange(256) / 255.0
+    mean = shares @ levels
+    return mean, np.sqrt(shares @ levels**2 - mean**2)
+
+
+def read(path: str | Path) -> Part:
+    """The prepared part in `path`; raises `UserError` where it is not one or is damaged."""
+    with _opened(path) as (file, text, checksum):
+        arrays = {key: file.get_tensor(key) for key in ("images", "labels")}
+        if _checksum(text, arrays) != checksum:
+            raise UserError(f"{path}: damaged, its checksum is wrong; {ADVICE}")
+        return Part(arrays["images"], arrays["labels"], Header(**json.loads(text)))
+
+
+def read_raw(train: str | Path, test: str | Path) -> RawData:
+    """Both prepared parts as one data set, to make a variant of."""
+    first, second = read(train), read(test)
+    return RawData(
+        train_images=first.images,
+        train_labels=first.labels,
+        test_images=second.images,
+        test_labels=second.labels,
+        classes=first.header.classes,
+        source=first.header.source,
+    )
+
+
+def read_labels(path: str | Path) -> tuple[np.ndarray, Header]:
+    """The labels, int64 [n], and the header of `path`, without reading its images."""
+    with _opened(path) as (file, text, _):
+        return file.get_tensor("labels"), Header(**json.loads(text))
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[tuple[Any, str, str]]:
+    """The file in `path`, its header as text, and its checksum."""
+    try:
+        with safe_open(path, framework="np") as file:
+            about = json.loads(file.metadata()["plasticity"])
+            yield file, about["header"], about["file"]
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: not a readable data set ({error}); {ADVICE}") from error
+
+
+def _checksum(text: str, *parts: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for arrays in parts:
+        for name, array in sorted(arrays.items()):
+            digest.update(f"{name} {array.dtype} {list(array.shape)}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""What is done to a network: between two stages (starts) and during one (update rules)."""

@@ -1,0 +1,220 @@
+"""Starts: what happens to the weights between the stage before and this one.
+
+To add one, declare a function that changes the network in place. It is given the network with the
+weights that the stage before ended with, and a generator of its own; ``network.fresh(generator)``
+draws another network from the initial distribution. Facts:
+
+- ``inherits``: whether a stage must stand before (True, the default), may not (False), or may
+  (None: without one, the network that is given is the one at initialisation);
+- ``ticket``: the stage trains a sub-network. The function is given a `masks.Ticket` besides and
+  returns the masks to train with, bool by name. It leaves zeros where weights are pruned, and
+  training keeps them there;
+- ``prunes``: the mask is that of the option ``level`` of iterative magnitude pruning, by the option
+  ``share``, rewinding to the state that the network is given in;
+- ``rewinds``: the mask is that of the stage before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from plasticity.runs import Ascending, Integer, Number, Word, starts
+
+if TYPE_CHECKING:
+    import torch
+
+    from plasticity.models.masks import Scope, Ticket
+    from plasticity.models.network import Network
+
+LEVEL = Integer(at_least=1, at_most=100)
+SHARE = Number(above=0, below=1, default=0.2)
+"""Of the survivors, how many a level removes. 0.2 as in the public code of Frankle et al."""
+
+SOURCE = Word(("k", "init", "fresh"))
+"""Where signs or magnitudes come from: the state rewound to, the initialisation, a new draw."""
+
+SCOPE = Word(("global", "layer", "filter"))
+
+
+@starts.member("init", facts={"inherits": False})
+def init(network: Network, generator: torch.Generator) -> None:
+    """A new network: no stage comes before, and nothing is changed."""
+
+
+@starts.member("keep")
+def keep(network: Network, generator: torch.Generator) -> None:
+    """Every weight as the stage before left it: the warm start."""
+
+
+@starts.member("reset{modules}", modules=Ascending(at_least=1))
+def reset(network: Network, generator: torch.Generator, *, modules: tuple[int, ...]) -> None:
+    """The modules with these numbers are drawn anew (Berariu et al., figure 6).
+
+    Parameters and normalisation statistics both. A module gets the same draw whichever others are
+    reset with it, so that two subsets differ by their modules alone.
+    """
+    fresh = network.fresh(generator)
+    for number in modules:
+        network.module(number).load_state_dict(fresh.module(number).state_dict())
+
+
+@starts.member(
+    "ticket{level}[-p{share}]",
+    facts={"ticket": True, "prunes": True, "inherits": None},
+    level=LEVEL,
+    share=SHARE,
+)
+def ticket(
+    network: Network, generator: torch.Generator, ticket: Ticket, *, level: int, share: float
+) -> Mapping[str, torch.Tensor]:
+    """The survivors as the stage before left them: pruning with rewinding (Frankle et al. 2020).
+
+    In this and all other tickets biases and normalisation stay as the stage before left them.
+    """
+    from plasticity.models import masks
+
+    masks.assign(network, masks.prunable(network), ticket.kept)
+    return ticket.kept
+
+
+def _check_mixed(*, level: int, signs: str, magnitudes: str, share: float) -> None:
+    if signs == magnitudes == "k":
+        plain = starts.term("ticket", {"level": level, "share": share})
+        raise ValueError(f"signs: k and magnitudes: k are the plain ticket, which is spelt {plain}")
+
+
+@starts.member(
+    "ticket{level}-signs-{signs}-magnitudes-{magnitudes}[-p{share}]",
+    facts={"ticket": True, "prunes": True, "inherits": None, "check": _check_mixed},
+    level=LEVEL,
+    signs=SOURCE,
+    magnitudes=SOURCE,
+    share=SHARE,
+)
+def mixed(
+    network: Network,
+    generator: torch.Generator,
+    ticket: Ticket,
+    *,
+    level: int,
+    signs: str,
+    magnitudes: str,
+    share: float,
+) -> Mapping[str, torch.Tensor]:
+    """The survivors with signs from one source and magnitudes from another.
+
+    Where both are fresh they are of one draw: the ticket initialised anew, the usual control.
+    """
+    from plasticity.models import masks
+
+    sources = {"k": masks.prunable(network), "init": ticket.initial}
+    if "fresh" in (signs, magnitudes):
+        sources["fresh"] = masks.prunable(network.fresh(generator))
+    masks.assign(network, masks.mixed(sources[signs], sources[magnitudes]), ticket.kept)
+    return ticket.kept
+
+
+@starts.member(
+    "ticket{level}-shuffle-{scope}[-p{share}]",
+    facts={"ticket": True, "prunes": True, "inherits": None},
+    level=LEVEL,
+    scope=SCOPE,
+    share=SHARE,
+)
+def shuffled(
+    network: Network,
+    generator: torch.Generator,
+    ticket: Ticket,
+    *,
+    level: int,
+    scope: Scope,
+    share: float,
+) -> Mapping[str, torch.Tensor]:
+    """The survivors' values permuted: among all, within each layer, or each output channel."""
+    return _permuted(network, generator, ticket, scope, same_sign=False)
+
+
+@starts.member(
+    "ticket{level}-signshuffle-{scope}[-p{share}]",
+    facts={"ticket": True, "prunes": True, "inherits": None},
+    level=LEVEL,
+    scope=SCOPE,
+    share=SHARE,
+)
+def signshuffled(
+    network: Network,
+    generator: torch.Generator,
+    ticket: Ticket,
+    *,
+    level: int,
+    scope: Scope,
+    share: float,
+) -> Mapping[str, torch.Tensor]:
+    """The same among survivors of one sign: each keeps its sign."""
+    return _permuted(network, generator, ticket, scope, same_sign=True)
+
+
+def _permuted(
+    network: Network, generator: torch.Generator, ticket: Ticket, scope: Scope, *, same_sign: bool
+) -> Mapping[str, torch.Tensor]:
+    from plasticity.models import masks
+
+    weights = masks.prunable(network)
+    changed = masks.shuffled(weights, ticket.kept, scope, same_sign, generator)
+    masks.assign(network, changed, ticket.kept)
+    return ticket.kept
+
+
+@starts.member(
+    "ticket{level}-noise{deviations}[-p{share}]",
+    facts={"ticket": True, "prunes": True, "inherits": None},
+    level=LEVEL,
+    deviations=Number(above=0),
+    share=SHARE,
+)
+def noisy(
+    network: Network,
+    generator: torch.Generator,
+    ticket: Ticket,
+    *,
+    level: int,
+    deviations: float,
+    share: float,
+) -> Mapping[str, torch.Tensor]:
+    """Gaussian noise on the survivors, in standard deviations of their layer at initialisation."""
+    from plasticity.models import masks
+
+    weights, initial = masks.prunable(network), masks.deviations(ticket.initial)
+    changed = masks.noisy(weights, ticket.kept, initial, deviations, generator)
+    masks.assign(network, changed, ticket.kept)
+    return ticket.kept
+
+
+@starts.member(
+    "ticket{level}-random[-p{share}]",
+    facts={"ticket": True, "prunes": True, "inherits": None},
+    level=LEVEL,
+    share=SHARE,
+)
+def random(
+    network: Network, generator: torch.Generator, ticket: Ticket, *, level: int, share: float
+) -> Mapping[str, torch.Tensor]:
+    """Survivors drawn at random, as many in each layer as magnitude pruning has at this level."""
+    from plasticity.models import masks
+
+    kept = masks.permuted(ticket.kept, generator)
+    masks.assign(network, masks.prunable(network), kept)
+    return kept
+
+
+@starts.member("rewind", facts={"ticket": True, "rewinds": True})
+def rewind(
+    network: Network, generator: torch.Generator, ticket: Ticket
+) -> Mapping[str, torch.Tensor]:
+    """The sub-network that the stage before trained, all of it as it was initialised."""
+    from plasticity.models import masks
+
+    network.load_state_dict(ticket.network)
+    masks.assign(network, masks.prunable(network), ticket.kept)
+    return ticket.kept

@@ -1,0 +1,1 @@
+"""Numbers taken from weights, gradients and batches."""

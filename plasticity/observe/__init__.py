@@ -1,0 +1,1 @@
+"""A run replayed and looked at: telemetry, connectivity, calibration."""

@@ -1,0 +1,201 @@
+"""How fast this device trains and evaluates the networks of a study, and what these cost on any.
+
+Measured on made-up images with the functions that train, for a few seconds each.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from plasticity.core.rng import torch_generator
+from plasticity.runs.costs import Calibration, NetworkCost, Throughput
+from plasticity.runs.metrics import EpochMetrics, as_rows
+from plasticity.runs.workload import Workload
+from plasticity.training.hardware import Hardware, Log
+from plasticity.training.loop import (
+    EVALUATION_BATCH,
+    Batch,
+    Examples,
+    Part,
+    Trainee,
+    bare_update,
+    evaluate,
+    train_on,
+)
+
+SECONDS = 3.0
+"""How long training is measured, after it has warmed up; evaluation for a third of that."""
+
+HEADER = 700
+"""About the bytes by which a checkpoint says whose it is."""
+
+
+def calibrate(
+    workloads: Sequence[Workload], hardware: Hardware, log: Log, seconds: float = SECONDS
+) -> Calibration:
+    """Measure the throughput of all `workloads`; raises `UserError` for a device out of reach.
+
+    Each takes about `seconds` or, on a slow processor, the time of the few steps that a measurement
+    cannot do without.
+    """
+    device = hardware.take(log)
+    measured: dict[Workload, Throughput] = {}
+    evaluated: dict[tuple[object, ...], float] = {}  # which does not depend on the optimiser
+    for number, workload in enumerate(workloads, start=1):
+        bench = Bench.of(workload, hardware, device)
+        training = bench.training(seconds, log)
+        network = (workload.channels, workload.pixels, workload.classes, workload.model)
+        if network not in evaluated:
+            evaluated[network] = bench.evaluation(seconds / 3, training, log)
+        measured[workload] = Throughput(training, evaluated[network])
+        log(
+            f"{number}/{len(workloads)}  {workload}: {training:,.0f} images/s in training, "
+            f"{evaluated[network]:,.0f} in evaluation"
+        )
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
+    return Calibration(measured, hardware.name, hardware.precision, hardware.threads, now)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A network with made-up images on a device, ready to be timed."""
+
+    trainee: Trainee
+    examples: Examples
+    batch: int
+
+    @classmethod
+    def of(cls, workload: Workload, hardware: Hardware, device: torch.device) -> Bench:
+        """The bench of `workload` on `device`."""
+        generator = torch_generator(0, "calibration")
+        shape = (EVALUATION_BATCH, workload.channels, workload.pixels, workload.pixels)
+        images = torch.randint(256, shape, generator=generator, dtype=torch.uint8)
+        labels = torch.randint(workload.classes, shape[:1], generator=generator)
+        middle = torch.full((1, workload.channels, 1, 1), 127.5, device=device)
+        with device:  # drawn where they are used: a large network is slow to draw on the CPU
+            network: nn.Module = workload.model(workload.classes, workload.channels)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        optimiser = workload.optimiser(network.parameters())
+        return cls(
+            trainee=hardware.trainee(network, optimiser),
+            examples=Examples(images.to(device), labels.to(device), middle, middle / 2),
+            batch=workload.optimiser.options["batch"],
+        )
+
+    def training(self, seconds: float, log: Log) -> float:
+        """Images a second of training."""
+        generator = torch_generator(0, "calibration order")
+
+        def work(times: int) -> int:
+            shape = (times, self.batch)
+            order = torch.randint(len(self.examples), shape, generator=generator)
+            batches = order.to(self.examples.images.device)
+            part = Part.begin(self.examples.images.device)
+            train_on(self.trainee, self.examples, map(Batch, batches), part)
+            return _count(part.sums)
+
+        return self._rate(work, seconds, log)
+
+    def evaluation(self, seconds: float, training: float, log: Log) -> float:
+        """Images a second of evaluation; that of `training` bounds how many are taken at once."""
+        count = min(EVALUATION_BATCH, max(1, round(3 * training * seconds)))
+        whole = self.examples
+        some = Examples(whole.images[:count], whole.labels[:count], whole.mean, whole.deviation)
+
+        def work(times: int) -> int:
+            return sum(_count(evaluate(self.trainee, some)) for _ in range(times))
+
+        return self._rate(work, seconds, log)
+
+    def _rate(self, work: Callable[[int], int], seconds: float, log: Log) -> float:
+        """Images a second of `work`, which does something so many times and tells the images."""
+        began = time.perf_counter()
+        images = work(1)
+        first = time.perf_counter() - began
+        if first >= seconds and self.examples.images.device.type == "cpu":
+            log(f"warning: {images} images take {first:.1f} s: measured by these alone")
+            return images / first
+        if self.examples.images.device.type != "cpu":
+            work(1)  # the second update is the one that is recorded
+        # What came first loaded kernels and took memory. More and more at a time from here on, as
+        # in training the host waits for the device once an epoch.
+        images, times, began = 0, 1, time.perf_counter()
+        while (spent := time.perf_counter() - began) < seconds or not images:
+            images += work(times)
+            if time.perf_counter() - began < seconds / 4:
+                times *= 2
+        return images / spent
+
+
+def _count(sums: Tensor | None) -> int:
+    """The number of images in the sums of loss, hits and examples, once the device is done."""
+    assert sums is not None  # nothing stops an evaluation here
+    return int(sums[2].item())
+
+
+def network_cost(workload: Workload) -> NetworkCost:
+    """Count what `workload` costs on any device, without training it."""
+    with torch.device("meta"):  # shapes without numbers
+        network: nn.Module = workload.model(workload.classes, workload.channels)
+    tensors = {f"network/{name}": value for name, value in network.state_dict().items()}
+    slots = _slots(workload)
+    for index, parameter in enumerate(network.parameters()):
+        for name, slot in slots.items():
+            shaped = slot if slot.dim() == 0 else parameter.to(slot.dtype)
+            tensors[f"optimiser/{index}/{name}"] = shaped
+    epoch = EpochMetrics(1, 1, 0.0, 0.0, 0.0, 0.0, 0.0)
+    return NetworkCost(
+        multiply_adds=_multiply_adds(network, workload),
+        state=_stored_bytes(tensors),
+        epoch=8 * len(as_rows([epoch])[0]),
+    )
+
+
+def _slots(workload: Workload) -> dict[str, Tensor]:
+    """What the optimiser keeps of a parameter: tensors of its shape, here [1, 1], or numbers."""
+    parameter = nn.Parameter(torch.zeros(1, 1))
+    parameter.grad = torch.zeros(1, 1)
+    optimiser = workload.optimiser([parameter])
+    bare_update(optimiser)()
+    state: dict[str, Any] = optimiser.state_dict()["state"].get(0, {})
+    return {name: value for name, value in state.items() if isinstance(value, Tensor)}
+
+
+def _stored_bytes(tensors: Mapping[str, Tensor]) -> int:
+    """The bytes of a safetensors file with `tensors`: the numbers, and the list of them."""
+    listed, end = {}, 0
+    for name, value in tensors.items():
+        begin, end = end, end + value.numel() * value.element_size()
+        listed[name] = {
+            "dtype": "F32",  # or another name of three letters
+            "shape": list(value.shape),
+            "data_offsets": [begin, end],
+        }
+    return end + len(json.dumps(listed, separators=(",", ":"))) + HEADER
+
+
+@torch.inference_mode()
+def _multiply_adds(network: nn.Module, workload: Workload) -> int:
+    """Those of one image's forward pass in the convolutions and linear layers of `network`."""
+    total = 0
+
+    def count(layer: nn.Module, inputs: object, output: Tensor) -> None:
+        nonlocal total
+        weight = layer.get_parameter("weight")
+        total += weight.numel() * (output.numel() // weight.shape[0])
+
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            layer.register_forward_hook(count)
+    # On the CPU, whatever its weights are: not every operation knows the device without numbers.
+    network.to_empty(device="cpu").eval()
+    network(torch.zeros(1, workload.channels, workload.pixels, workload.pixels))
+    return total

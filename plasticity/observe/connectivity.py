@@ -1,0 +1,185 @@
+"""Linear mode connectivity: the networks on the line between two trained states.
+
+Two copies of a network that were trained on different orders of the data are connected where the
+error on the line between them does not rise (Frankle et al. 2020, "Linear mode connectivity and the
+lottery ticket hypothesis"). Statistics of normalisation belong to the weights that they were taken
+with and are taken anew at each point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim import SGD
+
+from plasticity.core import tables
+from plasticity.core.errors import UserError, shown
+from plasticity.training.loop import Batch, Examples, Trainee, evaluate, shuffled
+
+LINE = pa.schema(
+    [
+        pa.field(name, pa.float64(), nullable=False)
+        for name in ("alpha", "train_loss", "train_accuracy", "test_loss", "test_accuracy")
+    ]
+)
+SCHEMA = pa.schema(
+    [
+        pa.field("run", pa.string(), nullable=False),
+        pa.field("seed", pa.int64(), nullable=False),
+        *LINE,
+    ]
+)
+"""A row for each point of the line, from `alpha` 0, one end, to 1, the other.
+
+Losses are mean cross-entropies in nats, accuracies are shares; all in evaluation mode.
+"""
+
+
+@dataclass(frozen=True)
+class Line:
+    """How to look at a line: at so many evenly spaced `points`, ends included.
+
+    Statistics are the mean over `batches` batches of `batch` training examples, without augmenting
+    them; the training error is taken over at most `train_examples`. Raises `ValueError` for a
+    number out of bounds.
+    """
+
+    points: int = 11
+    batches: int = 50
+    batch: int = 128
+    train_examples: int = 10_000
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value, low = getattr(self, field.name), 2 if field.name == "points" else 1
+            if type(value) is not int or value < low:
+                raise ValueError(
+                    f"{field.name}: {shown(value)}, expected a whole number of at least {low}"
+                )
+
+    @property
+    def alphas(self) -> list[float]:
+        """How far from the one end each point is, as a share of the whole line."""
+        return [point / (self.points - 1) for point in range(self.points)]
+
+
+def barrier(
+    network: nn.Module,
+    one: Mapping[str, Tensor],
+    other: Mapping[str, Tensor],
+    train: Examples,
+    test: Examples,
+    line: Line,
+    generator: torch.Generator,
+    precision: str,
+) -> pa.Table:
+    """Loss and accuracy on `line` from the state `one` to the state `other`, as `LINE` says.
+
+    `network`, on the device of the examples, gives the architecture and is left as it was.
+    `generator`, on the CPU, draws the batches that the statistics are taken from and the training
+    examples that are evaluated: the same at each point. Raises `UserError` for states of another
+    network, or where `train` has too few examples.
+    """
+    device = train.images.device
+    network = deepcopy(network)
+    require_state(network, one, "the one end")
+    require_state(network, other, "the other end")
+    if len(train) < line.batches * line.batch:
+        raise UserError(
+            f"batches: {line.batches} of {line.batch} asked for to take the statistics of "
+            f"normalisation from, but there are {len(train)} training examples; take fewer"
+        )
+    drawn = shuffled(torch.arange(len(train)), line.batch, generator)
+    batches = drawn[: line.batches].to(device)
+    kept = torch.randperm(len(train), generator=generator)[: line.train_examples].to(device)
+    some = replace(train, images=train.images[kept], labels=train.labels[kept])
+    # Nothing is updated: the optimiser is there because a trainee has one.
+    trainee = Trainee(network, SGD(network.parameters(), lr=0.0), precision)
+
+    found = []
+    for alpha in line.alphas:
+        interpolate(network, one, other, alpha)
+        estimate_statistics(trainee, train, batches)
+        for examples in (some, test):
+            sums = evaluate(trainee, examples)
+            assert sums is not None  # nothing stops an evaluation here
+            found.append(sums[:2] / sums[2])
+    # The one place where the host waits for the device.
+    rows = torch.cat(found).view(line.points, -1).tolist()
+    points = ([alpha, *row] for alpha, row in zip(line.alphas, rows, strict=True))
+    return pa.table(list(map(list, zip(*points, strict=True))), schema=LINE)
+
+
+def barrier_of(table: pa.Table, part: str = "test") -> float:
+    """The height of the barrier in `table`, of ``test`` or ``train``, as a share of the examples.
+
+    The highest error on the line less the mean of the errors at its two ends. As the ends are on
+    the line, it is at least half of the difference between them, and never below zero.
+    """
+    accuracies: list[float] = table.sort_by("alpha")[f"{part}_accuracy"].to_pylist()
+    return (accuracies[0] + accuracies[-1]) / 2 - min(accuracies)
+
+
+def require_state(network: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
+    """Raise `UserError` where `state`, which is `what`, lacks a parameter of `network`."""
+    for name, parameter in network.named_parameters():
+        if name not in state or state[name].shape != parameter.shape:
+            raise UserError(
+                f"{what} of the line has no {name} of shape {list(parameter.shape)}; "
+                "give two states of one network"
+            )
+
+
+@torch.no_grad()
+def interpolate(
+    network: nn.Module, one: Mapping[str, Tensor], other: Mapping[str, Tensor], alpha: float
+) -> None:
+    """Set every parameter of `network` to (1 - alpha) `one` + alpha `other`; buffers stay.
+
+    Both ends come out exactly, and so does a parameter that is the same in both: the sum is made in
+    float64.
+    """
+    for name, parameter in network.named_parameters():
+        ends = [state[name].to(parameter.device, torch.float64) for state in (one, other)]
+        parameter.copy_(ends[0] * (1 - alpha) + ends[1] * alpha)
+
+
+@torch.no_grad()
+def estimate_statistics(trainee: Trainee, examples: Examples, batches: Tensor) -> None:
+    """Set the statistics of all normalisation to their mean over `batches`, indices int64 [n, b].
+
+    What they were before does not matter. The same as torch's cumulative average (a `momentum` of
+    None), to the bit.
+    """
+    layers = [layer for layer in trainee.network.modules() if isinstance(layer, _BatchNorm)]
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.reset_running_stats()
+    trainee.network.train()
+    for number, indices in enumerate(batches, start=1):
+        for layer in layers:
+            # Told here: with None every layer would wait for the device to count the batches.
+            layer.momentum = 1 / number
+        images, _ = examples.batch(Batch(indices))
+        with trainee.autocast(images.device):
+            trainee.network(images)
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
+
+
+def write(path: str | Path, table: pa.Table, about: Mapping[str, Any]) -> None:
+    """Write `table` with `about` (the two runs and their circumstances) as metadata."""
+    tables.write(path, table, SCHEMA, about)
+
+
+def read(path: str | Path) -> tuple[pa.Table, dict[str, Any]]:
+    """The table in `path` and what it says about its runs; raises `UserError`."""
+    return tables.read(path, SCHEMA, "connectivity")

@@ -1,0 +1,37 @@
+"""What a run is: a chain of stages, spelt as a path (pure: no torch, no files)."""
+
+from plasticity.runs.grammar import SpellingError
+from plasticity.runs.registry import Member, Registry, Term
+from plasticity.runs.run import RUNGS, Length, Run, Stage, ancestors, states_of
+from plasticity.runs.values import Ascending, Integer, Number, Word
+from plasticity.runs.vocabulary import (
+    data_selections,
+    datasets,
+    models,
+    optimisers,
+    starts,
+    views,
+)
+
+__all__ = [
+    "RUNGS",
+    "Ascending",
+    "Integer",
+    "Length",
+    "Member",
+    "Number",
+    "Registry",
+    "Run",
+    "SpellingError",
+    "Stage",
+    "Term",
+    "Word",
+    "ancestors",
+    "data_selections",
+    "datasets",
+    "models",
+    "optimisers",
+    "starts",
+    "states_of",
+    "views",
+]

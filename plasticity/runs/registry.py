@@ -1,0 +1,180 @@
+"""Registries: the words that paths are made of, each declared by one decorated function.
+
+A registry lives here, on the lowest floor, so that paths can be read without torch. Its members
+live in a module higher up, its home, which is imported by name when the first word is looked up.
+A home module must not import torch when it is imported; its functions do when they are called.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+from plasticity.core.errors import shown
+from plasticity.runs.grammar import SpellingError, Template
+from plasticity.runs.values import Value, ValueKind
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One word of a registry."""
+
+    kind: str
+    function: Callable[..., Any]
+    template: Template
+    common: frozenset[str]
+    facts: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The name of the function, which is also the member's name in a configuration."""
+        return self.function.__name__
+
+
+@dataclass(frozen=True)
+class Term:
+    """A member with its options: one token of a path."""
+
+    member: Member
+    values: tuple[tuple[str, Value | None], ...]
+
+    @cached_property
+    def options(self) -> dict[str, Any]:
+        """Every option by name, defaults included."""
+        return dict(self.values)
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """The options that are the member's alone, without those that its whole kind has."""
+        return {name: v for name, v in self.options.items() if name not in self.member.common}
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What the member declares about itself."""
+        return self.member.facts
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call the member's function with `arguments` and its own options."""
+        return self.member.function(*arguments, **self.own)
+
+    @cached_property
+    def spelling(self) -> str:
+        """The token itself, in its one spelling: written once, as every path repeats it."""
+        return self.member.template.write(self.options)
+
+    def __str__(self) -> str:
+        return self.spelling
+
+
+class Registry:
+    """The words of one kind, such as optimisers.
+
+    `kind` names one of them in messages; `home` is the module that declares them. `suffix`
+    and `common` are optional parts that every member takes and that the member's function is not
+    given, such as the batch size of an optimiser.
+    """
+
+    def __init__(self, kind: str, home: str, suffix: str = "", **common: ValueKind) -> None:
+        self.kind = kind
+        self.home = home
+        self._suffix = suffix
+        self._common = common
+        self._members: dict[str, Member] = {}
+        self._short: dict[str, str] = {}
+        self.parse = lru_cache(maxsize=None)(self._parse)
+
+    def member(
+        self, template: str, facts: Mapping[str, Any] | None = None, **kinds: ValueKind
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Declare the decorated function as a word spelt by `template`.
+
+        `kinds` gives the kind of each field, under the name of the keyword-only parameter that
+        receives it. `facts` is what the spec must know of the member without calling it. Two facts
+        mean the same for every registry: ``short_for`` names another member's term that is no
+        longer spelt out; ``check`` is called with the options and raises `ValueError` where they do
+        not go together. Raises `ValueError` where template, kinds and parameters do not agree, or
+        the docstring is missing.
+        """
+
+        def declare(function: Callable[..., Any]) -> Callable[..., Any]:
+            parameters = inspect.signature(function).parameters.values()
+            keywords = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+            name = function.__name__
+            if keywords != set(kinds):
+                raise ValueError(f"{self.kind} {name} takes {keywords}, declares {set(kinds)}")
+            if not function.__doc__:
+                raise ValueError(f"{self.kind} {name} has no docstring")
+            if name in self._members:
+                raise ValueError(f"{self.kind} {name} is declared twice")
+            parsed = Template(template + self._suffix, {**kinds, **self._common})
+            if re.search("[_/]", re.sub(r"\{\w+\}", "", template)):
+                raise ValueError(
+                    f"{self.kind} {name}: no '_' or '/' in a template: paths split there"
+                )
+            if parsed.text in [member.template.text for member in self._members.values()]:
+                raise ValueError(f"{self.kind} {name}: template {template!r} is declared twice")
+            self._members[name] = Member(
+                self.kind, function, parsed, frozenset(self._common), facts or {}
+            )
+            if facts and "short_for" in facts:
+                self._short[facts["short_for"]] = template
+            self.parse.cache_clear()
+            return function
+
+        return declare
+
+    @property
+    def members(self) -> dict[str, Member]:
+        """Every member by name."""
+        importlib.import_module(self.home)
+        return self._members
+
+    def term(self, name: str, options: Mapping[str, object]) -> Term:
+        """The term of the member called `name` with `options`; the others take their defaults.
+
+        Raises `SpellingError` for an unknown member and `ValueError`, beginning with the option's
+        name, for a bad option.
+        """
+        if name not in self.members:
+            raise SpellingError(self._unknown(name, list(self.members)))
+        member = self.members[name]
+        term = Term(member, tuple(member.template.complete(options).items()))
+        if "check" in member.facts:
+            member.facts["check"](**term.own)
+        head = member.template.head(term.options)
+        if head in self._short:
+            return self._parse(self._short[head] + str(term).removeprefix(head))
+        return term
+
+    def _parse(self, text: str) -> Term:
+        """The term that `text` spells; raises `SpellingError`, naming the right spelling."""
+        term = self.read(text)
+        if str(term) != text:
+            raise SpellingError(f"{self.kind} {shown(text)} is spelt {str(term)!r}")
+        return term
+
+    def read(self, text: str) -> Term:
+        """The term that `text` means, in whatever spelling; raises `SpellingError`."""
+        for name, member in self.members.items():
+            options = member.template.match(text)
+            if options is None:
+                continue
+            try:
+                return self.term(name, options)
+            except ValueError as error:
+                raise SpellingError(f"{self.kind} {shown(text)}: {error}") from None
+        raise SpellingError(self._unknown(text, [m.template.text for m in self.members.values()]))
+
+    def _unknown(self, text: str, known: list[str]) -> str:
+        # Compare the words alone, so that a typing error in 'adma-lr0.001' still finds adam.
+        names = {member.template.name: member for member in self.members.values()}
+        word = text.split("-lr")[0]
+        close = difflib.get_close_matches(word, [*names, *self.members], n=1, cutoff=0.5)
+        hint = f"; did you mean {close[0]!r}?" if close and close[0] != text else ""
+        return f"unknown {self.kind} {shown(text)}: expected one of {', '.join(known)}{hint}"

@@ -1,0 +1,155 @@
+"""Workloads: what a step of training costs depends on, and how many images a stage passes over.
+
+All of it is told by a run's path and the facts of its words, before anything is prepared.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+
+from plasticity.core.errors import UserError
+from plasticity.runs import vocabulary
+from plasticity.runs.registry import Term
+from plasticity.runs.run import Run
+
+RATE = 0.001
+"""The learning rate that stands for all: how fast a step is does not depend on it."""
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """A data set in numbers: examples to train and test on, classes, channels, pixels a side."""
+
+    train: int
+    test: int
+    classes: int
+    channels: int
+    pixels: int
+
+    @classmethod
+    def of(cls, dataset: Term) -> DataFacts:
+        """The facts of `dataset`, which may be a smaller variant; raises `UserError`."""
+        names = [field.name for field in fields(cls)]
+        missing = [name for name in names if name not in dataset.facts]
+        if missing:
+            raise UserError(
+                f"data set {dataset}: without the facts {', '.join(missing)} nobody can tell how "
+                "long an epoch is and what a study on it costs; declare them in facts={...} beside "
+                "its template"
+            )
+        facts = {name: int(dataset.facts[name]) for name in names}
+        wanted = dataset.options["examples"]
+        if wanted is not None and wanted > facts["train"]:
+            raise UserError(too_many_examples(dataset, facts["train"]))
+        for option, name in (("examples", "train"), ("pixels", "pixels")):
+            if dataset.options[option] is not None:
+                facts[name] = dataset.options[option]
+        return cls(**facts)
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What the time and the memory of a step depend on; runs that agree in it are equally fast.
+
+    The optimiser is that of a run, with its batch size and with `RATE` for its learning rate.
+    """
+
+    channels: int
+    pixels: int
+    classes: int
+    model: Term
+    optimiser: Term
+
+    @classmethod
+    def of(cls, run: Run) -> Workload:
+        """The workload of the last stage of `run`; raises `UserError` for an unknown data set."""
+        return cls.on(run.dataset, run.model, run.stage.optimiser)
+
+    @classmethod
+    def on(cls, dataset: Term, model: Term, optimiser: Term) -> Workload:
+        """The workload of training `model` on `dataset`; raises `UserError`."""
+        facts = DataFacts.of(dataset)
+        if "lr" in optimiser.options:
+            options = {**optimiser.options, "lr": RATE}
+            optimiser = vocabulary.optimisers.term(optimiser.member.name, options)
+        return cls(facts.channels, facts.pixels, facts.classes, model, optimiser)
+
+    @classmethod
+    def parse(cls, text: str) -> Workload:
+        """The inverse of ``str``; raises `ValueError`."""
+        found = re.fullmatch(r"(\d+)x(\d+)x(\d+)/([^/]+)/([^/]+)", text)
+        if not found:
+            raise ValueError(f"workload {text!r}: not classes, channels, pixels, model, optimiser")
+        classes, channels, pixels = map(int, found.group(1, 2, 3))
+        model, optimiser = found.group(4, 5)
+        return cls(
+            channels,
+            pixels,
+            classes,
+            vocabulary.models.parse(model),
+            vocabulary.optimisers.parse(optimiser),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.classes}x{self.channels}x{self.pixels}/{self.model}/{self.optimiser}"
+
+
+def too_many_examples(dataset: Term, there: int) -> str:
+    """The message for a variant of more training examples than are `there`."""
+    return f"data set {dataset}: there are only {there} training examples; ask for fewer with -n"
+
+
+def examples(run: Run) -> int:
+    """The training examples that the last stage of `run` may see; raises `UserError`."""
+    data, count = run.stage.data, DataFacts.of(run.dataset).train
+    if "size" in data.facts and "share_of_all" not in data.facts:
+        return int(data.facts["size"](count, **data.own))
+    return count
+
+
+def updates_an_epoch(run: Run) -> int:
+    """The updates in an epoch of the last stage of `run`: its whole batches."""
+    return int(examples(run) // run.stage.optimiser.options["batch"])
+
+
+def require_a_batch(run: Run, count: int) -> None:
+    """Raise `UserError` where `count` examples are less than a batch of the last stage of `run`."""
+    batch = run.stage.optimiser.options["batch"]
+    if count < batch:
+        raise UserError(
+            f"stage '{run.stage}': {run.stage.data} of {run.dataset} has {count} examples, fewer "
+            f"than one batch of {batch}; take more data or a smaller batch (-b)"
+        )
+
+
+def clock(run: Run) -> tuple[int, int]:
+    """The updates on the clock of the last stage of `run` when it begins, and at its end.
+
+    Raises `UserError` for an unknown data set, and where the end comes before the beginning.
+    """
+    length = run.stage.length
+    end = length.number if length.unit == "i" else length.number * updates_an_epoch(run)
+    if length.unit != "till":
+        return 0, end
+    assert run.parent is not None
+    begin = clock(run.parent)[1]
+    require_time_left(run, begin, end)
+    return begin, end
+
+
+def require_time_left(run: Run, begin: int, end: int) -> None:
+    """Raise `UserError` where the clock stands at `begin` updates, not before the `end`."""
+    if begin >= end:
+        raise UserError(
+            f"stage '{run.stage}' goes on till epoch {run.stage.length.number}, which is after "
+            f"{end} updates, and the stage before it has made {begin} already; take an earlier "
+            "state or go on for longer"
+        )
+
+
+def evaluations(run: Run) -> int:
+    """The epochs that the last stage of `run` trains on, begun ones too: each is evaluated."""
+    begin, end = clock(run)
+    steps = max(1, updates_an_epoch(run))  # less than a batch is refused when it is to be trained
+    return -(-end // steps) - begin // steps

@@ -1,0 +1,222 @@
+"""The state of a stage on disk: saved whole, checked against its checksum, refused where foreign.
+
+One format serves three purposes: the state that a later stage starts from, the rung that a longer
+pretraining continues from, and the place where a killed job goes on. Only safetensors: nothing that
+is read is unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from plasticity.core import files
+from plasticity.core.errors import UserError
+from plasticity.runs.metrics import EpochMetrics, as_rows, from_rows
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whatever moves the bits of a stage: a state with another identity is not continued.
+
+    `code`, `data`, `split`, `parent` and `mask` are digests of the training code, the data set, the
+    chosen examples, the parent's checkpoint and the mask that the stage begins with (these two are
+    empty without one); `threads` counts on the CPU alone; `execution` is how operations reach the
+    device.
+    """
+
+    run: str
+    code: str
+    data: str
+    split: str
+    parent: str
+    mask: str
+    precision: str
+    device: str
+    threads: str
+    execution: str
+    torch: str
+
+
+DIFFERENCES = {
+    "run": "of another run",
+    "code": "written by another version of the training code",
+    "data": "trained on other data",
+    "split": "trained on another choice of examples",
+    "parent": "started from another state of its parent",
+    "mask": "trained with other weights pruned",
+    "precision": "trained in another precision",
+    "device": "trained on another kind of device",
+    "threads": "trained with another number of threads",
+    "execution": "trained with its operations carried out otherwise",
+    "torch": "written under another version of torch",
+}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state after the last epoch of `history`; tensors are on the CPU.
+
+    Or within the epoch that follows: `part`, float64 [5], then tells how far it has come (the
+    number of batches, and then what `engine.Part` measures). `kept` says, by name, which weights of
+    a pruned network are left, bool of their shape.
+    """
+
+    identity: Identity
+    network: dict[str, Tensor]
+    optimiser: dict[str, Tensor]
+    history: list[EpochMetrics]
+    part: Tensor | None = None
+    kept: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @cached_property
+    def digest(self) -> str:
+        """A checksum of what a later stage starts from: who this is, and its weights.
+
+        Without the history, which tells how long each epoch took: a parent that was dropped and
+        trained again is the same parent.
+        """
+        return _checksum(asdict(self.identity), {**self.network, **self._masks()})
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """The state as it is stored: one name a tensor."""
+        return {
+            **{f"network/{name}": value for name, value in self.network.items()},
+            **{f"optimiser/{name}": value for name, value in self.optimiser.items()},
+            "history": torch.tensor(as_rows(self.history), dtype=torch.float64),
+            **({} if self.part is None else {"part": self.part}),
+            **self._masks(),
+        }
+
+    def _masks(self) -> dict[str, Tensor]:
+        return {f"kept/{name}": mask for name, mask in self.kept.items()}
+
+    @property
+    def epoch(self) -> int:
+        """The last epoch on the clock that was evaluated; 0 before the first."""
+        return self.history[-1].epoch if self.history else 0
+
+    @property
+    def batches(self) -> int:
+        """The number of batches trained on in the epoch that follows."""
+        return 0 if self.part is None else int(self.part[0])
+
+
+def capture(
+    identity: Identity,
+    network: nn.Module,
+    optimiser: Optimizer,
+    history: Sequence[EpochMetrics],
+    part: Tensor | None = None,
+    kept: Mapping[str, Tensor] = MappingProxyType({}),
+) -> Checkpoint:
+    """A copy of the present state."""
+    slots = {
+        f"{index}/{name}": value
+        for index, state in optimiser.state_dict()["state"].items()
+        for name, value in state.items()
+        if isinstance(value, Tensor)
+    }
+    return Checkpoint(
+        identity=identity,
+        network={name: _copy(value) for name, value in network.state_dict().items()},
+        optimiser={name: _copy(value) for name, value in slots.items()},
+        history=list(history),
+        part=part,
+        kept={name: _copy(mask) for name, mask in kept.items()},
+    )
+
+
+def restore(checkpoint: Checkpoint, network: nn.Module, optimiser: Optimizer) -> None:
+    """Put `network` and `optimiser`, freshly built, into the state of `checkpoint`."""
+    network.load_state_dict(checkpoint.network)
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for slot, value in checkpoint.optimiser.items():
+        index, name = slot.split("/")
+        parameter = parameters[int(index)]
+        if value.shape == parameter.shape:
+            # In the memory order of the parameter, as if it had never left: vectorised kernels
+            # round by position.
+            value = torch.empty_like(parameter).copy_(value)
+        state.setdefault(int(index), {})[name] = value.clone()
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": state, "param_groups": groups})
+
+
+def save(path: str | Path, checkpoint: Checkpoint) -> None:
+    """Write `checkpoint` to `path`, whole or not at all."""
+    identity, tensors = asdict(checkpoint.identity), checkpoint._tensors()
+    header = {"identity": identity, "checksum": _checksum(identity, tensors)}
+    with files.whole(path) as partial:
+        # One key: safetensors does not promise an order between several.
+        save_file(
+            tensors,
+            partial,
+            metadata={"plasticity": json.dumps(header, sort_keys=True)},
+        )
+
+
+def load(path: str | Path) -> Checkpoint:
+    """The checkpoint in `path`; raises `UserError` where it is damaged."""
+    advice = "delete it and run again: Snakemake trains it anew"
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads(file.metadata()["plasticity"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        identity = Identity(**header["identity"])
+        checksum = header["checksum"]
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not a readable checkpoint ({error}); {advice}") from error
+    if _checksum(header["identity"], tensors) != checksum:
+        raise UserError(f"{path}: damaged, its checksum is wrong; {advice}")
+    return Checkpoint(
+        identity=identity,
+        network=_below("network/", tensors),
+        optimiser=_below("optimiser/", tensors),
+        history=from_rows(tensors["history"].tolist()),
+        part=tensors.get("part"),
+        kept=_below("kept/", tensors),
+    )
+
+
+def require(path: str | Path, checkpoint: Checkpoint, expected: Mapping[str, str]) -> None:
+    """Raise `UserError` where the identity of `checkpoint`, read from `path`, is not `expected`.
+
+    `expected` holds those fields of `Identity` that matter to the caller.
+    """
+    for name, value in expected.items():
+        found = getattr(checkpoint.identity, name)
+        if found != value:
+            raise UserError(
+                f"{path}: {DIFFERENCES[name]} ({found}, expected {value}) and not continued from; "
+                "put the right file there, or delete it and run again to train without it"
+            )
+
+
+def _copy(value: Tensor) -> Tensor:
+    return value.detach().to("cpu", copy=True).contiguous()
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _checksum(identity: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode())
+    for name in sorted(tensors):
+        digest.update(f"{name} {tensors[name].dtype} {list(tensors[name].shape)}".encode())
+        digest.update(tensors[name].numpy().data)
+    return digest.hexdigest()

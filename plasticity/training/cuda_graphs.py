@@ -1,0 +1,269 @@
+"""Steps that are recorded once and replayed, as a CUDA graph, instead of launched bit by bit.
+
+The hundreds of small kernels of a step take a fast GPU less time than Python takes to launch them.
+A recording launches all of them at once, on the same memory each time, in the same order.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from plasticity.core.errors import UserError
+from plasticity.training.loop import (
+    Batch,
+    Eager,
+    Examples,
+    Step,
+    Trainee,
+    evaluate_all,
+    is_out_of_memory,
+    never,
+    no_sums,
+)
+
+Work = Callable[[], object]
+
+
+class Recorder(Protocol):
+    """What records work on a device."""
+
+    def prepare(self, optimiser: Optimizer) -> None:
+        """Make `optimiser`, which has made no update yet, fit to be recorded."""
+
+    def record(self, work: Work) -> Work:
+        """What does `work` over again, on the memory that it uses now; waits for nothing.
+
+        In recording the work may be done any number of times. Raises `UserError` for work that
+        cannot be recorded, such as that which waits for the device.
+        """
+
+
+class CudaGraphs:
+    """CUDA graphs on the current device, each with memory of its own.
+
+    Were it shared, an evaluation could overwrite the gradients that the last update left, which
+    telemetry reads.
+    """
+
+    WARM_UPS = 3
+    """How often work is done before it is recorded: kernels load and libraries take memory."""
+
+    def __init__(self) -> None:
+        self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+
+    def prepare(self, optimiser: Optimizer) -> None:
+        """Let the count of updates live on the device, where it can be recorded."""
+        for group in optimiser.param_groups:
+            if "capturable" in group:
+                group["capturable"] = True
+        # Its first update is not recorded, and torch would warn of that.
+        optimiser._warned_capturable_if_run_uncaptured = True
+
+    def record(self, work: Work) -> Work:
+        """See `Recorder`."""
+        current = torch.cuda.current_stream()
+        self._stream.wait_stream(current)
+        with torch.cuda.stream(self._stream):
+            for _ in range(self.WARM_UPS - 1):
+                work()
+            # Where this is found out while recording, CUDA is of no use to the process any more.
+            with refusing_to_wait():
+                work()
+        current.wait_stream(self._stream)
+        graph = torch.cuda.CUDAGraph()
+        try:
+            # The outer one puts the stream back also after a failure.
+            with torch.cuda.stream(current), torch.cuda.graph(graph, stream=self._stream):
+                work()
+        except (RuntimeError, KeyError) as error:  # some optimisers lack `capturable`
+            # Torch raises another error in the place of the one that made recording fail.
+            first = error.__context__ if isinstance(error.__context__, RuntimeError) else error
+            for one in (error, first):
+                if isinstance(one, RuntimeError) and is_out_of_memory(one):
+                    raise one from None
+            raise unrecordable(first) from error
+        return graph.replay
+
+
+@contextmanager
+def refusing_to_wait() -> Iterator[None]:
+    """Raise `UserError` where anything waits for the device."""
+    before = torch.cuda.get_sync_debug_mode()
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Synchronization debug mode")
+            torch.cuda.set_sync_debug_mode("error")
+        yield
+    except RuntimeError as error:
+        if "synchronizing" not in str(error):
+            raise
+        raise unrecordable(error) from error
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
+
+
+def unrecordable(error: BaseException) -> UserError:
+    """What to do where a stage cannot be recorded."""
+    said = (str(error).strip() or repr(error)).splitlines()[0]
+    return UserError(
+        f"execution: the work of this stage cannot be recorded as a CUDA graph ({said}); train "
+        "with execution: eager, which records nothing"
+    )
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recorded update: `replay` makes the update on `batch`, whose tensors are filled anew."""
+
+    examples: Examples
+    rates: tuple[float, ...]
+    batch: Batch
+    replay: Work
+
+    def fits(self, trainee: Trainee, examples: Examples, batch: Batch) -> bool:
+        """Whether it is a recording of an update on such a batch, at the present rates."""
+        same = self.examples is examples and self.rates == rates_of(trainee.optimiser)
+        return same and shapes_of(self.batch) == shapes_of(batch)
+
+    def fill(self, batch: Batch) -> None:
+        """Copy `batch` to where the recording reads it."""
+        for ours, theirs in zip(tensors_of(self.batch), tensors_of(batch), strict=True):
+            ours.copy_(theirs)
+
+
+class Recorded(Eager):
+    """Updates and evaluations of one trainee by recordings.
+
+    The update at hand is kept, and recorded again where the rate or the shape of batches changes;
+    so is one evaluation.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._sums: Tensor | None = None
+        self._update: Recording | None = None
+        self._evaluation: tuple[Examples, Tensor, Work] | None = None
+
+    @contextmanager
+    def training(self, trainee: Trainee, examples: Examples, sums: Tensor) -> Iterator[Step]:
+        """See `engine.Eager`."""
+        own = self._own_sums(examples)
+        with super().training(trainee, examples, own) as by_hand:
+
+            def step(batch: Batch) -> None:
+                if not (self._update and self._update.fits(trainee, examples, batch)):
+                    # Let go first, so that there is never memory for two.
+                    self._update = None
+                    if self._makes_state(trainee, own, by_hand, batch):
+                        by_hand(batch)
+                        return
+                    self._update = self._record(trainee, examples, own, by_hand, batch)
+                self._update.fill(batch)
+                self._update.replay()
+
+            own.copy_(sums)
+            yield step
+            sums.copy_(own)
+
+    def evaluation(
+        self, trainee: Trainee, examples: Examples, stop: Callable[[], bool] = never
+    ) -> Tensor | None:
+        """See `engine.Eager`; once begun it goes on to the end."""
+        if self._evaluation is None or self._evaluation[0] is not examples:
+            self._evaluation = None
+            sums = no_sums(examples.images.device)
+            work = self._recorder.record(lambda: evaluate_all(trainee, examples, sums))
+            self._evaluation = (examples, sums, work)
+        _, sums, replay = self._evaluation
+        replay()
+        return None if stop() else sums.clone()
+
+    def _own_sums(self, examples: Examples) -> Tensor:
+        """Where recordings add up what they measure."""
+        if self._sums is None:
+            self._sums = no_sums(examples.images.device)
+        return self._sums
+
+    def _makes_state(self, trainee: Trainee, sums: Tensor, by_hand: Step, batch: Batch) -> bool:
+        """Whether the optimiser has yet to make its state, in the update on `batch`.
+
+        That update cannot be recorded: each replay would make the state anew. So it is the first
+        one of a stage, and never the first one after a stage was resumed.
+        """
+        state = trainee.optimiser.state
+        if state:
+            return False
+        with put_back([*memory_of(trainee), sums]):
+            by_hand(batch)
+        made = any(state.values())
+        state.clear()
+        return made
+
+    def _record(
+        self, trainee: Trainee, examples: Examples, sums: Tensor, by_hand: Step, batch: Batch
+    ) -> Recording:
+        """A recording of the update on such a batch; changes nothing."""
+        require_on_device(trainee.optimiser, examples.images.device)
+        own = Batch(*(tensor.clone() for tensor in tensors_of(batch)))
+        with put_back([*memory_of(trainee), sums]):
+            replay = self._recorder.record(lambda: by_hand(own))
+        return Recording(examples, rates_of(trainee.optimiser), own, replay)
+
+
+@contextmanager
+def put_back(tensors: Sequence[Tensor]) -> Iterator[None]:
+    """Leave the values of `tensors` as they were, whatever happens to them here."""
+    before = [tensor.detach().clone() for tensor in tensors]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for tensor, value in zip(tensors, before, strict=True):
+                tensor.copy_(value)
+
+
+def require_on_device(optimiser: Optimizer, device: torch.device) -> None:
+    """Raise `UserError` where a recording would freeze what `optimiser` keeps, such as a count."""
+    for state in optimiser.state.values():
+        for name, slot in state.items():
+            frozen = isinstance(slot, int | float)
+            if frozen or (isinstance(slot, Tensor) and slot.device.type != device.type):
+                raise UserError(
+                    f"execution: {type(optimiser).__name__} keeps its {name!r} outside of the "
+                    "device, where a recording would freeze it; train with execution: eager"
+                )
+
+
+def memory_of(trainee: Trainee) -> list[Tensor]:
+    """All that an update of `trainee` changes."""
+    slots = [slot for state in trainee.optimiser.state.values() for slot in state.values()]
+    network = trainee.network
+    return [
+        *network.parameters(),
+        *network.buffers(),
+        *(slot for slot in slots if isinstance(slot, Tensor)),
+    ]
+
+
+def rates_of(optimiser: Optimizer) -> tuple[float, ...]:
+    """The learning rates of the groups of `optimiser`, which a recording holds fast."""
+    return tuple(group["lr"] for group in optimiser.param_groups)
+
+
+def tensors_of(batch: Batch) -> list[Tensor]:
+    """What a batch for training is made of."""
+    assert isinstance(batch.indices, Tensor)
+    return [batch.indices] if batch.draws is None else [batch.indices, batch.draws]
+
+
+def shapes_of(batch: Batch) -> list[torch.Size]:
+    """The shapes of what it is made of."""
+    return [tensor.shape for tensor in tensors_of(batch)]

@@ -1,0 +1,111 @@
+"""Where and how to compute: a device, a precision, threads, and how operations reach the device."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from plasticity.core.errors import PlaceError, UserError
+from plasticity.core.gpus import claim_gpu
+from plasticity.runs.compute import EXECUTIONS, PRECISIONS, impossible
+from plasticity.training.cuda_graphs import CudaGraphs, Recorded
+from plasticity.training.loop import Eager, Trainee, prepare_backends
+
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Where and how to compute: device ``cuda`` or ``cpu``, a precision, threads on the CPU.
+
+    `slots` is how many jobs may share a GPU, which changes no result. `execution` is one of
+    `computing.EXECUTIONS`; what is compiled is kept in `cache`, for other jobs.
+    """
+
+    device: str
+    precision: str
+    threads: int = 1
+    slots: int = 1
+    execution: str = "auto"
+    cache: Path | None = None
+
+    def __post_init__(self) -> None:
+        asked = {"precision": self.precision, "execution": self.execution}
+        for (key, word), known in zip(asked.items(), (PRECISIONS, EXECUTIONS), strict=True):
+            if word not in known:
+                raise UserError(f"{key}: {word!r} is not known; expected {', '.join(known)}")
+        if complaint := impossible(self.device, **asked):
+            raise UserError(complaint)
+
+    @property
+    def carried_out(self) -> str:
+        """How operations reach the device, where ``auto`` stands for what is right for it."""
+        usual = "graph" if self.device == "cuda" else "eager"
+        return usual if self.execution == "auto" else self.execution
+
+    @property
+    def name(self) -> str:
+        """What the device is called."""
+        return torch.cuda.get_device_name() if self.device == "cuda" else cpu_name()
+
+    def take(self, log: Log) -> torch.device:
+        """The device, ready to compute: a GPU of which this process holds a slot until it ends.
+
+        Raises `UserError` where there is no GPU to take or torch cannot use it.
+        """
+        if self.device == "cuda":
+            claim_gpu(log, self.slots)
+            if not torch.cuda.is_available():
+                raise PlaceError(
+                    f"torch {torch.__version__} (for CUDA {torch.version.cuda}) cannot use the GPU "
+                    "that was taken for this job; install a build of torch that fits the driver"
+                )
+        compiles = self.carried_out == "compiled"
+        if compiles and self.cache:  # before torch's compiler is loaded, which sets it itself
+            os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(self.cache.absolute()))
+        prepare_backends(self.threads, self.precision, compiles=compiles)
+        return torch.device(self.device)
+
+    def trainee(
+        self,
+        network: nn.Module,
+        optimiser: Optimizer,
+        kept: Mapping[str, Tensor] = MappingProxyType({}),
+    ) -> Trainee:
+        """`network`, on the device, with its `optimiser`, which has made no update yet.
+
+        `kept` says, by name, which weights of a pruned network are left.
+        """
+        if self.carried_out == "compiled":
+            network.compile(dynamic=False)
+        masks = []
+        for name, mask in kept.items():
+            weight = network.get_parameter(name)
+            # In the memory order of the weight, which makes multiplying fast.
+            masks.append((weight, torch.empty_like(weight).copy_(mask).detach()))
+        return Trainee(network, optimiser, self.precision, masks, self._execution(optimiser))
+
+    def _execution(self, optimiser: Optimizer) -> Eager:
+        if self.device != "cuda" or self.carried_out == "eager":
+            return Eager()
+        graphs = CudaGraphs()
+        graphs.prepare(optimiser)
+        return Recorded(graphs)
+
+
+def cpu_name() -> str:
+    """The processor's name, or its architecture where the system does not tell the name."""
+    try:
+        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.M)
+    except OSError:
+        found = None
+    return found[1] if found else platform.machine()

@@ -1,0 +1,62 @@
+"""The mask of a ticket as a job: from the state at the end of the level before to the next mask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from plasticity.core import files
+from plasticity.core.errors import UserError
+from plasticity.models import masks
+from plasticity.models.masks import Mask
+from plasticity.runs import Run
+from plasticity.training import checkpoint
+from plasticity.training.hardware import Log
+
+
+def make_mask(
+    ticket: Run, state: Path, output: Path, *, code: str, precision: str, log: Log
+) -> None:
+    """Prune the network in `state`, at the end of the level before `ticket`, and write the mask.
+
+    Of the weights that this level was trained with, those smallest in magnitude are removed
+    (Frankle et al. 2020: iterative magnitude pruning). `code` is a digest of all that led here.
+    Raises `UserError` for a state that cannot be used and where no weight would be left.
+    """
+    assert ticket.pruned_from is not None
+    trained = checkpoint.load(state)
+    expected = {"run": str(ticket.pruned_from), "precision": precision}
+    checkpoint.require(state, trained, expected)
+    options = ticket.stage.start.options
+    # Built only for the names of its weights, in their order.
+    weights = {name: trained.network[name] for name in masks.prunable(ticket.model(2, 1))}
+    if not all(bool(weight.isfinite().all()) for weight in weights.values()):
+        raise UserError(
+            f"{state}: weights that are no numbers: training has diverged, and nothing can be "
+            "pruned by magnitude; take a smaller learning rate"
+        )
+    before = {
+        # A mask of other labels' head is not one of this.
+        name: mask if mask.shape == weights[name].shape else torch.ones_like(weights[name]).bool()
+        for name, mask in trained.kept.items()
+    }
+    mask = Mask(
+        kept=masks.prune(weights, before or None, options["share"]),
+        run=str(ticket.pruned_from),
+        level=options["level"],
+        share=options["share"],
+        state=trained.digest,
+        code=code,
+        precision=precision,
+    )
+    if mask.survivors == (sum(int(kept.sum()) for kept in before.values()) or mask.total):
+        raise UserError(
+            f"start '{ticket.stage.start}': of the {mask.survivors} weights that are left, "
+            f"{options['share']} is less than one; take fewer levels"
+        )
+    with files.held(output.with_name(".lock"), log):  # another attempt may be at it
+        masks.write_mask(output, mask)
+    log(
+        f"level {mask.level}: {mask.survivors} of {mask.total} weights are left, {mask.density:.2%}"
+    )

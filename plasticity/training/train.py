@@ -1,0 +1,216 @@
+"""One stage of a run as a job: from a parent's weights, a rung or a killed attempt to results."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from plasticity.core import files
+from plasticity.core.errors import UserError
+from plasticity.core.shutdown import requests
+from plasticity.runs import Run, metrics
+from plasticity.runs.metrics import EpochMetrics
+from plasticity.training import checkpoint
+from plasticity.training.checkpoint import Checkpoint, Identity
+from plasticity.training.hardware import Hardware, Log
+from plasticity.training.loop import Part, finish_epoch, is_out_of_memory, set_rate, train_on
+from plasticity.training.stages import Inputs, Stage, describe, prepare
+
+RESUME_EVERY = 30.0
+"""Seconds between two saves of the state that a killed job goes on from."""
+
+SAVING_SHARE = 50
+"""Where saving is slow, training lasts so many times as long before the state is saved again."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The files that a stage writes; `checkpoint` only where a later stage may need it."""
+
+    metrics: Path
+    checkpoint: Path | None = None
+
+    @property
+    def resume(self) -> Path:
+        """Where a killed attempt left its state. It is removed once the others are written."""
+        return self.metrics.with_name("resume.safetensors")
+
+
+def train_stage(
+    run: Run,
+    inputs: Inputs,
+    outputs: Outputs,
+    hardware: Hardware,
+    code: str,
+    log: Log,
+    resume_every: float = RESUME_EVERY,
+) -> None:
+    """Train the last stage of `run` and write its outputs.
+
+    `code` is a digest of the training code; states written under another one are refused. Raises
+    `UserError` for inputs that cannot be used, and `signals.Ended` where this process was asked to
+    end: the state is then saved, and another call continues from it.
+    """
+    with files.held(outputs.resume.with_name(".lock"), log) as waited:
+        with within_memory(run):
+            stage = prepare(run, inputs, hardware, code, log)
+            about = describe(stage, hardware)
+            if waited and is_finished(outputs, about):
+                log("the attempt that was waited for has finished this run: nothing is left to do")
+                return
+            history = train(stage, inputs, outputs, log, resume_every)
+        metrics.write(outputs.metrics, history, about)
+        if outputs.checkpoint:
+            checkpoint.save(outputs.checkpoint, state_of(stage, history))
+        outputs.resume.unlink(missing_ok=True)
+
+
+def is_finished(outputs: Outputs, about: Mapping[str, Any]) -> bool:
+    """Whether all outputs are there, and the metrics are those of a run that is described so."""
+    there = outputs.metrics.exists() and (not outputs.checkpoint or outputs.checkpoint.exists())
+    return there and metrics.about(outputs.metrics) == json.loads(json.dumps(about))
+
+
+def train(
+    stage: Stage, inputs: Inputs, outputs: Outputs, log: Log, resume_every: float
+) -> list[EpochMetrics]:
+    """Train `stage` from where an earlier attempt or a rung left off to its last epoch.
+
+    The state is saved every `resume_every` seconds (0: after every batch), less often where saving
+    is slow, and when this process is asked to end, which raises `signals.Ended`.
+    """
+    trainee, clock = stage.trainee, stage.clock
+    history, part = begin(stage, inputs, outputs, log)
+    saved, pause = time.monotonic(), resume_every
+
+    def due() -> bool:
+        return bool(request) or time.monotonic() - saved >= pause
+
+    def save() -> None:
+        nonlocal saved, pause
+        began = time.monotonic()
+        checkpoint.save(outputs.resume, state_of(stage, history, part))
+        saved = time.monotonic()
+        pause = max(resume_every, SAVING_SHARE * (saved - began)) if resume_every else 0.0
+        if request:
+            where = position(history, part.batches)
+            raise request.ended(f"{where}; the next attempt goes on from there")
+
+    with requests() as request:
+        while (done := history[-1].iteration if history else clock.begin) < clock.end:
+            set_rate(trainee.optimiser, stage.rate(done))
+            batches = stage.batches(done, part.batches)
+            while not train_on(trainee, stage.train, batches, part, due):
+                save()
+            measured = finish_epoch(
+                trainee,
+                clock.epoch(done),
+                done + part.batches,
+                part,
+                stage.test,
+                request.__bool__,
+            )
+            if measured is None:
+                save()
+                continue
+            history.append(measured)
+            part = Part.begin(stage.device)
+            log(progress(history, stage))
+            # Even after the last epoch: who asked a job to end no longer accepts its results.
+            if request or (due() and measured.iteration < clock.end):
+                save()
+    return history
+
+
+def state_of(stage: Stage, history: Sequence[EpochMetrics], part: Part | None = None) -> Checkpoint:
+    """The present state of `stage`, after the epochs of `history` and `part` of the next one."""
+    network, optimiser = stage.trainee.network, stage.trainee.optimiser
+    unfinished = part.as_tensor() if part and part.batches else None
+    kept = stage.beginning.handed_on
+    return checkpoint.capture(stage.identity, network, optimiser, history, unfinished, kept)
+
+
+def begin(
+    stage: Stage, inputs: Inputs, outputs: Outputs, log: Log
+) -> tuple[list[EpochMetrics], Part]:
+    """Put the network of `stage` where an earlier attempt or a rung left off, or at its beginning.
+
+    Returns the epochs that are done and what is done of the next one.
+    """
+    earlier = earlier_state(stage.run, inputs, outputs, stage.identity, log)
+    if not earlier:
+        return [], Part.begin(stage.device)
+    checkpoint.restore(earlier, stage.trainee.network, stage.trainee.optimiser)
+    if earlier.part is None:
+        return earlier.history, Part.begin(stage.device)
+    return earlier.history, Part.from_tensor(earlier.part, stage.device)
+
+
+def position(history: Sequence[EpochMetrics], batches: int) -> str:
+    """How far training has come, in words."""
+    epochs = len(history)
+    return f"after {epochs} epochs" + (f" and {batches} batches of the next" if batches else "")
+
+
+@contextmanager
+def within_memory(run: Run) -> Iterator[None]:
+    """Say what to do where the device has too little memory for the last stage of `run`."""
+    try:
+        yield
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise out_of_memory(run, error) from error
+        raise
+
+
+def out_of_memory(run: Run, error: Exception) -> UserError:
+    """What to do where the device has too little memory for a stage."""
+    batch = run.stage.optimiser.options["batch"]
+    first = str(error).strip().splitlines()[0]
+    return UserError(
+        f"stage '{run.stage}': out of memory on the device with batches of {batch} ({first}). "
+        "Use a GPU with more memory or fewer jobs a GPU, or train with smaller batches (-b in the "
+        "optimiser's name, batch in the configuration), which are other runs"
+    )
+
+
+def earlier_state(
+    run: Run, inputs: Inputs, outputs: Outputs, identity: Identity, log: Log
+) -> Checkpoint | None:
+    """The state to continue from: that of a killed attempt, else the rung's, else none."""
+    if outputs.resume.exists():
+        state = checkpoint.load(outputs.resume)
+        checkpoint.require(outputs.resume, state, asdict(identity))
+        where = position(state.history, state.batches)
+        log(f"resuming {where}, where an earlier attempt was ended")
+        return state
+    if inputs.rung:
+        state = checkpoint.load(inputs.rung)
+        checkpoint.require(inputs.rung, state, {**asdict(identity), "run": str(run.rung)})
+        log(f"continuing from the shorter pretraining of {state.epoch} epochs")
+        return state
+    return None
+
+
+def progress(history: Sequence[EpochMetrics], stage: Stage) -> str:
+    """One line on the last epoch: accuracies, training images a second, time left."""
+    last, clock = history[-1], stage.clock
+    before = history[-2].iteration if len(history) > 1 else clock.begin
+    images = (last.iteration - before) * stage.run.stage.optimiser.options["batch"]
+    recent = history[-10:]
+    first = history[-11].iteration if len(history) > 10 else clock.begin
+    spent = sum(epoch.seconds for epoch in recent)
+    left = round(spent * (clock.end - last.iteration) / (last.iteration - first))
+    minutes, seconds = divmod(left, 60)
+    epochs = clock.epoch(clock.end - 1)
+    return (
+        f"epoch {last.epoch:>{len(str(epochs))}}/{epochs}  "
+        f"loss {last.train_loss:.4f}  train {last.train_accuracy:6.2%}  "
+        f"test {last.test_accuracy:6.2%}  {images / last.seconds:,.0f} images/s  "
+        f"{minutes // 60}:{minutes % 60:02}:{seconds:02} left"
+    )

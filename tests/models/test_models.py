@@ -1,0 +1,266 @@
+"""Networks: their sizes and modules, and initialisation from an explicit generator."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from plasticity.core.rng import torch_generator
+from plasticity.models.network import Network, initialise
+from plasticity.models.resnet import BasicBlock, Head
+from plasticity.runs import models
+
+
+def small(channels=3, classes=10):
+    return models.parse("resnet-d1w4")(classes, channels)
+
+
+def drawn(network, seed=0):
+    initialise(network, torch_generator(seed, "test"))
+    return network
+
+
+def same(first, second):
+    """Whether two networks have the same bits in all parameters and statistics."""
+    first, second = first.state_dict(), second.state_dict()
+    return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
+
+
+def count(network):
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_resnet18_has_as_many_parameters_as_published():
+    assert count(models.parse("resnet18")(10, 3)) == 11_173_962
+
+
+def test_resnet18_is_depth_2_and_width_64():
+    term = models.parse("resnet18")
+    named, spelt = term(10, 3), models.term("resnet", {"depth": 2, "width": 64})(10, 3)
+    shapes = {name: value.shape for name, value in named.state_dict().items()}
+    assert shapes == {name: value.shape for name, value in spelt.state_dict().items()}
+    assert (term.facts["depth"], term.facts["width"]) == (2, 64)
+
+
+def test_resnet20_has_as_many_parameters_as_counted_by_hand():
+    network = models.parse("resnet20")(10, 3)
+    assert count(network) == 272_474
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    assert sum(layer.weight.numel() for layer in layers) == 270_896
+    # Twenty layers, and two shortcuts.
+    assert len(layers) == 20 + 2
+
+
+def test_resnet20_is_width_16():
+    term = models.parse("resnet20")
+    assert models.term("resnet20_of_width", {"width": 16}) == term
+    assert (term.facts["depth"], term.facts["width"]) == (3, 16)
+    other = models.parse("resnet20-w4")
+    assert (other.facts["depth"], other.options["width"]) == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("spelling", "modules"),
+    [
+        ("resnet18", 6),
+        ("resnet-d1w8", 6),
+        ("resnet-d3w2", 6),
+        ("resnet20", 5),
+        ("resnet20-w2", 5),
+    ],
+)
+def test_the_numbered_modules_are_as_many_as_stated_and_hold_all_parameters(spelling, modules):
+    term = models.parse(spelling)
+    network = term(10, 3)
+    assert len(network.numbered) == term.facts["modules"] == modules
+    numbered = [p for number in range(1, modules + 1) for p in network.module(number).parameters()]
+    assert {id(p) for p in numbered} == {id(p) for p in network.parameters()}
+    assert len(numbered) == len(list(network.parameters()))
+
+
+def test_every_model_says_how_many_modules_it_has():
+    for member in models.members.values():
+        assert member.facts["modules"] >= 1
+
+
+@pytest.mark.parametrize("spelling", ["resnet18", "resnet20"])
+def test_a_named_network_gives_logits_for_small_colour_images(spelling):
+    network = models.parse(spelling)(10, 3).eval()
+    with torch.inference_mode():
+        assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+
+
+def test_a_narrow_network_gives_logits_for_grey_images():
+    network = models.parse("resnet-d1w8")(7, 1).eval()
+    assert network(torch.zeros(3, 1, 12, 12)).shape == (3, 7)
+
+
+@pytest.mark.parametrize(
+    ("spelling", "expected"),
+    [
+        ("resnet-d2w4", [(4, 16, 16), (4, 16, 16), (8, 8, 8), (16, 4, 4), (32, 2, 2), (10,)]),
+        ("resnet20", [(16, 16, 16), (16, 16, 16), (32, 8, 8), (64, 4, 4), (10,)]),
+        ("resnet20-w2", [(2, 16, 16), (2, 16, 16), (4, 8, 8), (8, 4, 4), (10,)]),
+    ],
+)
+def test_the_modules_halve_the_resolution_and_double_the_channels(spelling, expected):
+    network, features, shapes = models.parse(spelling)(10, 3).eval(), torch.zeros(1, 3, 16, 16), []
+    for module in network.numbered:
+        features = module(features)
+        shapes.append(tuple(features.shape[1:]))
+    assert shapes == expected
+
+
+def test_a_block_adds_its_input():
+    block = BasicBlock(2, 2, stride=1).eval()
+    nn.init.zeros_(block.convolution2.weight)
+    images = torch.randn(1, 2, 4, 4, generator=torch_generator(0))
+    assert torch.equal(block(images), images.relu())
+
+
+def test_the_head_takes_the_mean_over_positions():
+    head = Head(2, 3)
+    features = torch.randn(5, 2, 3, 3, generator=torch_generator(0))
+    expected = features.mean(dim=(2, 3)) @ head.weight.T + head.bias
+    torch.testing.assert_close(head(features), expected)
+
+
+# Initialisation
+
+
+def test_a_generator_gives_the_same_network_each_time():
+    assert same(drawn(small()), drawn(small()))
+
+
+def test_another_seed_gives_another_network():
+    assert not same(drawn(small(), 0), drawn(small(), 1))
+
+
+def test_initialisation_does_not_change_between_versions():
+    # A change here changes every result.
+    weight = drawn(small()).module(6).weight
+    expected = [-0.143981025, 0.165584326, 0.151922062]
+    assert weight[0, :3].tolist() == pytest.approx(expected, abs=1e-7)
+
+
+def test_the_first_paper_s_network_is_drawn_from_the_stated_formula_bit_for_bit():
+    network, generator = drawn(small()), torch_generator(0, "test")
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            bound = 1 / math.sqrt(layer.weight[0].numel())
+            for parameter in (layer.weight, layer.bias):
+                if parameter is not None:
+                    expected = torch.empty(parameter.shape).uniform_(
+                        -bound, bound, generator=generator
+                    )
+                    assert torch.equal(parameter, expected)
+
+
+def test_resnet20_is_drawn_from_a_normal_distribution():
+    network, generator = drawn(models.parse("resnet20-w8")(10, 3)), torch_generator(0, "test")
+    for layer in network.modules():
+        if not isinstance(layer, nn.Conv2d | nn.Linear):
+            continue
+        deviation = math.sqrt(2 / layer.weight[0].numel())
+        expected = torch.empty(layer.weight.shape).normal_(0, deviation, generator=generator)
+        assert torch.equal(layer.weight, expected)
+        # The sample's mean and deviation are off by its size.
+        weights = layer.weight.detach().double()
+        assert abs(weights.mean()) < 5 * deviation / math.sqrt(weights.numel())
+        assert weights.std() == pytest.approx(deviation, rel=5 / math.sqrt(2 * weights.numel()))
+    assert (network.module(5).bias == 0).all()
+
+
+def test_resnet20_is_drawn_anew_from_its_own_distribution():
+    network = drawn(models.parse("resnet20-w2")(10, 3), 0)
+    assert same(network.fresh(torch_generator(1, "test")), drawn(network, 1))
+
+
+def test_initialisation_neither_heeds_nor_moves_the_global_generator():
+    torch.manual_seed(1)
+    first = drawn(small())
+    torch.manual_seed(2)
+    second, before = small(), torch.get_rng_state()
+    initialise(second, torch_generator(0, "test"))
+    assert same(first, second)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_weights_are_uniform_within_the_stated_bound():
+    network = drawn(models.parse("resnet-d1w16")(10, 3))
+    for layer in network.modules():
+        if not isinstance(layer, nn.Conv2d | nn.Linear):
+            continue
+        fan_in = layer.weight[0].numel()
+        weights = layer.weight.detach().double().flatten()
+        bound = 1 / math.sqrt(fan_in)
+        assert weights.abs().max() <= bound
+        assert weights.abs().max() > 0.95 * bound
+        # A uniform distribution: no mean, a variance of a third of the squared bound. The sample's
+        # deviate by its size.
+        assert abs(weights.mean()) < 5 * bound / math.sqrt(3 * len(weights))
+        assert weights.var() == pytest.approx(bound**2 / 3, rel=5 / math.sqrt(len(weights)))
+
+
+def test_the_bound_is_that_of_the_framework_s_default():
+    torch.manual_seed(0)
+    layer = nn.Conv2d(16, 512, 3)
+    assert layer.weight.abs().max().item() == pytest.approx(1 / math.sqrt(16 * 9), rel=1e-3)
+
+
+def test_biases_are_within_the_bound_too():
+    head = drawn(small(classes=1000)).module(6)
+    bound = 1 / math.sqrt(32)
+    assert 0.95 * bound < head.bias.abs().max() <= bound
+
+
+@pytest.mark.parametrize("spelling", ["resnet-d1w4", "resnet20-w2"])
+def test_normalisation_starts_as_the_identity(spelling):
+    network = models.parse(spelling)(10, 3)
+    network(torch.randn(4, 3, 8, 8))
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.constant_(layer.weight, 3)
+            nn.init.constant_(layer.bias, 3)
+    drawn(network)
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            assert (layer.weight == 1).all()
+            assert (layer.bias == 0).all()
+            assert (layer.running_mean == 0).all()
+            assert (layer.running_var == 1).all()
+            assert layer.num_batches_tracked == 0
+
+
+@pytest.mark.parametrize("spelling", ["resnet-d1w4", "resnet20-w2"])
+def test_a_draw_does_not_depend_on_the_memory_order(spelling):
+    """As with reset: the same modules are drawn whether the network is channels-last or not."""
+    one, other = (models.parse(spelling)(10, 3) for _ in range(2))
+    assert same(drawn(one), drawn(other.to(memory_format=torch.channels_last)))
+
+
+@pytest.mark.parametrize("layer", [nn.PReLU(), nn.LayerNorm(3), nn.BatchNorm1d(3)])
+def test_a_layer_of_unknown_distribution_is_an_error(layer):
+    network = nn.Sequential(nn.Linear(2, 3), nn.Sequential(layer))
+    with pytest.raises(
+        TypeError, match=f"no initial distribution is known for {type(layer).__name__}"
+    ):
+        initialise(network, torch_generator(0))
+
+
+def test_layers_without_parameters_need_no_distribution():
+    initialise(nn.Sequential(nn.ReLU(), nn.Identity(), nn.Flatten()), torch_generator(0))
+
+
+def test_a_fresh_network_is_another_of_the_same_architecture():
+    network = drawn(small(), 0)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    fresh = network.fresh(torch_generator(1, "test"))
+    assert isinstance(fresh, Network)
+    assert type(fresh) is type(network)
+    assert same(fresh, drawn(small(), 1))
+    assert all(torch.equal(network.state_dict()[name], before[name]) for name in before)
+    assert not {p.data_ptr() for p in network.parameters()} & {
+        p.data_ptr() for p in fresh.parameters()
+    }

@@ -1,0 +1,22 @@
+"""Names of files."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plasticity.runs import layout
+
+
+@given(st.text(max_size=300))
+def test_a_shortened_name_fits(name: str):
+    assert len(layout.shortened(name).encode()) <= 200
+
+
+@given(st.text(max_size=50))
+def test_a_short_name_stays(name: str):
+    assert layout.shortened(name) == name
+
+
+def test_two_long_names_stay_different():
+    one, other = ("a" * 250 + end for end in "xy")
+    assert layout.shortened(one) != layout.shortened(other)
+    assert layout.shortened(one).startswith("a" * 183 + "-")

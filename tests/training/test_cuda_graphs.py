@@ -1,0 +1,282 @@
+"""Recorded updates and evaluations: the same bits as operation by operation, resumed or not.
+
+A tape stands for CUDA graphs, which tests/test_gpu.py holds against the same outcome.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+import torch
+from tape import Tape
+from tiny import HARDWARE, Folder, equal
+from torch import nn
+from torch.optim import Optimizer
+
+from plasticity.core.errors import UserError
+from plasticity.observe import telemetry
+from plasticity.runs import Run
+from plasticity.runs.cadence import Cadence
+from plasticity.runs.compute import EXECUTIONS, NEED_A_GPU, PRECISIONS
+from plasticity.training import checkpoint, prune
+from plasticity.training.cuda_graphs import Recorded, put_back
+from plasticity.training.hardware import Hardware
+from plasticity.training.loop import (
+    DTYPES,
+    Batch,
+    Eager,
+    Examples,
+    Part,
+    Trainee,
+    evaluate,
+    prepare_backends,
+    train_on,
+)
+from plasticity.training.stages import Inputs, prepare
+
+PLACE = "digits-clutter/resnet-d1w2/seed0"
+OPTIMISERS = [
+    "adam-lr0.01-wd0.01-b16",
+    "rmsprop-lr0.001-b16",
+    "sgd-lr0.1-b16",
+    "sgd-lr0.1-m0.9-wd0.01-b16",
+]
+
+
+@dataclass(frozen=True)
+class Taped(Hardware):
+    """A processor whose work is taped."""
+
+    device: str = "cpu"
+    precision: str = "float32"
+    tape: Tape = field(default_factory=Tape)
+
+    def _execution(self, optimiser: Optimizer) -> Eager:
+        self.tape.prepare(optimiser)
+        return Recorded(self.tape)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder.prepare(tmp_path)
+
+
+def both(folder: Folder, run: str, **given: Path) -> Tape:
+    """Train `run` both ways; the tape of the one, after the two were found to be the same."""
+    taped = Taped()
+    one = folder.train(Run.parse(run), "eager", **given)
+    other = folder.train(Run.parse(run), "taped", hardware=taped, **given)
+    assert equal(checkpoint.load(one.checkpoint), checkpoint.load(other.checkpoint))
+    return taped.tape
+
+
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_recorded_updates_end_in_the_same_bits(folder: Folder, optimiser: str):
+    tape = both(folder, f"{PLACE}/half_{optimiser}_e3_init")
+    assert len(tape.prepared) == 1
+    assert tape.recorded == 2  # an update, and the evaluation
+    # Two updates an epoch; the first of all makes the optimiser's state, where it has one.
+    by_hand = 0 if optimiser == "sgd-lr0.1-b16" else 1
+    assert tape.replayed == 3 * 2 - by_hand + 3
+
+
+def test_bfloat16_is_recorded_as_well(folder: Folder):
+    run = Run.parse(f"{PLACE}/half_{OPTIMISERS[0]}_e2_init")
+    one = folder.train(run, "eager", hardware=Hardware("cpu", "bfloat16"))
+    taped = Taped(precision="bfloat16")
+    other = folder.train(run, "taped", hardware=taped)
+    assert equal(checkpoint.load(one.checkpoint), checkpoint.load(other.checkpoint))
+    assert taped.tape.replayed
+
+
+@pytest.mark.parametrize("view", ["augment", "rotation", "blur2", "randomlabels", "order1"])
+def test_views_draw_anew_for_every_batch(folder: Folder, view: str):
+    assert both(folder, f"{PLACE}/half+{view}_{OPTIMISERS[0]}_e3_init").replayed
+
+
+def test_a_rate_that_drops_is_recorded_anew(folder: Folder):
+    tape = both(folder, f"{PLACE}/half_sgd-lr0.1-m0.9-b16-drop1x2_e3_init")
+    assert tape.recorded == 3 + 1
+
+
+def test_drifting_data_and_an_unfinished_epoch(folder: Folder):
+    both(folder, f"{PLACE}/drift0.5_{OPTIMISERS[0]}_e3_init")
+    both(folder, f"{PLACE}/half_{OPTIMISERS[0]}_i5_init")
+
+
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_pruned_weights_stay_pruned(folder: Folder, tmp_path: Path, optimiser: str):
+    dense = Run.parse(f"{PLACE}/full_{optimiser}_e2_init")
+    ticket = Run.parse(f"{PLACE}/full_{optimiser}_e2_ticket1-p0.5")
+    state = folder.train(dense).checkpoint
+    mask = tmp_path / "mask.safetensors"
+    prune.make_mask(ticket, state, mask, code="", precision="float32", log=lambda line: None)
+    assert both(folder, str(ticket), mask=mask).replayed
+
+
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_a_recorded_rung_is_continued_exactly(folder: Folder, optimiser: str):
+    ten, twelve = (Run.parse(f"{PLACE}/half_{optimiser}_e{n}_init") for n in (10, 12))
+    rung = folder.train(ten, hardware=Taped()).checkpoint
+    straight = folder.train(twelve, "straight", hardware=Taped())
+    continued = folder.train(twelve, "continued", rung=rung, hardware=Taped())
+    assert equal(checkpoint.load(straight.checkpoint), checkpoint.load(continued.checkpoint))
+
+
+def test_states_saved_after_every_batch_are_those_of_an_undisturbed_run(folder: Folder):
+    run = Run.parse(f"{PLACE}/half_{OPTIMISERS[0]}_e2_init")
+    one = folder.train(run, "saved", hardware=Taped(), resume_every=0.0)
+    other = folder.train(run, "alone", hardware=Taped())
+    assert equal(checkpoint.load(one.checkpoint), checkpoint.load(other.checkpoint))
+
+
+def test_telemetry_sees_the_same(folder: Folder):
+    run = Run.parse(f"{PLACE}/half_{OPTIMISERS[0]}_e3_init")
+    inputs = Inputs(folder.train_file, folder.test_file, folder.split(run))
+
+    def table(hardware: Hardware) -> object:
+        stage = prepare(run, inputs, hardware, "code", lambda line: None)
+        final = {name: value * 2 for name, value in stage.trainee.network.state_dict().items()}
+        return telemetry.observe(stage, final, Cadence(6), lambda line: None)
+
+    assert table(HARDWARE) == table(Taped())
+
+
+class Reads(nn.Linear):
+    """A network that looks at its own outputs, as a careless one would."""
+
+    def forward(self, images):
+        logits = super().forward(images.flatten(1))
+        return logits if logits.sum() > 0 else -logits
+
+
+def trainee_of(network: nn.Module, tape: Tape) -> Trainee:
+    optimiser = torch.optim.SGD(network.parameters(), lr=0.1)
+    return Trainee(network, optimiser, "float32", execution=Recorded(tape))
+
+
+def some_examples(count: int = 8) -> Examples:
+    images = torch.arange(count * 4, dtype=torch.uint8).view(count, 1, 2, 2)
+    middle = torch.full((1, 1, 1, 1), 16.0)
+    return Examples(images, torch.arange(count) % 2, middle, middle)
+
+
+def test_what_waits_for_the_device_is_refused():
+    trainee, part = trainee_of(Reads(4, 2), Tape()), Part.begin(torch.device("cpu"))
+    with pytest.raises(UserError, match="waits for the device"):
+        train_on(trainee, some_examples(), iter([Batch(torch.arange(4))]), part)
+
+
+def test_other_examples_and_other_batches_are_recorded_anew():
+    tape = Tape()
+    trainee = trainee_of(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), tape)
+    part = Part.begin(torch.device("cpu"))
+    one, other = some_examples(), some_examples(6)
+    for examples, size, recorded in [(one, 4, 1), (one, 4, 1), (one, 2, 2), (other, 2, 3)]:
+        train_on(trainee, examples, iter([Batch(torch.arange(size))]), part)
+        assert tape.recorded == recorded
+    assert part.sums[2] == 4 + 4 + 2 + 2
+    assert evaluate(trainee, one)[2] == 8
+    assert evaluate(trainee, other)[2] == 6
+    assert evaluate(trainee, one)[2] == 8
+    assert tape.recorded == 6
+
+
+def test_an_evaluation_that_is_asked_to_stop_says_so():
+    trainee = trainee_of(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), Tape())
+    assert evaluate(trainee, some_examples(), lambda: True) is None
+
+
+def test_a_tape_is_as_strict_as_a_recording():
+    """What Python held while it was recorded does not change any more; what is copied in does."""
+    given, factor, sums = torch.ones(2), [2.0], torch.zeros(2)
+    replay = Tape(warm_ups=0).record(lambda: sums.add_((given + 1) * factor[0]))
+    assert sums.tolist() == [4.0, 4.0]
+    factor[0] = 100.0
+    given.copy_(torch.tensor([0.0, 2.0]))
+    replay()
+    assert sums.tolist() == [6.0, 10.0]
+    with pytest.raises(UserError):
+        Tape(warm_ups=0).record(lambda: given.sum().item())
+
+
+def test_the_words_are_those_that_are_known():
+    assert set(DTYPES) == set(PRECISIONS)
+    assert NEED_A_GPU["precision"] in PRECISIONS
+    assert NEED_A_GPU["execution"] in EXECUTIONS
+
+
+@pytest.mark.parametrize(
+    ("hardware", "carried_out"),
+    [
+        (Hardware("cpu", "float32"), "eager"),
+        (Hardware("cuda", "float32"), "graph"),
+        (Hardware("cuda", "tfloat32", execution="eager"), "eager"),
+        (Hardware("cuda", "bfloat16", execution="compiled"), "compiled"),
+    ],
+)
+def test_how_operations_reach_the_device(hardware: Hardware, carried_out: str):
+    assert hardware.carried_out == carried_out
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"execution": "fast"}, "execution: 'fast' is not known; expected auto, eager, graph"),
+        ({"execution": "graph"}, r"execution: graph needs a GPU \(device: cuda\)"),
+        ({"precision": "tfloat32"}, r"precision: tfloat32 needs a GPU \(device: cuda\)"),
+    ],
+)
+def test_what_a_processor_cannot_do_is_refused(given: dict[str, str], message: str):
+    with pytest.raises(UserError, match=message):
+        Hardware(**{"device": "cpu", "precision": "float32", **given})
+
+
+@pytest.mark.parametrize(("precision", "rounds"), [("float32", False), ("tfloat32", True)])
+def test_torch_is_of_one_mind_about_tfloat32(precision: str, rounds: bool):
+    """It has two ways to ask for it, and its compiler fails where these answer differently."""
+    try:
+        prepare_backends(1, precision)
+        assert torch.backends.cudnn.allow_tf32 == rounds
+        assert torch.backends.cuda.matmul.allow_tf32 == rounds
+        parts = (torch.backends.cudnn.conv, torch.backends.cudnn.rnn, torch.backends.cuda.matmul)
+        assert {part.fp32_precision for part in parts} == {"tf32" if rounds else "ieee"}
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=rounds):
+            pass
+        assert torch.backends.cudnn.allow_tf32 == rounds
+    finally:
+        prepare_backends(1)
+
+
+class Counts(torch.optim.SGD):
+    """An optimiser that counts its updates in Python, which a recording would freeze."""
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                self.state[parameter]["count"] = self.state[parameter].get("count", 0) + 1
+        return super().step()
+
+
+def test_an_optimiser_that_counts_in_python_is_refused():
+    network = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    trainee = trainee_of(network, Tape())
+    trainee = replace(trainee, optimiser=Counts(network.parameters(), lr=0.1))
+    batches = [Batch(torch.arange(4))] * 2
+    with pytest.raises(UserError, match="execution: Counts keeps its 'count' outside"):
+        train_on(trainee, some_examples(), iter(batches), Part.begin(torch.device("cpu")))
+
+
+def test_values_are_put_back_whatever_happens():
+    weight = torch.ones(2)
+
+    def fail() -> None:
+        with put_back([weight]):
+            weight.zero_()
+            raise UserError("no")
+
+    with pytest.raises(UserError):
+        fail()
+    assert weight.tolist() == [1.0, 1.0]

@@ -1,0 +1,374 @@
+"""Training of sub-networks: masks hold at every step, and levels go on from the right state."""
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import HARDWARE, Folder, equal
+
+from plasticity.core.errors import UserError
+from plasticity.models import masks
+from plasticity.runs import Run, SpellingError, layout, metrics, states_of
+from plasticity.training import checkpoint, loop, stages
+from plasticity.training.prune import make_mask
+from plasticity.training.stages import Inputs
+from plasticity.training.train import train_stage
+
+PLACE = "digits-clutter/resnet20-w2/seed0"
+SGD = "sgd-lr0.1-m0.9-wd0.01-b16"
+DENSE = f"{PLACE}/full_{SGD}_e3_init"
+STATE = f"{PLACE}/full_{SGD}_i6_init"
+START = f"{PLACE}/full_{SGD}_e3_ticket{{}}-p0.5"
+REWOUND = f"{STATE}/full_{SGD}_till3_ticket{{}}-p0.5"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder.prepare(tmp_path)
+
+
+class Chain:
+    """Trains whatever a run needs, each once, as the workflow would."""
+
+    def __init__(self, folder: Folder) -> None:
+        self.folder = folder
+
+    def state(self, run: Run) -> Path:
+        place = self.folder.outputs(run).checkpoint
+        if not place.exists():
+            parent = self.state(run.parent) if run.parent else None
+            mask = self.mask(run.ticket) if run.ticket else None
+            self.folder.train(run, parent=parent, mask=mask)
+        return place
+
+    def mask(self, ticket: Run) -> Path:
+        path = self.folder.path / layout.mask(ticket)
+        if not path.exists():
+            state = self.state(ticket.pruned_from)
+            make_mask(ticket, state, path, code="code", precision="float32", log=lambda line: None)
+        return path
+
+    def prepared(self, run: Run) -> stages.Stage:
+        parent = self.state(run.parent) if run.parent else None
+        mask = self.mask(run.ticket) if run.ticket else None
+        files = (self.folder.train_file, self.folder.test_file, self.folder.split(run))
+        return stages.prepare(run, Inputs(*files, parent, None, mask), HARDWARE, "code", print)
+
+
+@pytest.fixture
+def chain(folder: Folder) -> Chain:
+    return Chain(folder)
+
+
+def tensors(path: Path) -> dict[str, torch.Tensor]:
+    return checkpoint.load(path).network
+
+
+# The chain of levels
+
+
+def test_levels_are_pruned_one_after_the_other_and_share_the_dense_run():
+    first, second = (Run.parse(REWOUND.format(level)) for level in (1, 2))
+    assert str(first.pruned_from) == DENSE
+    assert str(Run.parse(START.format(1)).pruned_from) == DENSE
+    assert second.pruned_from == first
+    assert states_of([second]) == {Run.parse(STATE), Run.parse(DENSE), first}
+
+
+def test_a_perturbed_ticket_has_the_mask_of_the_plain_one():
+    plain = Run.parse(REWOUND.format(2))
+    for words in ("-noise2", "-shuffle-layer", "-signs-k-magnitudes-init", "-random"):
+        other = Run.parse(REWOUND.format(f"2{words}"))
+        assert (other.ticket, other.pruned_from) == (plain, plain.pruned_from)
+
+
+def test_a_ticket_of_a_state_of_another_task_is_pruned_after_its_own_dense_run():
+    run = Run.parse(f"{PLACE}/full+rotation_{SGD}_e2_init/full_{SGD}_e3_ticket1")
+    assert str(run.pruned_from) == f"{PLACE}/full+rotation_{SGD}_e2_init/full_{SGD}_e3_keep"
+
+
+def test_a_ticket_has_no_rungs():
+    """Its mask depends on how long each level was trained."""
+    assert Run.parse(START.format(1).replace("e3", "e30")).rung is None
+
+
+# The clock
+
+
+def test_a_stage_goes_on_where_the_one_before_stood(chain: Chain):
+    """Same batches, same rates, same bits, but for the momentum, which begins anew."""
+    plain = SGD.replace("-m0.9", "")
+    whole = Run.parse(f"{PLACE}/full_{plain}-drop1x2_e3_init")
+    parts = Run.parse(f"{PLACE}/full_{plain}-drop1x2_i6_init/full_{plain}-drop1x2_till3_keep")
+    one, other = tensors(chain.state(whole)), tensors(chain.state(parts))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    rows, about = metrics.read(chain.folder.outputs(parts).metrics)
+    assert rows["epoch"].to_pylist() == [2, 3]
+    assert rows["iteration"].to_pylist() == [8, 12]
+    assert (about["begins"], about["ends"]) == (6, 12)
+
+
+def test_updates_end_within_an_epoch(chain: Chain):
+    chain.state(Run.parse(STATE))
+    rows, _ = metrics.read(chain.folder.outputs(Run.parse(STATE)).metrics)
+    assert (rows["epoch"].to_pylist(), rows["iteration"].to_pylist()) == ([1, 2], [4, 6])
+
+
+def test_the_rate_drops_after_the_epochs_that_are_named(chain: Chain):
+    stage = chain.prepared(Run.parse(f"{PLACE}/full_{SGD}-drop1x2_e3_init"))
+    rates = [stage.rate(done) for done in range(12)]
+    assert rates == pytest.approx([1.0] * 4 + [0.1] * 4 + [0.01] * 4)
+    for done, rate in enumerate(rates):
+        loop.set_rate(stage.trainee.optimiser, rate)
+        (group,) = stage.trainee.optimiser.param_groups
+        assert group["lr"] == pytest.approx(0.1 * rates[done])
+
+
+@pytest.mark.parametrize(("updates", "words"), [(12, "has made 12 already"), (40, "has made 40")])
+def test_a_state_beyond_the_end_is_refused(chain: Chain, updates: int, words: str):
+    run = Run.parse(f"{PLACE}/full_{SGD}_i{updates}_init/full_{SGD}_till3_keep")
+    with pytest.raises(UserError, match=words):
+        chain.state(run)
+
+
+def test_epochs_beyond_the_end_are_refused_when_the_path_is_read():
+    with pytest.raises(SpellingError, match="has lasted till epoch 5 already"):
+        Run.parse(f"{PLACE}/full_{SGD}_e5_init/full_{SGD}_till5_keep")
+
+
+# Masks
+
+
+@pytest.mark.parametrize("start", ["2", "2-noise1", "2-shuffle-global", "2-random"])
+@pytest.mark.parametrize("rule", [SGD, "adam-lr0.01-wd0.01-b16", "rmsprop-lr0.01-wd0.01-b16"])
+def test_pruned_weights_are_zero_at_every_step(chain: Chain, start: str, rule: str):
+    """With momentum and weight decay, and nothing of them in the state of the optimiser."""
+    stage = chain.prepared(Run.parse(REWOUND.format(start).replace(SGD, rule)))
+    weights = [stage.trainee.network.get_parameter(name) for name in stage.beginning.kept]
+    pruned = [~kept for kept in stage.beginning.kept.values()]
+    assert sum(int(mask.sum()) for mask in pruned) > 0
+    batches = stage.batches(stage.clock.begin)
+    part = loop.Part.begin(stage.device)
+    steps = 0
+    while not loop.train_on(stage.trainee, stage.train, batches, part, lambda: True):
+        steps += 1
+        for weight, mask in zip(weights, pruned, strict=True):
+            assert (weight[mask] == 0).all()
+            for value in stage.trainee.optimiser.state[weight].values():
+                if value.shape == weight.shape:
+                    assert (value[mask] == 0).all()
+    assert steps == 2  # what is left of the second epoch
+
+
+def test_biases_and_normalisation_are_left_alone(chain: Chain):
+    parent, stage = Run.parse(STATE), chain.prepared(Run.parse(REWOUND.format(2)))
+    before = tensors(chain.state(parent))
+    for name, value in stage.trainee.network.state_dict().items():
+        if name not in stage.beginning.kept:
+            assert torch.equal(value, before[name]), name
+
+
+def test_a_level_begins_at_the_state_it_is_set_back_to(chain: Chain):
+    """Bit for bit where weights are kept; k = 0 is the initialisation of the dense run."""
+    origins = {REWOUND: tensors(chain.state(Run.parse(STATE)))}
+    dense = chain.prepared(Run.parse(DENSE))
+    origins[START] = {k: v.clone() for k, v in dense.trainee.network.state_dict().items()}
+    for path, origin in origins.items():
+        for level in (1, 2):
+            stage = chain.prepared(Run.parse(path.format(level)))
+            state = stage.trainee.network.state_dict()
+            for name, kept in stage.beginning.kept.items():
+                assert torch.equal(state[name], origin[name] * kept), (path, level, name)
+            assert stage.beginning.density == pytest.approx(0.5**level, abs=0.002)
+            assert stage.beginning.changed == 0
+
+
+def test_masks_are_nested_and_exact(chain: Chain):
+    masks = [masks.read_mask(chain.mask(Run.parse(REWOUND.format(n)))) for n in (1, 2, 3)]
+    total = masks[0].total
+    for level, mask in enumerate(masks, start=1):
+        left = total
+        for _ in range(level):
+            left -= (left + 1) // 2  # half of it, rounded up
+        assert mask.survivors == left
+    for outer, inner in pairwise(masks):
+        for name in outer.kept:
+            assert not (inner.kept[name] & ~outer.kept[name]).any()
+
+
+def test_the_same_ticket_twice_gives_the_same_bits_and_a_killed_one_too(chain: Chain):
+    run = Run.parse(REWOUND.format(1))
+    whole = checkpoint.load(chain.state(run))
+
+    def end(line: str) -> None:
+        if "epoch 2/3" in line:
+            raise KeyboardInterrupt
+
+    given = {"parent": chain.state(run.parent), "mask": chain.mask(run)}
+    with pytest.raises(KeyboardInterrupt):
+        chain.folder.train(run, "killed", log=end, resume_every=0.0, **given)
+    again = chain.folder.train(run, "killed", **given)
+    assert equal(whole, checkpoint.load(again.checkpoint))
+    assert all(torch.equal(whole.kept[name], masks.read_mask(given["mask"]).kept[name])
+               for name in whole.kept)  # fmt: skip
+
+
+def test_a_later_stage_stays_sparse(chain: Chain):
+    run = Run.parse(f"{START.format(1)}/full_{SGD}_e1_keep")
+    state = checkpoint.load(chain.state(run))
+    for name, kept in state.kept.items():
+        assert (state.network[name][~kept] == 0).all()
+        assert (state.network[name][kept] != 0).any()
+
+
+# Other tasks
+
+
+def test_the_head_of_another_task_is_gone(chain: Chain):
+    """That of the main task is the one of a run from scratch, everything else is handed on."""
+    first = Run.parse(f"{PLACE}/full+rotation_{SGD}_e1_init")
+    before = tensors(chain.state(first))
+    stage = chain.prepared(Run.parse(f"{first}/full_{SGD}_e1_keep"))
+    cold = chain.prepared(Run.parse(f"{PLACE}/full_{SGD}_e1_init")).trainee.network.state_dict()
+    head = stage.trainee.network.head
+    assert {before[name].shape[0] for name in head} == {4}
+    for name, value in stage.trainee.network.state_dict().items():
+        assert torch.equal(value, cold[name] if name in head else before[name]), name
+
+
+def test_a_sub_network_is_rewound_and_pretrained_on_another_task(chain: Chain):
+    """A head for other labels is whole; that of the main task is pruned as before."""
+    ticket = Run.parse(START.format(2))
+    middle = Run.parse(f"{ticket}/full+rotation_{SGD}_e1_rewind")
+    stage = chain.prepared(middle)
+    mask = masks.read_mask(chain.mask(ticket)).kept
+    initial = chain.prepared(Run.parse(f"{PLACE}/full+rotation_{SGD}_e1_init")).trainee.network
+    weights = masks.prunable(stage.trainee.network)
+    for name, start in masks.prunable(initial).items():
+        kept = torch.ones_like(start, dtype=torch.bool) if name in initial.head else mask[name]
+        assert torch.equal(weights[name], start * kept), name
+    last = chain.prepared(Run.parse(f"{middle}/full_{SGD}_e1_keep"))
+    assert all(torch.equal(last.beginning.kept[name], mask[name]) for name in mask)
+
+
+def test_random_labels_are_the_same_in_every_epoch_and_in_no_other_seed(chain: Chain):
+    path = "{}/full+randomlabels_{}_e{}_init"
+    one, again, other = (
+        chain.prepared(Run.parse(path.format(place, SGD, epochs))).train.labels
+        for place, epochs in ((PLACE, 1), (PLACE, 3), (PLACE.replace("seed0", "seed1"), 1))
+    )
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)
+    true = chain.prepared(Run.parse(f"{PLACE}/full_{SGD}_e1_init"))
+    assert not torch.equal(one, true.train.labels)
+    stage = chain.prepared(Run.parse(path.format(PLACE, SGD, 1)))
+    assert torch.equal(stage.test.labels, true.test.labels)
+
+
+def test_augmentation_comes_again_after_a_kill(chain: Chain):
+    run = Run.parse(f"{PLACE}/full+augment_{SGD}_e3_init")
+    whole = checkpoint.load(chain.state(run))
+
+    def end(line: str) -> None:
+        if "epoch 2/3" in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        chain.folder.train(run, "killed", log=end, resume_every=0.0)
+    assert equal(whole, checkpoint.load(chain.folder.train(run, "killed").checkpoint))
+    plain = checkpoint.load(chain.state(Run.parse(DENSE)))
+    assert not torch.equal(
+        whole.network["numbered.0.convolution.weight"],
+        plain.network["numbered.0.convolution.weight"],
+    )
+
+
+def test_another_order_is_another_order_of_the_same_examples(chain: Chain):
+    usual = chain.prepared(Run.parse(DENSE))
+    run = Run.parse(DENSE).twin
+    assert str(run) == DENSE.replace("full_", "full+order1_")
+    other = chain.prepared(run)
+    one, two = (torch.cat([b.indices for b in stage.batches(0)]) for stage in (usual, other))
+    assert not torch.equal(one, two)
+    assert torch.equal(one.sort().values, two.sort().values)
+
+
+# What does not go together
+
+
+def test_a_mask_of_another_run_is_refused(chain: Chain):
+    run = Run.parse(REWOUND.format(2))
+    wrong = chain.mask(Run.parse(REWOUND.format(1)))
+    parent = chain.state(run.parent)
+    with pytest.raises(UserError, match="pruned after another run"):
+        chain.folder.train(run, parent=parent, mask=wrong)
+
+
+def test_a_missing_mask_is_named(chain: Chain):
+    run = Run.parse(START.format(1))
+    with pytest.raises(UserError, match="its mask is missing"):
+        chain.folder.train(run)
+
+
+def test_a_mask_for_another_model_is_refused(chain: Chain, tmp_path: Path):
+    run = Run.parse(START.format(1))
+    mask = masks.read_mask(chain.mask(run))
+    name = next(iter(mask.kept))
+    masks.write_mask(
+        tmp_path / "wrong", replace(mask, kept={**mask.kept, name: torch.ones(3).bool()})
+    )
+    with pytest.raises(UserError, match=f"a mask for another model: layer {name}"):
+        chain.folder.train(run, mask=tmp_path / "wrong")
+
+
+def test_levels_that_prune_nothing_or_everything_are_refused(chain: Chain):
+    last = Run.parse(START.format(1).replace("p0.5", "p0.99999"))
+    with pytest.raises(UserError, match="would leave none"):
+        chain.mask(last)
+    with pytest.raises(UserError, match="is less than one"):
+        chain.mask(Run.parse(START.format(1).replace("p0.5", "p0.00001")))
+
+
+def test_a_diverged_state_is_not_pruned(chain: Chain, tmp_path: Path):
+    run = Run.parse(START.format(1))
+    state = checkpoint.load(chain.state(run.pruned_from))
+    name = next(iter(masks.prunable(run.model(2, 1))))
+    broken = replace(state, network={**state.network, name: state.network[name] * float("nan")})
+    checkpoint.save(tmp_path / "broken", broken)
+    with pytest.raises(UserError, match="training has diverged"):
+        make_mask(run, tmp_path / "broken", tmp_path / "m", code="", precision="float32", log=print)
+
+
+def test_a_rewind_without_a_ticket_is_refused():
+    with pytest.raises(SpellingError, match="no stage before it starts with one"):
+        Run.parse(f"{DENSE}/full_{SGD}_e1_rewind")
+
+
+def test_a_resume_file_of_another_mask_is_refused(chain: Chain):
+    run = Run.parse(START.format(1))
+    outputs = chain.folder.outputs(run)
+
+    def end(line: str) -> None:
+        raise KeyboardInterrupt
+
+    mask = chain.mask(run)
+    with pytest.raises(KeyboardInterrupt):
+        chain.folder.train(run, log=end, resume_every=0.0, mask=mask)
+    assert outputs.resume.exists()
+    found = masks.read_mask(mask)
+    kept = {name: value.flip(0) for name, value in found.kept.items()}
+    masks.write_mask(mask, replace(found, kept=kept))
+    with pytest.raises(UserError, match="trained with other weights pruned"):
+        chain.folder.train(run, mask=mask)
+
+
+def test_all_of_it_is_trained_by_the_job_itself(chain: Chain):
+    """As `train_stage` is called by the script: with the mask among the inputs."""
+    run = Run.parse(START.format(1))
+    folder = chain.folder
+    inputs = Inputs(folder.train_file, folder.test_file, folder.split(run), mask=chain.mask(run))
+    train_stage(run, inputs, folder.outputs(run), HARDWARE, "code", print)
+    about = metrics.about(folder.outputs(run).metrics)
+    assert about["density"] == pytest.approx(0.5, abs=0.001)
