@@ -19,7 +19,7 @@ include: "workflow/rules/made_from.smk"
 study = checked(Study, config)
 require_results(writable=False)
 asked = checked(study.asked, sys.argv[1:])  # Snakemake learns of its targets only later
-needed = checked(pending.left, asked.jobs, asked.states, is_current)
+needed = checked(pending.pending, asked.jobs, asked.states, is_current)
 
 
 include: "workflow/rules/data.smk"

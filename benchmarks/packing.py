@@ -46,7 +46,7 @@ from benchmarks.stand import (
 from plasticity.data import storage
 from plasticity.runs.compute import EXECUTIONS
 from plasticity.training.hardware import Hardware
-from plasticity.training.loop import Part, evaluate
+from plasticity.training.loop import EpochProgress, evaluate
 from plasticity.training.stages import Stage
 
 LOOK = 0.002
@@ -154,8 +154,10 @@ def in_turns(stages: Sequence[Stage], streams: Sequence[Stream], number: int) ->
         steps, batches = [], []
         for stage, stream in zip(stages, streams, strict=True):
             with stream():
-                sums = Part.begin(device).sums
-                training = stage.trainee.execution.training(stage.trainee, stage.train, sums)
+                sums = EpochProgress.begin(device).sums
+                training = stage.train_state.execution.training(
+                    stage.train_state, stage.train, sums
+                )
                 steps.append(updates.enter_context(training))
                 batches.append(stage.batches(number * stage.clock.steps))
         for turn in zip(*batches, strict=True):
@@ -166,7 +168,7 @@ def in_turns(stages: Sequence[Stage], streams: Sequence[Stream], number: int) ->
         wait(device)
     for stage, stream in zip(stages, streams, strict=True):
         with stream():
-            evaluate(stage.trainee, stage.test)
+            evaluate(stage.train_state, stage.test)
     wait(device)
     return images
 

@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 from benchmarks.stand import STARTING_STEPS, Bench, Epoch, wait
 from plasticity.data import storage, transforms
 from plasticity.data.transforms import MARGIN
-from plasticity.runs import views as view_terms
+from plasticity.runs import transforms as transform_terms
 from plasticity.training.loop import DTYPES, EVALUATION_BATCH
 from plasticity.training.stages import build_network
 
@@ -61,7 +61,7 @@ class Usual:
 class Images(Dataset):
     """Images, uint8 [n, h, w, c], that are transformed when they are asked for."""
 
-    def __init__(self, part: storage.Part, transform: Transform) -> None:
+    def __init__(self, part: storage.DataPart, transform: Transform) -> None:
         self.images = np.ascontiguousarray(part.images.transpose(0, 2, 3, 1))
         self.labels = part.labels.tolist()
         self.transform = transform
@@ -157,7 +157,7 @@ class Loop:
         self.optimiser = as_usual(run.stage.optimiser(self.network.parameters()))
         self.load(train, test)
 
-    def load(self, train: storage.Part, test: storage.Part) -> None:
+    def load(self, train: storage.DataPart, test: storage.DataPart) -> None:
         """Make the loaders of both parts."""
         kind, pixels = image_transforms(), train.images.shape[2]
         parts = (
@@ -229,11 +229,11 @@ class Loop:
 class Tuned(Loop):
     """The same loop on images that lie on the device, normalised: without a loader."""
 
-    def load(self, train: storage.Part, test: storage.Part) -> None:
+    def load(self, train: storage.DataPart, test: storage.DataPart) -> None:
         """Put both parts on the device."""
         self.train, self.test = (self.normalised(part) for part in (train, test))
 
-    def normalised(self, part: storage.Part) -> tuple[Tensor, Tensor]:
+    def normalised(self, part: storage.DataPart) -> tuple[Tensor, Tensor]:
         """The images of `part`, normalised, float32 [n, c, h, w], and their labels."""
         images = torch.from_numpy(part.images).to(self.device).to(torch.float32).div_(255)
         mean, deviation = (
@@ -247,7 +247,7 @@ class Tuned(Loop):
         """See `Loop`; random crops and flips are made batch by batch, on the device."""
         images, labels = self.train
         order = torch.randperm(len(labels), device=self.device)
-        terms = [view_terms.parse("augment")] if self.augmented else []
+        terms = [transform_terms.parse("augment")] if self.augmented else []
         generator = torch.default_generator
         for chosen in order[: len(order) // self.batch * self.batch].view(-1, self.batch):
             batch = images[chosen], labels[chosen]

@@ -24,7 +24,7 @@ from plasticity.data.raw import RawData
 from plasticity.runs import Run, Term, datasets, optimisers
 from plasticity.runs.compute import PRECISIONS
 from plasticity.training.hardware import Hardware
-from plasticity.training.loop import Part, finish_epoch, set_rate, train_on
+from plasticity.training.loop import EpochProgress, finish_epoch, set_rate, train_on
 from plasticity.training.stages import Inputs, Stage, prepare
 
 EPOCHS = 1_000_000
@@ -165,19 +165,23 @@ class Epoch:
 def start(stage: Stage) -> None:
     """The first updates of `stage`, in which it is recorded or compiled; waits for the device."""
     batches = islice(stage.batches(0), STARTING_STEPS)
-    train_on(stage.trainee, stage.train, batches, Part.begin(stage.device))
+    train_on(stage.train_state, stage.train, batches, EpochProgress.begin(stage.device))
     wait(stage.device)
 
 
 def epoch(stage: Stage, number: int) -> Epoch:
     """Train and evaluate epoch `number`, which counts from 0, as jobs do; waits for the device."""
-    trainee, done, part = stage.trainee, number * stage.clock.steps, Part.begin(stage.device)
+    train_state, done, part = (
+        stage.train_state,
+        number * stage.clock.steps,
+        EpochProgress.begin(stage.device),
+    )
     began = time.perf_counter()
-    set_rate(trainee.optimiser, stage.rate(done))
-    train_on(trainee, stage.train, stage.batches(done), part)
+    set_rate(train_state.optimiser, stage.rate(done))
+    train_on(train_state, stage.train, stage.batches(done), part)
     wait(stage.device)
     trained = time.perf_counter()
-    finish_epoch(trainee, number + 1, done + part.batches, part, stage.test)
+    finish_epoch(train_state, number + 1, done + part.batches, part, stage.test)
     images = part.batches * stage.run.stage.optimiser.options["batch"]
     return Epoch(images, trained - began, time.perf_counter() - trained)
 

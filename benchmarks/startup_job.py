@@ -47,14 +47,14 @@ def prepared(*given: Any) -> Any:
     return stage
 
 
-def trained_on(trainee: Any, examples: Any, batches: Any, part: Any, pause: Any) -> bool:
+def trained_on(train_state: Any, examples: Any, batches: Any, part: Any, pause: Any) -> bool:
     """As `train_on`; notes the end of the first step of all."""
     if "first step" not in ends:
-        train_on(trainee, examples, iter([next(batches)]), part, pause)
+        train_on(train_state, examples, iter([next(batches)]), part, pause)
         if device == "cuda":
             torch.cuda.synchronize()
         mark("first step")
-    return train_on(trainee, examples, batches, part, pause)
+    return train_on(train_state, examples, batches, part, pause)
 
 
 train.prepare, train.train_on = prepared, trained_on

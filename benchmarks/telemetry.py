@@ -77,9 +77,9 @@ def measure(given: argparse.Namespace) -> list[dict[str, object]]:
         def plain(stage: Stage) -> None:
             list(telemetry.iterations(stage, [given.iterations]))
             # Reading a weight waits for the device.
-            next(stage.trainee.network.parameters()).sum().item()
+            next(stage.train_state.network.parameters()).sum().item()
 
-        final = stage().trainee.network.state_dict()  # any will do
+        final = stage().train_state.network.state_dict()  # any will do
 
         def observed(stage: Stage) -> None:
             telemetry.observe(stage, final, cadence, lambda line: None)
@@ -125,7 +125,7 @@ def hardly_tested(stage: Stage) -> Stage:
 
 def warmed_up(stage: Stage) -> Stage:
     """`stage`, evaluated once: where evaluations are recorded, that is done then."""
-    evaluate(stage.trainee, stage.test)
+    evaluate(stage.train_state, stage.test)
     return stage
 
 

@@ -56,7 +56,7 @@ from plasticity.observe.calibration import network_cost
 from plasticity.runs.compute import EXECUTIONS
 from plasticity.runs.workload import Workload
 from plasticity.training.hardware import Hardware
-from plasticity.training.loop import Part, prepare_backends, train_on
+from plasticity.training.loop import EpochProgress, prepare_backends, train_on
 from plasticity.training.stages import Stage
 
 PASSES = 15
@@ -385,14 +385,14 @@ class Trace:
         """The first updates of `engine`'s stage, from its beginning."""
         stage = engine.fresh()
         epochs = (stage.batches(number * stage.clock.steps) for number in count())
-        batches, part = chain.from_iterable(epochs), Part.begin(stage.device)
+        batches, part = chain.from_iterable(epochs), EpochProgress.begin(stage.device)
         before, losses = [0.0, 0.0], []
         for _ in range(steps):
-            train_on(stage.trainee, stage.train, islice(batches, 1), part)
+            train_on(stage.train_state, stage.train, islice(batches, 1), part)
             loss, _, images = part.sums.tolist()
             losses.append((loss - before[0]) / (images - before[1]))
             before = [loss, images]
-        state = stage.trainee.network.state_dict()
+        state = stage.train_state.network.state_dict()
         return cls(losses, {name: value.double().cpu() for name, value in state.items()})
 
     def distance(self, other: Trace) -> float:

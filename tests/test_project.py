@@ -74,10 +74,10 @@ def test_imports_go_down_only(name):
 def test_reading_paths_and_the_study_loads_neither_torch_nor_pandas():
     code = """
 import json, sys, yaml
-from plasticity.runs import Run, data_selections, datasets, models, optimisers, starts, views
+from plasticity.runs import Run, data_selections, datasets, models, optimisers, starts, transforms
 from plasticity.pipeline import digests
 from plasticity.study import Study
-for registry in (data_selections, datasets, models, optimisers, starts, views):
+for registry in (data_selections, datasets, models, optimisers, starts, transforms):
     assert registry.members
 for text in ("adam-lr0.1", "rmsprop-lr0.1", "sgd-lr0.1-m0.9"):
     optimisers.parse(text)

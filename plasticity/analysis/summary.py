@@ -219,7 +219,7 @@ def describe_run(run: Run, measured: Measured, parent: Measured | None) -> dict[
 
 def _views(stage: Stage) -> str:
     """How `stage` sees its examples; empty where it sees them as they are."""
-    return "+".join(map(str, stage.views))
+    return "+".join(map(str, stage.transforms))
 
 
 def final_accuracy(accuracy: np.ndarray) -> float:

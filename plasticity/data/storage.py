@@ -38,7 +38,7 @@ class Header:
 
 
 @dataclass(frozen=True)
-class Part:
+class DataPart:
     """The training or the test part: images uint8 [n, c, h, w], labels int64 [n]."""
 
     images: np.ndarray
@@ -82,13 +82,13 @@ def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.sqrt(shares @ levels**2 - mean**2)
 
 
-def read(path: str | Path) -> Part:
+def read(path: str | Path) -> DataPart:
     """The prepared part in `path`; raises `UserError` where it is not one or is damaged."""
     with _opened(path) as (file, text, checksum):
         arrays = {key: file.get_tensor(key) for key in ("images", "labels")}
         if _checksum(text, arrays) != checksum:
             raise UserError(f"{path}: damaged, its checksum is wrong; {ADVICE}")
-        return Part(arrays["images"], arrays["labels"], Header(**json.loads(text)))
+        return DataPart(arrays["images"], arrays["labels"], Header(**json.loads(text)))
 
 
 def read_raw(train: str | Path, test: str | Path) -> RawData:

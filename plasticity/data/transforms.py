@@ -14,7 +14,8 @@ To add one, declare a function with the fact ``changes``, which says what it is 
   is applied to the test examples as well, once.
 - ``order``: nothing. The examples come in another order.
 
-Several views of a stage are applied in the order of their declaration, which is the order above.
+Several transforms of a stage are applied in the order of their declaration, which is the order
+above.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from plasticity.runs import Integer, Term, views
+from plasticity.runs import Integer, Term, transforms
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -35,7 +36,7 @@ MARGIN = 4
 
 
 # R: the critical periods and the factor are recalled, not stated in the paper at hand.
-@views.member("blur{factor}", facts={"changes": "images"}, factor=Integer(at_least=2))
+@transforms.member("blur{factor}", facts={"changes": "images"}, factor=Integer(at_least=2))
 def blur(images: Tensor, *, factor: int) -> Tensor:
     """Images without detail: averaged over `factor` x `factor` pixels, and back up bilinearly.
 
@@ -60,7 +61,7 @@ def _blurred(images: Tensor, factor: int) -> Tensor:
     return interpolate(small, size=size, mode="bilinear").round().to(torch.uint8)
 
 
-@views.member("randomlabels", facts={"changes": "labels"})
+@transforms.member("randomlabels", facts={"changes": "labels"})
 def randomlabels(labels: Tensor, classes: int, generator: Generator) -> Tensor:
     """Labels drawn uniformly from all classes, one for each example."""
     import torch
@@ -68,7 +69,9 @@ def randomlabels(labels: Tensor, classes: int, generator: Generator) -> Tensor:
     return torch.randint(classes, labels.shape, generator=generator).to(labels.device)
 
 
-@views.member("rotation", facts={"changes": "batches", "draws": (4,), "classes": 4, "test": True})
+@transforms.member(
+    "rotation", facts={"changes": "batches", "draws": (4,), "classes": 4, "test": True}
+)
 def rotation(images: Tensor, labels: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
     """Square images turned by 0 to 3 quarters, anticlockwise, and how many as their labels."""
     import torch
@@ -81,7 +84,9 @@ def rotation(images: Tensor, labels: Tensor, draws: Tensor) -> tuple[Tensor, Ten
     return turned, quarters
 
 
-@views.member("augment", facts={"changes": "batches", "draws": (2 * MARGIN + 1, 2 * MARGIN + 1, 2)})
+@transforms.member(
+    "augment", facts={"changes": "batches", "draws": (2 * MARGIN + 1, 2 * MARGIN + 1, 2)}
+)
 def augment(images: Tensor, labels: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
     """Images cropped at random out of a black margin, half of them flipped left to right.
 
@@ -102,7 +107,7 @@ def augment(images: Tensor, labels: Tensor, draws: Tensor) -> tuple[Tensor, Tens
     return framed.gather(2, places).view(images.shape), labels
 
 
-@views.member("order{number}", facts={"changes": "order"}, number=Integer(at_least=1))
+@transforms.member("order{number}", facts={"changes": "order"}, number=Integer(at_least=1))
 def order(*, number: int) -> None:
     """The same examples in another order, the one of this number: nothing else changes."""
 
@@ -141,7 +146,7 @@ def apply_to_data(
 def drawn(terms: Sequence[Term], steps: int, batch: int, generator: Generator) -> Tensor:
     """The random numbers of an epoch for `apply_to_batch`, int64 [steps, batch, k], on the CPU.
 
-    Those of all views of batches side by side; k may be 0.
+    Those of all transforms of batches side by side; k may be 0.
     """
     import torch
 
@@ -179,5 +184,5 @@ def task_of(terms: Sequence[Term]) -> str:
 
 
 def _that_change(what: str, terms: Sequence[Term]) -> list[Term]:
-    """The views among `terms` that change the `what`, such as the images."""
+    """The transforms among `terms` that change the `what`, such as the images."""
     return [term for term in terms if term.facts["changes"] == what]

@@ -1,7 +1,7 @@
 """What is measured of the weights in the first updates: one function a quantity.
 
-To measure something else, add a function of a `Sight`, decorated with `quantity`: it is at once in
-the table of observations.
+To measure something else, add a function of a `Snapshot`, decorated with `quantity`: it is at once
+in the table of observations.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TRACE = "trace/"
 
 
 @dataclass(frozen=True)
-class Sight:
+class Snapshot:
     """What there is to measure at one iteration.
 
     `weights`, `gradient`, `initial` and `final`, float64 [n], hold all prunable weights in a row,
@@ -39,7 +39,7 @@ class Sight:
     tested: Tensor | None
 
 
-Measure = Callable[[Sight], "Tensor | None"]
+Measure = Callable[[Snapshot], "Tensor | None"]
 
 
 @dataclass(frozen=True)
@@ -69,73 +69,75 @@ def quantity(unit: str) -> Callable[[Measure], Measure]:
 
 
 @quantity("weight")
-def weight_magnitude(sight: Sight) -> Tensor:
+def weight_magnitude(snapshot: Snapshot) -> Tensor:
     """The mean magnitude of all weights, removed ones included: see `nonzero_share`."""
-    return _mean_magnitude(sight.weights)
+    return _mean_magnitude(snapshot.weights)
 
 
 @quantity("share")
-def nonzero_share(sight: Sight) -> Tensor:
+def nonzero_share(snapshot: Snapshot) -> Tensor:
     """The share of weights that are not zero: means over all divided by it are over survivors."""
-    return sight.weights.count_nonzero().double() / len(sight.weights)
+    return snapshot.weights.count_nonzero().double() / len(snapshot.weights)
 
 
 @quantity("share")
-def sign_change_share(sight: Sight) -> Tensor:
+def sign_change_share(snapshot: Snapshot) -> Tensor:
     """The share of all weights whose sign is the opposite of the initial one.
 
     Zero has no sign: neither a weight that is zero now nor one that began as zero counts, and so
     none that was removed by pruning.
     """
-    return (sight.weights * sight.initial < 0).count_nonzero().double() / len(sight.weights)
+    return (snapshot.weights * snapshot.initial < 0).count_nonzero().double() / len(
+        snapshot.weights
+    )
 
 
 @quantity("loss per weight")
-def gradient_magnitude(sight: Sight) -> Tensor | None:
+def gradient_magnitude(snapshot: Snapshot) -> Tensor | None:
     """The mean magnitude of the gradient's entries, those of removed weights included."""
-    return None if sight.gradient is None else _mean_magnitude(sight.gradient)
+    return None if snapshot.gradient is None else _mean_magnitude(snapshot.gradient)
 
 
 @quantity("loss per weight")
-def gradient_norm(sight: Sight) -> Tensor | None:
+def gradient_norm(snapshot: Snapshot) -> Tensor | None:
     """The L2 norm of the gradient."""
-    return None if sight.gradient is None else _norm(sight.gradient)
+    return None if snapshot.gradient is None else _norm(snapshot.gradient)
 
 
 @quantity("weight")
-def distance_to_initial(sight: Sight) -> Tensor:
+def distance_to_initial(snapshot: Snapshot) -> Tensor:
     """The L2 distance to the weights at the beginning of the stage."""
-    return _norm(sight.weights - sight.initial)
+    return _norm(snapshot.weights - snapshot.initial)
 
 
 @quantity("cosine")
-def cosine_to_initial(sight: Sight) -> Tensor:
+def cosine_to_initial(snapshot: Snapshot) -> Tensor:
     """The cosine of the angle to the weights at the beginning of the stage."""
-    return _cosine(sight.weights, sight.initial)
+    return _cosine(snapshot.weights, snapshot.initial)
 
 
 @quantity("weight")
-def distance_to_final(sight: Sight) -> Tensor | None:
+def distance_to_final(snapshot: Snapshot) -> Tensor | None:
     """The L2 distance to the weights at the end of the run."""
-    return None if sight.final is None else _norm(sight.weights - sight.final)
+    return None if snapshot.final is None else _norm(snapshot.weights - snapshot.final)
 
 
 @quantity("cosine")
-def cosine_to_final(sight: Sight) -> Tensor | None:
+def cosine_to_final(snapshot: Snapshot) -> Tensor | None:
     """The cosine of the angle to the weights at the end of the run."""
-    return None if sight.final is None else _cosine(sight.weights, sight.final)
+    return None if snapshot.final is None else _cosine(snapshot.weights, snapshot.final)
 
 
 @quantity("nats")
-def test_loss(sight: Sight) -> Tensor | None:
+def test_loss(snapshot: Snapshot) -> Tensor | None:
     """The mean cross-entropy over the test set, in evaluation mode."""
-    return None if sight.tested is None else sight.tested[0] / sight.tested[2]
+    return None if snapshot.tested is None else snapshot.tested[0] / snapshot.tested[2]
 
 
 @quantity("share")
-def test_accuracy(sight: Sight) -> Tensor | None:
+def test_accuracy(snapshot: Snapshot) -> Tensor | None:
     """The share of the test set that is classified right, in evaluation mode."""
-    return None if sight.tested is None else sight.tested[1] / sight.tested[2]
+    return None if snapshot.tested is None else snapshot.tested[1] / snapshot.tested[2]
 
 
 def _mean_magnitude(values: Tensor) -> Tensor:

@@ -23,9 +23,9 @@ from plasticity.training.hardware import Hardware, Log
 from plasticity.training.loop import (
     EVALUATION_BATCH,
     Batch,
+    EpochProgress,
     Examples,
-    Part,
-    Trainee,
+    TrainState,
     bare_update,
     evaluate,
     train_on,
@@ -68,7 +68,7 @@ def calibrate(
 class Bench:
     """A network with made-up images on a device, ready to be timed."""
 
-    trainee: Trainee
+    train_state: TrainState
     examples: Examples
     batch: int
 
@@ -85,7 +85,7 @@ class Bench:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         optimiser = workload.optimiser(network.parameters())
         return cls(
-            trainee=hardware.trainee(network, optimiser),
+            train_state=hardware.train_state(network, optimiser),
             examples=Examples(images.to(device), labels.to(device), middle, middle / 2),
             batch=workload.optimiser.options["batch"],
         )
@@ -98,8 +98,8 @@ class Bench:
             shape = (times, self.batch)
             order = torch.randint(len(self.examples), shape, generator=generator)
             batches = order.to(self.examples.images.device)
-            part = Part.begin(self.examples.images.device)
-            train_on(self.trainee, self.examples, map(Batch, batches), part)
+            part = EpochProgress.begin(self.examples.images.device)
+            train_on(self.train_state, self.examples, map(Batch, batches), part)
             return _count(part.sums)
 
         return self._rate(work, seconds, log)
@@ -111,7 +111,7 @@ class Bench:
         some = Examples(whole.images[:count], whole.labels[:count], whole.mean, whole.deviation)
 
         def work(times: int) -> int:
-            return sum(_count(evaluate(self.trainee, some)) for _ in range(times))
+            return sum(_count(evaluate(self.train_state, some)) for _ in range(times))
 
         return self._rate(work, seconds, log)
 

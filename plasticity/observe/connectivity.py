@@ -22,7 +22,7 @@ from torch.optim import SGD
 
 from plasticity.core import tables
 from plasticity.core.errors import UserError, shown
-from plasticity.training.loop import Batch, Examples, Trainee, evaluate, shuffled
+from plasticity.training.loop import Batch, Examples, TrainState, evaluate, shuffled
 
 LINE = pa.schema(
     [
@@ -101,15 +101,15 @@ def barrier(
     batches = drawn[: line.batches].to(device)
     kept = torch.randperm(len(train), generator=generator)[: line.train_examples].to(device)
     some = replace(train, images=train.images[kept], labels=train.labels[kept])
-    # Nothing is updated: the optimiser is there because a trainee has one.
-    trainee = Trainee(network, SGD(network.parameters(), lr=0.0), precision)
+    # Nothing is updated: the optimiser is there because a train_state has one.
+    train_state = TrainState(network, SGD(network.parameters(), lr=0.0), precision)
 
     found = []
     for alpha in line.alphas:
         interpolate(network, one, other, alpha)
-        estimate_statistics(trainee, train, batches)
+        estimate_statistics(train_state, train, batches)
         for examples in (some, test):
-            sums = evaluate(trainee, examples)
+            sums = evaluate(train_state, examples)
             assert sums is not None  # nothing stops an evaluation here
             found.append(sums[:2] / sums[2])
     # The one place where the host waits for the device.
@@ -153,24 +153,24 @@ def interpolate(
 
 
 @torch.no_grad()
-def estimate_statistics(trainee: Trainee, examples: Examples, batches: Tensor) -> None:
+def estimate_statistics(train_state: TrainState, examples: Examples, batches: Tensor) -> None:
     """Set the statistics of all normalisation to their mean over `batches`, indices int64 [n, b].
 
     What they were before does not matter. The same as torch's cumulative average (a `momentum` of
     None), to the bit.
     """
-    layers = [layer for layer in trainee.network.modules() if isinstance(layer, _BatchNorm)]
+    layers = [layer for layer in train_state.network.modules() if isinstance(layer, _BatchNorm)]
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
         layer.reset_running_stats()
-    trainee.network.train()
+    train_state.network.train()
     for number, indices in enumerate(batches, start=1):
         for layer in layers:
             # Told here: with None every layer would wait for the device to count the batches.
             layer.momentum = 1 / number
         images, _ = examples.batch(Batch(indices))
-        with trainee.autocast(images.device):
-            trainee.network(images)
+        with train_state.autocast(images.device):
+            train_state.network(images)
     for layer, momentum in zip(layers, momenta, strict=True):
         layer.momentum = momentum
 

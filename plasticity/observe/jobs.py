@@ -66,12 +66,13 @@ def observe_connectivity(
     with files.held(output.with_name(".lock"), log), within_memory(run):
         stage = prepare(run, inputs, hardware, code, log)
         one, other = (
-            final_state(one, path, stage) for one, path in zip((run, run.twin), ends, strict=True)
+            final_state(one, path, stage)
+            for one, path in zip((run, run.reordered_run), ends, strict=True)
         )
         batch = run.stage.optimiser.options["batch"]
         line = Line(points, min(STATISTICS, len(stage.train) // batch), batch, examples)
         table = connectivity.barrier(
-            stage.trainee.network,
+            stage.train_state.network,
             one,
             other,
             stage.train,

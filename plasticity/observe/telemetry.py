@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from plasticity.core import tables
 from plasticity.core.errors import UserError
 from plasticity.core.rng import torch_generator
-from plasticity.measures.quantities import QUANTITIES, TRACE, TRACES, Sight
+from plasticity.measures.quantities import QUANTITIES, TRACE, TRACES, Snapshot
 from plasticity.models import masks
 from plasticity.runs.cadence import Cadence
 from plasticity.training.hardware import Log
-from plasticity.training.loop import Batch, Part, evaluate, set_rate, train_on
+from plasticity.training.loop import Batch, EpochProgress, evaluate, set_rate, train_on
 from plasticity.training.stages import Stage
 
 SCHEMA = pa.schema(
@@ -121,17 +121,17 @@ class Observer:
         """
         weights = list(self._weights.values())
         gradients = [weight.grad for weight in weights if weight.grad is not None]
-        sight = Sight(
+        snapshot = Snapshot(
             weights=_in_a_row(weights),
             gradient=_in_a_row(gradients) if len(gradients) == len(weights) else None,
             initial=self._initial,
             final=self._final,
             tested=tested,
         )
-        values = [each.measure(sight) for each in QUANTITIES.values()]
+        values = [each.measure(snapshot) for each in QUANTITIES.values()]
         row = self._values[len(self._iterations)]
         row[: len(values)] = torch.stack([row[0] if v is None else v for v in values])
-        row[len(values) :] = sight.weights[self._traced]
+        row[len(values) :] = snapshot.weights[self._traced]
         self._iterations.append(iteration)
         self._measured.append([v is not None for v in values] + [True] * len(self._traced))
 
@@ -170,7 +170,7 @@ def observe(
     with the bits that it has after as many updates of the real training. Raises `UserError` where
     the stage has fewer.
     """
-    run, network, began = stage.run, stage.trainee.network, time.perf_counter()
+    run, network, began = stage.run, stage.train_state.network, time.perf_counter()
     if (updates := stage.clock.end - stage.clock.begin) < cadence.iterations:
         raise UserError(
             f"iterations: {cadence.iterations:,} asked for, but stage '{run.stage}' of run {run} "
@@ -181,7 +181,7 @@ def observe(
     observed, evaluated = cadence.observed(), set(cadence.evaluated())
     observer = Observer(network, weights, final, traces, len(observed))
     for iteration in iterations(stage, observed):
-        tested = evaluate(stage.trainee, stage.test) if iteration in evaluated else None
+        tested = evaluate(stage.train_state, stage.test) if iteration in evaluated else None
         observer.observe(iteration, tested)
         if tested is not None:
             log(f"iteration {iteration:>{len(str(cadence.iterations))}}/{cadence.iterations}")
@@ -201,17 +201,17 @@ def iterations(stage: Stage, stops: Sequence[int]) -> Iterator[int]:
     the weights alone.
     """
     clock, done = stage.clock, 0
-    part = Part.begin(stage.device)
+    part = EpochProgress.begin(stage.device)
     batches: Iterator[Batch] = iter(())
     for stop in stops:
         while True:
             before = part.batches
-            train_on(stage.trainee, stage.train, islice(batches, stop - done), part)
+            train_on(stage.train_state, stage.train, islice(batches, stop - done), part)
             done += part.batches - before
             if done == stop:
                 break
-            part = Part.begin(stage.device)
-            set_rate(stage.trainee.optimiser, stage.rate(clock.begin + done))
+            part = EpochProgress.begin(stage.device)
+            set_rate(stage.train_state.optimiser, stage.rate(clock.begin + done))
             batches = stage.batches(clock.begin + done)
         yield stop
 

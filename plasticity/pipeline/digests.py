@@ -23,14 +23,14 @@ from plasticity.runs.vocabulary import (
     models,
     optimisers,
     starts,
-    views,
+    transforms,
 )
 from plasticity.runs.workload import Workload, clock, examples
 
 PACKAGE = Path(__file__).parents[1]
 HOMES = {
     registry.kind: registry.home
-    for registry in (data_selections, datasets, models, optimisers, starts, views)
+    for registry in (data_selections, datasets, models, optimisers, starts, transforms)
 }
 SILENT_FACTS = ("size", "classes", "check")
 """Facts of members that tell what is possible and what it costs."""
@@ -57,7 +57,7 @@ def training(run: Run) -> str:
 @cache
 def _training(model: Term, stages: tuple[Stage, ...]) -> str:
     """The same for every seed, and so asked for often."""
-    terms = [term for s in stages for term in (s.data, *s.views, s.optimiser, s.start)]
+    terms = [term for s in stages for term in (s.data, *s.transforms, s.optimiser, s.start)]
     if not any(stage.prunes for stage in stages):
         # What is done to masks and under them moves no whole network.
         return digest(

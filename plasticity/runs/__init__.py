@@ -10,7 +10,7 @@ from plasticity.runs.vocabulary import (
     models,
     optimisers,
     starts,
-    views,
+    transforms,
 )
 
 __all__ = [
@@ -33,5 +33,5 @@ __all__ = [
     "optimisers",
     "starts",
     "states_of",
-    "views",
+    "transforms",
 ]

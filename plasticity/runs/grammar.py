@@ -20,7 +20,7 @@ class SpellingError(UserError):
 
 
 @dataclass(frozen=True)
-class Part:
+class OptionalPart:
     """An optional part of a template: the literal `key` and the name of the field behind it."""
 
     key: str
@@ -36,7 +36,9 @@ class Template:
         self.kinds = dict(kinds)
         head, bracket, rest = text.partition("[")
         self._head = re.split(r"\{(\w+)\}", head)  # literal, field, literal, field, ..., literal
-        self.parts = tuple(Part(*found) for found in re.findall(r"\[([^{\]]+)\{(\w+)\}\]", text))
+        self.parts = tuple(
+            OptionalPart(*found) for found in re.findall(r"\[([^{\]]+)\{(\w+)\}\]", text)
+        )
         if "".join(f"[{part.key}{{{part.field}}}]" for part in self.parts) != bracket + rest:
             raise ValueError(f"template {text!r}: optional parts are written [key{{field}}]")
         fields = [*self._head[1::2], *(part.field for part in self.parts)]

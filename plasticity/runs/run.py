@@ -88,14 +88,14 @@ class Length:
 class Stage:
     """One stage of training: which examples, which update rule, how long, starting from what.
 
-    `views` say how the stage sees its examples, in their one order.
+    `transforms` say how the stage sees its examples, in their one order.
     """
 
     data: Term
     optimiser: Term
     length: Length
     start: Term
-    views: tuple[Term, ...] = ()
+    transforms: tuple[Term, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> Stage:
@@ -112,13 +112,13 @@ class Stage:
             optimiser=vocabulary.optimisers.parse(optimiser),
             length=Length.parse(length),
             start=vocabulary.starts.parse(start),
-            views=views_of(data),
+            transforms=transforms_of(data),
         )
 
     @cached_property
     def seen(self) -> str:
         """The data token: which examples, and how they are seen."""
-        return "+".join(map(str, (self.data, *self.views)))
+        return "+".join(map(str, (self.data, *self.transforms)))
 
     @property
     def prunes(self) -> bool:
@@ -358,20 +358,20 @@ class Run:
         return all(str(stage.start) in ("init", "keep") for stage in self.stages)
 
     @property
-    def twin(self) -> Run:
+    def reordered_run(self) -> Run:
         """The same run with another order of the examples in its last stage."""
-        order = vocabulary.views.parse("order1")
-        if any(view.member is order.member for view in self.stage.views):
+        order = vocabulary.transforms.parse("order1")
+        if any(view.member is order.member for view in self.stage.transforms):
             raise SpellingError(
                 f"run {shown(self.path)}: its last stage has an order of its own; the two that are "
                 "compared are the usual one and order1, so leave it out"
             )
-        if any("classes" in view.facts for view in self.stage.views):
+        if any("classes" in view.facts for view in self.stage.transforms):
             raise SpellingError(
                 f"run {shown(self.path)}: its last stage has labels of its own, and networks are "
                 "compared by how they tell the classes of the data set"
             )
-        return self._ending(views=combination((*self.stage.views, order)))
+        return self._ending(transforms=combination((*self.stage.transforms, order)))
 
     def _at_level(self, level: int) -> Run:
         """The plain ticket of another `level`, pruned by the same share a level."""
@@ -381,8 +381,8 @@ class Run:
     @property
     def _usual(self) -> Run:
         """The same run with the usual order of the examples in its last stage."""
-        views = [view for view in self.stage.views if view.facts["changes"] != "order"]
-        return self._ending(views=tuple(views))
+        transforms = [view for view in self.stage.transforms if view.facts["changes"] != "order"]
+        return self._ending(transforms=tuple(transforms))
 
     def _ending(self, **changes: object) -> Run:
         """The same run with `changes` in its last stage."""
@@ -390,18 +390,18 @@ class Run:
         return Run.parse("/".join([*self.path.split("/")[:-1], stage.spelling]))
 
 
-def views_of(text: str) -> tuple[Term, ...]:
-    """The views in the data token `text`; raises `SpellingError` unless spelt in their order."""
+def transforms_of(text: str) -> tuple[Term, ...]:
+    """The transforms in the data token `text`, in their order; raises `SpellingError`."""
     selection, *spelt = text.split("+")
-    views = tuple(vocabulary.views.parse(view) for view in spelt)
+    transforms = tuple(vocabulary.transforms.parse(view) for view in spelt)
     try:
-        ordered = combination(views)
+        ordered = combination(transforms)
     except ValueError as error:
         raise SpellingError(f"data {shown(text)}: {error}") from None
-    if ordered != views:
+    if ordered != transforms:
         right = "+".join([selection, *map(str, ordered)])
         raise SpellingError(f"data {shown(text)} is spelt {right!r}")
-    return views
+    return transforms
 
 
 def states_of(runs: Iterable[Run]) -> set[Run]:

@@ -22,5 +22,5 @@ optimisers = Registry(
     batch=Integer(at_least=1, default=128),
     drops=Ascending(at_least=1, separator="x", default=()),
 )
-views = Registry("view", home="plasticity.data.transforms")
+transforms = Registry("transform", home="plasticity.data.transforms")
 starts = Registry("start", home="plasticity.interventions.starts")

@@ -61,7 +61,7 @@ class Job:
 
 def jobs_of(wanted: Iterable[pending.Job], present: Present = lambda path: False) -> list[Job]:
     """The training jobs that are left for what is `wanted`; all where nothing is `present`."""
-    left = pending.left(wanted, present=present)
+    left = pending.pending(wanted, present=present)
     kinds = (("pretrain", left.pretrain), ("tune", left.tune))
     return [Job(kind, run) for kind, some in kinds for run in sorted(some, key=str)]
 

@@ -65,7 +65,7 @@ def made_from(kind: str, run: Run) -> dict[str, Job]:
         case "masks":
             found = {"state": run.pruned_from}
         case "connectivity":
-            found = {"parent": run.parent, "one": run, "other": run.twin}
+            found = {"parent": run.parent, "one": run, "other": run.reordered_run}
         case _:
             found = {"parent": run.parent}
             if kind == "pretrain":
@@ -78,7 +78,7 @@ def made_from(kind: str, run: Run) -> dict[str, Job]:
     return jobs
 
 
-def left(
+def pending(
     wanted: Iterable[Job],
     states: Iterable[Run] = (),
     current: Current = lambda run, kind: True,
@@ -124,7 +124,7 @@ def _is_made(run: Run, present: Present) -> bool:
     return all(map(present, (layout.checkpoint(run), layout.metrics(run, "pretrain"))))
 
 
-def still_needs(
+def requires(
     job: Job,
     earlier: Job,
     needed: Jobs,

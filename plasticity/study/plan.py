@@ -313,7 +313,7 @@ class Study:
                 try:
                     run = Run.parse(template.lineage(seed, point))
                     if figure.observe == "connectivity":
-                        _ = run.twin
+                        _ = run.reordered_run
                 except UserError as error:
                     at = ", ".join(
                         f"{variable}: {named(value)}" for variable, value in point.items()

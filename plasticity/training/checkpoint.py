@@ -70,8 +70,8 @@ class Checkpoint:
     """The state after the last epoch of `history`; tensors are on the CPU.
 
     Or within the epoch that follows: `part`, float64 [5], then tells how far it has come (the
-    number of batches, and then what `engine.Part` measures). `kept` says, by name, which weights of
-    a pruned network are left, bool of their shape.
+    number of batches, and then what `loop.EpochProgress` measures). `kept` says, by name, which
+    weights of a pruned network are left, bool of their shape.
     """
 
     identity: Identity

@@ -19,10 +19,10 @@ from torch.optim import Optimizer
 from plasticity.core.errors import UserError
 from plasticity.training.loop import (
     Batch,
-    Eager,
+    EagerExecution,
     Examples,
     Step,
-    Trainee,
+    TrainState,
     evaluate_all,
     is_out_of_memory,
     never,
@@ -128,9 +128,9 @@ class Recording:
     batch: Batch
     replay: Work
 
-    def fits(self, trainee: Trainee, examples: Examples, batch: Batch) -> bool:
+    def fits(self, train_state: TrainState, examples: Examples, batch: Batch) -> bool:
         """Whether it is a recording of an update on such a batch, at the present rates."""
-        same = self.examples is examples and self.rates == rates_of(trainee.optimiser)
+        same = self.examples is examples and self.rates == rates_of(train_state.optimiser)
         return same and shapes_of(self.batch) == shapes_of(batch)
 
     def fill(self, batch: Batch) -> None:
@@ -139,8 +139,8 @@ class Recording:
             ours.copy_(theirs)
 
 
-class Recorded(Eager):
-    """Updates and evaluations of one trainee by recordings.
+class CudaGraphExecution(EagerExecution):
+    """Updates and evaluations of one train_state by recordings.
 
     The update at hand is kept, and recorded again where the rate or the shape of batches changes;
     so is one evaluation.
@@ -153,19 +153,19 @@ class Recorded(Eager):
         self._evaluation: tuple[Examples, Tensor, Work] | None = None
 
     @contextmanager
-    def training(self, trainee: Trainee, examples: Examples, sums: Tensor) -> Iterator[Step]:
-        """See `engine.Eager`."""
+    def training(self, train_state: TrainState, examples: Examples, sums: Tensor) -> Iterator[Step]:
+        """See `engine.EagerExecution`."""
         own = self._own_sums(examples)
-        with super().training(trainee, examples, own) as by_hand:
+        with super().training(train_state, examples, own) as by_hand:
 
             def step(batch: Batch) -> None:
-                if not (self._update and self._update.fits(trainee, examples, batch)):
+                if not (self._update and self._update.fits(train_state, examples, batch)):
                     # Let go first, so that there is never memory for two.
                     self._update = None
-                    if self._makes_state(trainee, own, by_hand, batch):
+                    if self._makes_state(train_state, own, by_hand, batch):
                         by_hand(batch)
                         return
-                    self._update = self._record(trainee, examples, own, by_hand, batch)
+                    self._update = self._record(train_state, examples, own, by_hand, batch)
                 self._update.fill(batch)
                 self._update.replay()
 
@@ -174,13 +174,13 @@ class Recorded(Eager):
             sums.copy_(own)
 
     def evaluation(
-        self, trainee: Trainee, examples: Examples, stop: Callable[[], bool] = never
+        self, train_state: TrainState, examples: Examples, stop: Callable[[], bool] = never
     ) -> Tensor | None:
-        """See `engine.Eager`; once begun it goes on to the end."""
+        """See `engine.EagerExecution`; once begun it goes on to the end."""
         if self._evaluation is None or self._evaluation[0] is not examples:
             self._evaluation = None
             sums = no_sums(examples.images.device)
-            work = self._recorder.record(lambda: evaluate_all(trainee, examples, sums))
+            work = self._recorder.record(lambda: evaluate_all(train_state, examples, sums))
             self._evaluation = (examples, sums, work)
         _, sums, replay = self._evaluation
         replay()
@@ -192,30 +192,32 @@ class Recorded(Eager):
             self._sums = no_sums(examples.images.device)
         return self._sums
 
-    def _makes_state(self, trainee: Trainee, sums: Tensor, by_hand: Step, batch: Batch) -> bool:
+    def _makes_state(
+        self, train_state: TrainState, sums: Tensor, by_hand: Step, batch: Batch
+    ) -> bool:
         """Whether the optimiser has yet to make its state, in the update on `batch`.
 
         That update cannot be recorded: each replay would make the state anew. So it is the first
         one of a stage, and never the first one after a stage was resumed.
         """
-        state = trainee.optimiser.state
+        state = train_state.optimiser.state
         if state:
             return False
-        with put_back([*memory_of(trainee), sums]):
+        with put_back([*memory_of(train_state), sums]):
             by_hand(batch)
         made = any(state.values())
         state.clear()
         return made
 
     def _record(
-        self, trainee: Trainee, examples: Examples, sums: Tensor, by_hand: Step, batch: Batch
+        self, train_state: TrainState, examples: Examples, sums: Tensor, by_hand: Step, batch: Batch
     ) -> Recording:
         """A recording of the update on such a batch; changes nothing."""
-        require_on_device(trainee.optimiser, examples.images.device)
+        require_on_device(train_state.optimiser, examples.images.device)
         own = Batch(*(tensor.clone() for tensor in tensors_of(batch)))
-        with put_back([*memory_of(trainee), sums]):
+        with put_back([*memory_of(train_state), sums]):
             replay = self._recorder.record(lambda: by_hand(own))
-        return Recording(examples, rates_of(trainee.optimiser), own, replay)
+        return Recording(examples, rates_of(train_state.optimiser), own, replay)
 
 
 @contextmanager
@@ -242,10 +244,10 @@ def require_on_device(optimiser: Optimizer, device: torch.device) -> None:
                 )
 
 
-def memory_of(trainee: Trainee) -> list[Tensor]:
-    """All that an update of `trainee` changes."""
-    slots = [slot for state in trainee.optimiser.state.values() for slot in state.values()]
-    network = trainee.network
+def memory_of(train_state: TrainState) -> list[Tensor]:
+    """All that an update of `train_state` changes."""
+    slots = [slot for state in train_state.optimiser.state.values() for slot in state.values()]
+    network = train_state.network
     return [
         *network.parameters(),
         *network.buffers(),

@@ -17,8 +17,8 @@ from torch.optim import Optimizer
 from plasticity.core.errors import PlaceError, UserError
 from plasticity.core.gpus import claim_gpu
 from plasticity.runs.compute import EXECUTIONS, PRECISIONS, impossible
-from plasticity.training.cuda_graphs import CudaGraphs, Recorded
-from plasticity.training.loop import Eager, Trainee, prepare_backends
+from plasticity.training.cuda_graphs import CudaGraphExecution, CudaGraphs
+from plasticity.training.loop import EagerExecution, TrainState, prepare_backends
 
 Log = Callable[[str], None]
 
@@ -75,12 +75,12 @@ class Hardware:
         prepare_backends(self.threads, self.precision, compiles=compiles)
         return torch.device(self.device)
 
-    def trainee(
+    def train_state(
         self,
         network: nn.Module,
         optimiser: Optimizer,
         kept: Mapping[str, Tensor] = MappingProxyType({}),
-    ) -> Trainee:
+    ) -> TrainState:
         """`network`, on the device, with its `optimiser`, which has made no update yet.
 
         `kept` says, by name, which weights of a pruned network are left.
@@ -92,14 +92,14 @@ class Hardware:
             weight = network.get_parameter(name)
             # In the memory order of the weight, which makes multiplying fast.
             masks.append((weight, torch.empty_like(weight).copy_(mask).detach()))
-        return Trainee(network, optimiser, self.precision, masks, self._execution(optimiser))
+        return TrainState(network, optimiser, self.precision, masks, self._execution(optimiser))
 
-    def _execution(self, optimiser: Optimizer) -> Eager:
+    def _execution(self, optimiser: Optimizer) -> EagerExecution:
         if self.device != "cuda" or self.carried_out == "eager":
-            return Eager()
+            return EagerExecution()
         graphs = CudaGraphs()
         graphs.prepare(optimiser)
-        return Recorded(graphs)
+        return CudaGraphExecution(graphs)
 
 
 def cpu_name() -> str:

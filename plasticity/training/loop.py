@@ -36,7 +36,7 @@ EVALUATION_BATCH = 1000
 
 @dataclass(frozen=True)
 class Batch:
-    """The indices of some examples, int64 [b], and what the views of them drew, int64 [b, k]."""
+    """The indices of some examples, int64 [b], and what their transforms drew, int64 [b, k]."""
 
     indices: Tensor | slice
     draws: Tensor | None = None
@@ -53,7 +53,7 @@ class Examples:
     labels: Tensor
     mean: Tensor
     deviation: Tensor
-    views: tuple[Term, ...] = ()
+    transforms: tuple[Term, ...] = ()
     """How they are seen; of these, some change batches as they pass."""
 
     def __len__(self) -> int:
@@ -63,7 +63,7 @@ class Examples:
         """Normalised images, float32 in channels-last order, and labels of a batch."""
         images, labels = self.images[batch.indices], self.labels[batch.indices]
         if batch.draws is not None:
-            images, labels = apply_to_batch(self.views, images, labels, batch.draws)
+            images, labels = apply_to_batch(self.transforms, images, labels, batch.draws)
         images = images.to(torch.float32, memory_format=torch.channels_last)
         return (images - self.mean) / self.deviation, labels
 
@@ -73,7 +73,7 @@ Step = Callable[[Batch], object]
 
 
 @dataclass(frozen=True)
-class Trainee:
+class TrainState:
     """A network, its optimiser, and the arithmetic that they are trained in."""
 
     network: nn.Module
@@ -81,7 +81,7 @@ class Trainee:
     precision: str
     masks: Sequence[tuple[nn.Parameter, Tensor]] = ()
     """Weights of which some are pruned, and 1 where they are kept or 0, float32 of their shape."""
-    execution: Eager = field(default_factory=lambda: Eager())
+    execution: EagerExecution = field(default_factory=lambda: EagerExecution())
     """How the operations of updates and evaluations reach the device."""
 
     def update(self) -> Callable[[], object]:
@@ -111,7 +111,7 @@ class Trainee:
 
 
 @dataclass
-class Part:
+class EpochProgress:
     """How far an epoch has come: batches trained on, and what was measured on the way.
 
     `sums` of loss, hits and examples, float64 [3], stay on the device; `seconds` is wall time.
@@ -122,12 +122,12 @@ class Part:
     seconds: float = 0.0
 
     @classmethod
-    def begin(cls, device: torch.device) -> Part:
+    def begin(cls, device: torch.device) -> EpochProgress:
         """Nothing of the epoch yet."""
         return cls(no_sums(device))
 
     @classmethod
-    def from_tensor(cls, stored: Tensor, device: torch.device) -> Part:
+    def from_tensor(cls, stored: Tensor, device: torch.device) -> EpochProgress:
         """The inverse of `as_tensor`."""
         batches, seconds, *sums = stored.tolist()
         return cls(torch.tensor(sums, dtype=torch.float64, device=device), int(batches), seconds)
@@ -142,21 +142,21 @@ def never() -> bool:
     return False
 
 
-class Eager:
+class EagerExecution:
     """Updates and evaluations operation by operation, as Python comes to them."""
 
     @contextmanager
-    def training(self, trainee: Trainee, examples: Examples, sums: Tensor) -> Iterator[Step]:
+    def training(self, train_state: TrainState, examples: Examples, sums: Tensor) -> Iterator[Step]:
         """What makes an update on a batch of `examples`; `sums` are right once this is left."""
-        trainee.network.train()
-        update = trainee.update()
+        train_state.network.train()
+        update = train_state.update()
 
         def step(batch: Batch) -> None:
             images, labels = examples.batch(batch)
-            with trainee.autocast(images.device):
-                logits = trainee.network(images)
+            with train_state.autocast(images.device):
+                logits = train_state.network(images)
             loss = cross_entropy(logits.float(), labels)
-            trainee.optimiser.zero_grad()
+            train_state.optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             update()
             add_batch(sums, loss.detach(), logits.detach(), labels)
@@ -164,18 +164,18 @@ class Eager:
         yield step
 
     def evaluation(
-        self, trainee: Trainee, examples: Examples, stop: Callable[[], bool]
+        self, train_state: TrainState, examples: Examples, stop: Callable[[], bool]
     ) -> Tensor | None:
         """See `evaluate`."""
         sums = no_sums(examples.images.device)
-        return sums if evaluate_all(trainee, examples, sums, stop) else None
+        return sums if evaluate_all(train_state, examples, sums, stop) else None
 
 
 def train_on(
-    trainee: Trainee,
+    train_state: TrainState,
     examples: Examples,
     batches: Iterator[Batch],
-    part: Part,
+    part: EpochProgress,
     pause: Callable[[], bool] = never,
 ) -> bool:
     """One update for each of `batches`, added to `part`.
@@ -185,7 +185,7 @@ def train_on(
     """
     began = time.perf_counter()
     finished = True
-    with trainee.execution.training(trainee, examples, part.sums) as step:
+    with train_state.execution.training(train_state, examples, part.sums) as step:
         for batch in batches:
             step(batch)
             part.batches += 1
@@ -199,10 +199,10 @@ def train_on(
 
 
 def finish_epoch(
-    trainee: Trainee,
+    train_state: TrainState,
     epoch: int,
     iteration: int,
-    part: Part,
+    part: EpochProgress,
     test: Examples,
     stop: Callable[[], bool] = never,
 ) -> EpochMetrics | None:
@@ -211,7 +211,7 @@ def finish_epoch(
     None where `stop` said so during the evaluation, which can then be made again.
     """
     began = time.perf_counter()
-    evaluated = evaluate(trainee, test, stop)
+    evaluated = evaluate(train_state, test, stop)
     if evaluated is None:
         return None
     # The one place in an epoch where the host waits for the device.
@@ -229,26 +229,26 @@ def finish_epoch(
 
 
 def evaluate(
-    trainee: Trainee, examples: Examples, stop: Callable[[], bool] = never
+    train_state: TrainState, examples: Examples, stop: Callable[[], bool] = never
 ) -> Tensor | None:
     """The sums of loss, hits and examples over all of `examples`, in evaluation mode.
 
     None where `stop`, which is asked now and then, said so.
     """
-    return trainee.execution.evaluation(trainee, examples, stop)
+    return train_state.execution.evaluation(train_state, examples, stop)
 
 
 @torch.inference_mode()
 def evaluate_all(
-    trainee: Trainee, examples: Examples, sums: Tensor, stop: Callable[[], bool] = never
+    train_state: TrainState, examples: Examples, sums: Tensor, stop: Callable[[], bool] = never
 ) -> bool:
     """Fill `sums` for `evaluate`; whether it came to the end: `stop` is asked after each batch."""
     sums.zero_()
-    trainee.network.eval()
+    train_state.network.eval()
     for first in range(0, len(examples), EVALUATION_BATCH):
         images, labels = examples.batch(Batch(slice(first, first + EVALUATION_BATCH)))
-        with trainee.autocast(images.device):
-            logits = trainee.network(images)
+        with train_state.autocast(images.device):
+            logits = train_state.network(images)
         add_batch(sums, cross_entropy(logits.float(), labels), logits, labels)
         if stop():
             return False

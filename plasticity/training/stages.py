@@ -27,7 +27,7 @@ from plasticity.training.hardware import Hardware, Log
 from plasticity.training.loop import (
     Batch,
     Examples,
-    Trainee,
+    TrainState,
     batches_on,
     mixed,
     shuffled,
@@ -47,7 +47,7 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class Clock:
+class StepRange:
     """Updates: where a stage begins and where it ends, and how many make an epoch.
 
     A stage that goes on from the one before begins where that one left off.
@@ -68,7 +68,7 @@ class Clock:
 
 
 @dataclass(frozen=True)
-class Pool:
+class Subset:
     """What a stage draws batches from: `selected` indices, int64 [n], out of all `count`."""
 
     selected: Tensor
@@ -80,7 +80,7 @@ class Pool:
 
 
 @dataclass(frozen=True)
-class Beginning:
+class InitialState:
     """The network as a stage begins with it.
 
     `kept` says by name which weights of a pruned network are left, bool of their shape; `handed_on`
@@ -106,12 +106,12 @@ class Stage:
 
     run: Run
     identity: Identity
-    beginning: Beginning
-    trainee: Trainee
+    initial_state: InitialState
+    train_state: TrainState
     train: Examples
     test: Examples
-    pool: Pool
-    clock: Clock
+    pool: Subset
+    clock: StepRange
     device: torch.device
 
     @property
@@ -148,7 +148,7 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: str, log: Log) -
         )
     header = train_part.header
     chosen = splits.read(inputs.split, len(train_part.labels))
-    pool = Pool(torch.from_numpy(chosen), len(train_part.labels))
+    pool = Subset(torch.from_numpy(chosen), len(train_part.labels))
     require_a_batch(run, pool.examples(run))
     parent = parent_state(run, inputs, header.checksum, hardware.precision)
     mask = mask_of(run, inputs)
@@ -165,19 +165,19 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: str, log: Log) -
         execution=hardware.carried_out,
         torch=torch.__version__,
     )
-    classes = transforms.classes_of(run.stage.views, len(header.classes))
+    classes = transforms.classes_of(run.stage.transforms, len(header.classes))
     network = build_network(run, classes, train_part.images.shape[1])
     if mask and inputs.mask:
         mask.require_fits(inputs.mask, network)
-    beginning = begin_with(run, network, parent, mask)
+    initial_state = begin_with(run, network, parent, mask)
     network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = run.stage.optimiser(network.parameters())
-    trainee = hardware.trainee(network, optimiser, beginning.kept)
+    train_state = hardware.train_state(network, optimiser, initial_state.kept)
     return Stage(
         run,
         identity,
-        beginning,
-        trainee,
+        initial_state,
+        train_state,
         train=on_device(train_part, run, device, test=False),
         test=on_device(test_part, run, device, test=True),
         pool=pool,
@@ -186,21 +186,21 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: str, log: Log) -
     )
 
 
-def clock_of(run: Run, pool: Pool, parent: Checkpoint | None) -> Clock:
+def clock_of(run: Run, pool: Subset, parent: Checkpoint | None) -> StepRange:
     """The clock of the last stage of `run`; raises `UserError` where it has passed its end."""
     length = run.stage.length
     steps = pool.examples(run) // run.stage.optimiser.options["batch"]
     if length.unit == "i":
-        return Clock(0, length.number, steps)
+        return StepRange(0, length.number, steps)
     begin, end = 0, length.number * steps
     if length.unit == "till":
         assert parent is not None
         begin = parent.history[-1].iteration
         require_time_left(run, begin, end)
-    return Clock(begin, end, steps)
+    return StepRange(begin, end, steps)
 
 
-def on_device(part: storage.Part, run: Run, device: torch.device, *, test: bool) -> Examples:
+def on_device(part: storage.DataPart, run: Run, device: torch.device, *, test: bool) -> Examples:
     """The examples of `part` on `device` as the last stage of `run` sees them."""
     stage = run.stage
 
@@ -208,7 +208,7 @@ def on_device(part: storage.Part, run: Run, device: torch.device, *, test: bool)
         return torch_generator(run.seed, "view", view)
 
     images, labels = transforms.apply_to_data(
-        stage.views,
+        stage.transforms,
         torch.from_numpy(part.images),
         torch.from_numpy(part.labels),
         len(part.header.classes),
@@ -225,7 +225,7 @@ def on_device(part: storage.Part, run: Run, device: torch.device, *, test: bool)
         labels=labels.to(device),
         mean=per_channel(part.header.mean),
         deviation=per_channel(part.header.deviation),
-        views=stage.views,
+        transforms=stage.transforms,
     )
 
 
@@ -271,13 +271,15 @@ def mask_of(run: Run, inputs: Inputs) -> Mask | None:
 
 def begin_with(
     run: Run, network: Network, parent: Checkpoint | None, mask: Mask | None
-) -> Beginning:
+) -> InitialState:
     """`network`, as it was initialised, with what the parent hands on and what the start does."""
     stage = run.stage
     is_ticket = bool(stage.start.facts.get("ticket"))
     initialised = deepcopy(network) if is_ticket else network  # which no other start is given
     if parent and run.parent:
-        same = transforms.task_of(run.parent.stage.views) == transforms.task_of(stage.views)
+        same = transforms.task_of(run.parent.stage.transforms) == transforms.task_of(
+            stage.transforms
+        )
         # Another task has other labels: its head is drawn anew, as that of a run from scratch.
         left_out = frozenset() if same else network.head
         handed = {name: v for name, v in parent.network.items() if name not in left_out}
@@ -297,7 +299,7 @@ def begin_with(
     after = masks.prunable(network)
     whole = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in before.items()}
     changed = masks.effective_size(before, after, kept or whole)
-    return Beginning(network, kept, handed_on, changed)
+    return InitialState(network, kept, handed_on, changed)
 
 
 def fitted(run: Run, network: Network, kept: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -305,17 +307,19 @@ def fitted(run: Run, network: Network, kept: Mapping[str, Tensor]) -> Mapping[st
     if not kept:
         return kept
     pruned = next(stage for stage in reversed(run.stages) if stage.prunes)
-    if transforms.task_of(pruned.views) == transforms.task_of(run.stage.views):
+    if transforms.task_of(pruned.transforms) == transforms.task_of(run.stage.transforms):
         return kept
     weights = masks.prunable(network)
     heads = {n: torch.ones_like(weights[n], dtype=torch.bool) for n in weights if n in network.head}
     return {**kept, **heads}
 
 
-def epoch_batches(run: Run, clock: Clock, epoch: int, pool: Pool) -> tuple[Tensor, Tensor | None]:
+def epoch_batches(
+    run: Run, clock: StepRange, epoch: int, pool: Subset
+) -> tuple[Tensor, Tensor | None]:
     """The batches of one epoch, which depend on nothing but the seed, the stage and the epoch.
 
-    Indices, int64 [steps, batch], and what the views draw, int64 [steps, batch, k]. The stage
+    Indices, int64 [steps, batch], and what the transforms draw, int64 [steps, batch, k]. The stage
     counts as its data and the number of earlier stages on the same, so that the tuning of a warm
     run and its cold counterpart see the same batches. Stages that share a clock count as one.
     """
@@ -329,7 +333,7 @@ def epoch_batches(run: Run, clock: Clock, epoch: int, pool: Pool) -> tuple[Tenso
     known = run.stages[max(rewound, default=0) : first]
     before = sum(earlier.seen == stage.seen for earlier in known)
     # A pretraining that sees other images or labels has an order of its own as well.
-    own = [str(view) for view in stage.views if view.member.name != "augment"]
+    own = [str(view) for view in stage.transforms if view.member.name != "augment"]
     generator = torch_generator(run.seed, "order", data, before, epoch, *own)
     if "share_of_all" not in data.facts:
         indices = shuffled(pool.selected, batch, generator)
@@ -341,13 +345,13 @@ def epoch_batches(run: Run, clock: Clock, epoch: int, pool: Pool) -> tuple[Tenso
         share = torch.tensor(shares, dtype=torch.float64)
         indices = mixed(pool.selected, pool.count, share, batch, generator)
     generator = torch_generator(run.seed, "views", data, before, epoch, *own)
-    draws = transforms.drawn(stage.views, len(indices), batch, generator)
+    draws = transforms.drawn(stage.transforms, len(indices), batch, generator)
     return indices, draws if draws.shape[2] else None
 
 
 def describe(stage: Stage, hardware: Hardware) -> dict[str, Any]:
     """All that a metrics file needs to explain itself when it is found alone."""
-    run, identity, network = stage.run, stage.identity, stage.trainee.network
+    run, identity, network = stage.run, stage.identity, stage.train_state.network
     return {
         "run": str(run),
         "dataset": str(run.dataset),
@@ -364,8 +368,8 @@ def describe(stage: Stage, hardware: Hardware) -> dict[str, Any]:
         ],
         "begins": stage.clock.begin,
         "ends": stage.clock.end,
-        "density": stage.beginning.density,
-        "perturbation": stage.beginning.changed,
+        "density": stage.initial_state.density,
+        "perturbation": stage.initial_state.changed,
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "training_examples": stage.examples,
         "data_checksum": identity.data,

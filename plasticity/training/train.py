@@ -18,7 +18,13 @@ from plasticity.runs.metrics import EpochMetrics
 from plasticity.training import checkpoint
 from plasticity.training.checkpoint import Checkpoint, Identity
 from plasticity.training.hardware import Hardware, Log
-from plasticity.training.loop import Part, finish_epoch, is_out_of_memory, set_rate, train_on
+from plasticity.training.loop import (
+    EpochProgress,
+    finish_epoch,
+    is_out_of_memory,
+    set_rate,
+    train_on,
+)
 from plasticity.training.stages import Inputs, Stage, describe, prepare
 
 RESUME_EVERY = 30.0
@@ -84,7 +90,7 @@ def train(
     The state is saved every `resume_every` seconds (0: after every batch), less often where saving
     is slow, and when this process is asked to end, which raises `signals.Ended`.
     """
-    trainee, clock = stage.trainee, stage.clock
+    train_state, clock = stage.train_state, stage.clock
     history, part = begin(stage, inputs, outputs, log)
     saved, pause = time.monotonic(), resume_every
 
@@ -103,12 +109,12 @@ def train(
 
     with requests() as request:
         while (done := history[-1].iteration if history else clock.begin) < clock.end:
-            set_rate(trainee.optimiser, stage.rate(done))
+            set_rate(train_state.optimiser, stage.rate(done))
             batches = stage.batches(done, part.batches)
-            while not train_on(trainee, stage.train, batches, part, due):
+            while not train_on(train_state, stage.train, batches, part, due):
                 save()
             measured = finish_epoch(
-                trainee,
+                train_state,
                 clock.epoch(done),
                 done + part.batches,
                 part,
@@ -119,7 +125,7 @@ def train(
                 save()
                 continue
             history.append(measured)
-            part = Part.begin(stage.device)
+            part = EpochProgress.begin(stage.device)
             log(progress(history, stage))
             # Even after the last epoch: who asked a job to end no longer accepts its results.
             if request or (due() and measured.iteration < clock.end):
@@ -127,28 +133,30 @@ def train(
     return history
 
 
-def state_of(stage: Stage, history: Sequence[EpochMetrics], part: Part | None = None) -> Checkpoint:
+def state_of(
+    stage: Stage, history: Sequence[EpochMetrics], part: EpochProgress | None = None
+) -> Checkpoint:
     """The present state of `stage`, after the epochs of `history` and `part` of the next one."""
-    network, optimiser = stage.trainee.network, stage.trainee.optimiser
+    network, optimiser = stage.train_state.network, stage.train_state.optimiser
     unfinished = part.as_tensor() if part and part.batches else None
-    kept = stage.beginning.handed_on
+    kept = stage.initial_state.handed_on
     return checkpoint.capture(stage.identity, network, optimiser, history, unfinished, kept)
 
 
 def begin(
     stage: Stage, inputs: Inputs, outputs: Outputs, log: Log
-) -> tuple[list[EpochMetrics], Part]:
+) -> tuple[list[EpochMetrics], EpochProgress]:
     """Put the network of `stage` where an earlier attempt or a rung left off, or at its beginning.
 
     Returns the epochs that are done and what is done of the next one.
     """
     earlier = earlier_state(stage.run, inputs, outputs, stage.identity, log)
     if not earlier:
-        return [], Part.begin(stage.device)
-    checkpoint.restore(earlier, stage.trainee.network, stage.trainee.optimiser)
+        return [], EpochProgress.begin(stage.device)
+    checkpoint.restore(earlier, stage.train_state.network, stage.train_state.optimiser)
     if earlier.part is None:
-        return earlier.history, Part.begin(stage.device)
-    return earlier.history, Part.from_tensor(earlier.part, stage.device)
+        return earlier.history, EpochProgress.begin(stage.device)
+    return earlier.history, EpochProgress.from_tensor(earlier.part, stage.device)
 
 
 def position(history: Sequence[EpochMetrics], batches: int) -> str:

@@ -146,7 +146,9 @@ def test_stages_in_turns_are_trained_as_each_alone():
     assert packing.in_turns(others, streams, 0) == 2 * epoch(alone, 0).images == 64
     for other in others:
         weights = zip(
-            alone.trainee.network.parameters(), other.trainee.network.parameters(), strict=True
+            alone.train_state.network.parameters(),
+            other.train_state.network.parameters(),
+            strict=True,
         )
         assert all(torch.equal(mine, theirs) for mine, theirs in weights)
 
@@ -171,11 +173,13 @@ def test_numbers_stand_to_the_right_whatever_is_not_known():
 def test_all_goes_on_after_a_part_that_fails(tmp_path: Path):
     python = [sys.executable, "-c"]
     parts = [
-        everything.Part("good", [*python, "print('well')"], 60, writes=False),
-        everything.Part("bad", [*python, "raise SystemExit(3)"], 60, writes=False),
-        everything.Part("slow", [*python, "import time; time.sleep(60)"], 0.5, writes=False),
-        everything.Part("absent", ["there/is/no/such/program"], 60),
-        everything.Part("useless", [*python, ""], 60, missing="no GPU"),
+        everything.EpochProgress("good", [*python, "print('well')"], 60, writes=False),
+        everything.EpochProgress("bad", [*python, "raise SystemExit(3)"], 60, writes=False),
+        everything.EpochProgress(
+            "slow", [*python, "import time; time.sleep(60)"], 0.5, writes=False
+        ),
+        everything.EpochProgress("absent", ["there/is/no/such/program"], 60),
+        everything.EpochProgress("useless", [*python, ""], 60, missing="no GPU"),
     ]
     outcomes = [str(everything.carry_out(part, tmp_path, 100)["outcome"]) for part in parts]
     assert outcomes[:2] == ["done", "failed: ended with 3"]

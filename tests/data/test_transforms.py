@@ -17,14 +17,14 @@ from plasticity.data.transforms import (
     drawn,
     task_of,
 )
-from plasticity.runs import SpellingError, views
+from plasticity.runs import SpellingError, transforms
 from plasticity.runs.combination import combination
 
 SPELLINGS = ["blur4", "randomlabels", "rotation", "augment", "order1"]
 
 
 def terms(*spellings):
-    return tuple(views.parse(spelling) for spelling in spellings)
+    return tuple(transforms.parse(spelling) for spelling in spellings)
 
 
 def images(n, size=8, channels=3, seed=0):
@@ -45,7 +45,7 @@ def refuse(term):
 
 
 def seen(spellings, some, true, *, test, generators=generator_for):
-    """Images and labels as a stage with the views `spellings` is given them."""
+    """Images and labels as a stage with the transforms `spellings` is given them."""
     return apply_to_data(terms(*spellings), some, true, 10, generators, test=test)
 
 
@@ -54,11 +54,11 @@ def seen(spellings, some, true, *, test, generators=generator_for):
 
 @pytest.mark.parametrize("spelling", [*SPELLINGS, "blur2", "order12"])
 def test_a_view_reads_back_from_its_spelling(spelling):
-    assert str(views.parse(spelling)) == spelling
+    assert str(transforms.parse(spelling)) == spelling
 
 
 def test_every_view_is_tried_here():
-    assert sorted(term.member.name for term in terms(*SPELLINGS)) == sorted(views.members)
+    assert sorted(term.member.name for term in terms(*SPELLINGS)) == sorted(transforms.members)
 
 
 @pytest.mark.parametrize(
@@ -73,19 +73,19 @@ def test_every_view_is_tried_here():
 )
 def test_a_wrong_spelling_is_refused_with_the_right_one(spelling, message):
     with pytest.raises(SpellingError) as caught:
-        views.parse(spelling)
+        transforms.parse(spelling)
     assert message in str(caught.value)
 
 
 def test_every_view_says_what_it_changes_in_the_order_of_their_application():
-    kinds = [member.facts["changes"] for member in views.members.values()]
+    kinds = [member.facts["changes"] for member in transforms.members.values()]
     order = ("images", "labels", "batches", "order")
     assert kinds == sorted(kinds, key=order.index)
-    for member in views.members.values():
+    for member in transforms.members.values():
         assert ("draws" in member.facts) == (member.facts["changes"] == "batches")
 
 
-# Several views
+# Several transforms
 
 
 @pytest.mark.parametrize("given", list(permutations(["blur4", "rotation", "augment", "order2"])))
@@ -102,11 +102,14 @@ def test_none_and_one_are_in_order():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (("blur4", "blur2"), "the views 'blur4' and 'blur2' are of one kind: take one of them"),
-        (("order1", "augment", "order1"), "the views 'order1' and 'order1' are of one kind"),
+        (
+            ("blur4", "blur2"),
+            "the transforms 'blur4' and 'blur2' are of one kind: take one of them",
+        ),
+        (("order1", "augment", "order1"), "the transforms 'order1' and 'order1' are of one kind"),
         (
             ("rotation", "augment", "randomlabels"),
-            "the views 'randomlabels' and 'rotation' both give the examples labels: take one",
+            "the transforms 'randomlabels' and 'rotation' both give the examples labels: take one",
         ),
     ],
 )
@@ -132,7 +135,7 @@ def test_a_view_with_labels_of_its_own_is_another_task(given, classes, task):
 
 
 def blurred(some, factor=4):
-    return views.term("blur", {"factor": factor})(some)
+    return transforms.term("blur", {"factor": factor})(some)
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 8, 13])

@@ -24,7 +24,7 @@ from plasticity.observe.connectivity import (
 )
 from plasticity.runs import Run, metrics
 from plasticity.training import checkpoint, stages
-from plasticity.training.loop import Batch, Examples, Trainee, evaluate, shuffled
+from plasticity.training.loop import Batch, Examples, TrainState, evaluate, shuffled
 from plasticity.training.stages import Inputs, Stage
 
 State = dict[str, torch.Tensor]
@@ -43,7 +43,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Stage, State]:
 
 
 def line_between(stage: Stage, one: State, other: State, line: Line = LINE) -> pa.Table:
-    network, train, test = stage.trainee.network, stage.train, stage.test
+    network, train, test = stage.train_state.network, stage.train, stage.test
     return barrier(network, one, other, train, test, line, torch_generator(0), "float32")
 
 
@@ -79,17 +79,17 @@ class TestBarrier:
 
     def test_its_ends_are_evaluated_as_in_training(self, trained: tuple[Stage, State]):
         stage, state = trained
-        initial = {k: v.clone() for k, v in stage.trainee.network.state_dict().items()}
+        initial = {k: v.clone() for k, v in stage.train_state.network.state_dict().items()}
         line = replace(LINE, train_examples=10_000)
         table = line_between(stage, state, initial, line)
         generator = torch_generator(0)
         drawn = shuffled(torch.arange(64), 16, generator)
         batches = drawn[:3]
         for row, end in ((0, state), (-1, initial)):
-            trainee = trainee_with(stage, end)
-            estimate_statistics(trainee, stage.train, batches)
+            train_state = trainee_with(stage, end)
+            estimate_statistics(train_state, stage.train, batches)
             for part, examples in (("train", stage.train), ("test", stage.test)):
-                loss, hits, count = evaluate(trainee, examples).tolist()
+                loss, hits, count = evaluate(train_state, examples).tolist()
                 assert table[f"{part}_loss"].to_pylist()[row] == pytest.approx(loss / count)
                 assert table[f"{part}_accuracy"].to_pylist()[row] == hits / count
 
@@ -102,7 +102,7 @@ class TestBarrier:
 
     def test_the_given_network_is_left_as_it_was(self, trained: tuple[Stage, State]):
         stage, state = trained
-        network = stage.trainee.network.train()
+        network = stage.train_state.network.train()
         before = {name: value.clone() for name, value in network.state_dict().items()}
         momenta = [m.momentum for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
         ends = state, with_last_channels_turned(state)
@@ -184,19 +184,19 @@ class TestHeight:
         assert barrier_of(made_up([0.8, 0.95, 0.9], [1, 1, 1])) == pytest.approx(0.05)
 
 
-def trainee_with(stage: Stage, state: State) -> Trainee:
-    """A trainee of its own with the parameters of `state`."""
+def trainee_with(stage: Stage, state: State) -> TrainState:
+    """A train_state of its own with the parameters of `state`."""
     network = stages.build_network(stage.run, 2, 1)
     network.load_state_dict(state)
     network.to(memory_format=torch.channels_last)
-    return Trainee(network, SGD(network.parameters(), lr=0.0), "float32")
+    return TrainState(network, SGD(network.parameters(), lr=0.0), "float32")
 
 
 class TestInterpolation:
     @pytest.mark.parametrize(("alpha", "end"), [(0.0, 0), (1.0, 1)])
     def test_ends_come_out_exactly(self, trained: tuple[Stage, State], alpha: float, end: int):
         stage, state = trained
-        initial = {k: v.clone() for k, v in stage.trainee.network.state_dict().items()}
+        initial = {k: v.clone() for k, v in stage.train_state.network.state_dict().items()}
         network = trainee_with(stage, initial).network
         interpolate(network, state, initial, alpha)
         for name, parameter in network.named_parameters():
@@ -221,9 +221,9 @@ class TestStatistics:
         self, trained: tuple[Stage, State], batches: list[torch.Tensor]
     ):
         stage, state = trained
-        trainee = trainee_with(stage, state)
-        estimate_statistics(trainee, stage.train, batches)
-        stem = trainee.network.module(1)
+        train_state = trainee_with(stage, state)
+        estimate_statistics(train_state, stage.train, batches)
+        stem = train_state.network.module(1)
         with torch.no_grad():
             hidden = [stem.convolution(stage.train.batch(Batch(b))[0]) for b in batches]
         means = torch.stack([h.mean((0, 2, 3)) for h in hidden]).mean(0)
@@ -235,8 +235,8 @@ class TestStatistics:
         self, trained: tuple[Stage, State], batches: list[torch.Tensor]
     ):
         stage, state = trained
-        trainee, reference = trainee_with(stage, state), trainee_with(stage, state).network
-        estimate_statistics(trainee, stage.train, batches)
+        train_state, reference = trainee_with(stage, state), trainee_with(stage, state).network
+        estimate_statistics(train_state, stage.train, batches)
         for layer in reference.modules():
             if isinstance(layer, nn.BatchNorm2d):
                 layer.reset_running_stats()
@@ -245,19 +245,19 @@ class TestStatistics:
         with torch.no_grad():
             for indices in batches:
                 reference(stage.train.batch(Batch(indices))[0])
-        ours, theirs = trainee.network.state_dict(), reference.state_dict()
+        ours, theirs = train_state.network.state_dict(), reference.state_dict()
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
     def test_only_statistics_change(
         self, trained: tuple[Stage, State], batches: list[torch.Tensor]
     ):
         stage, state = trained
-        trainee = trainee_with(stage, state)
-        estimate_statistics(trainee, stage.train, batches)
-        for name, parameter in trainee.network.named_parameters():
+        train_state = trainee_with(stage, state)
+        estimate_statistics(train_state, stage.train, batches)
+        for name, parameter in train_state.network.named_parameters():
             assert torch.equal(parameter, state[name])
             assert parameter.grad is None
-        layers = [m for m in trainee.network.modules() if isinstance(m, nn.BatchNorm2d)]
+        layers = [m for m in train_state.network.modules() if isinstance(m, nn.BatchNorm2d)]
         assert {layer.momentum for layer in layers} == {0.1}
 
     def test_a_network_without_normalisation_has_none(self):

@@ -246,7 +246,7 @@ class TestTraces:
         assert list(parameters_of(Small())) == ["convolution.weight", "linear.weight"]
 
     def test_they_are_spread_over_the_layers(self, folder: Folder):
-        network = stage_of(folder, Run.parse(PRETRAIN.format(epochs=1))).trainee.network
+        network = stage_of(folder, Run.parse(PRETRAIN.format(epochs=1))).train_state.network
         weights = parameters_of(network)
         traces = draw_traces(weights, 10, torch_generator(0, "traces"))
         names = [name for name, _ in traces]
@@ -294,7 +294,7 @@ class TestObserve:
         outputs = folder.train(run, hardware=hardware)
         stage = stage_of(folder, run, hardware=hardware)
         telemetry.observe(stage, None, Cadence(6, 6, 1, 9), silent)
-        network, optimiser_now = stage.trainee.network, stage.trainee.optimiser
+        network, optimiser_now = stage.train_state.network, stage.train_state.optimiser
         seen = checkpoint.capture(stage.identity, network, optimiser_now, [])
         real = checkpoint.load(outputs.checkpoint)
         for one, other in ((seen.network, real.network), (seen.optimiser, real.optimiser)):
@@ -306,10 +306,10 @@ class TestObserve:
         each = stage_of(folder, run)
         states = []
         for _ in telemetry.iterations(each, range(9)):
-            states.append({k: v.clone() for k, v in each.trainee.network.state_dict().items()})
+            states.append({k: v.clone() for k, v in each.train_state.network.state_dict().items()})
         part = stage_of(folder, run)
         telemetry.observe(part, None, Cadence(5, 0, 1, 1), silent)
-        for name, value in part.trainee.network.state_dict().items():
+        for name, value in part.train_state.network.state_dict().items():
             assert torch.equal(value, states[5][name])
 
     def test_the_last_distance_is_that_to_the_end(
@@ -330,7 +330,7 @@ class TestObserve:
         again = stage_of(folder, run)
         list(telemetry.iterations(again, [2]))
         images, labels = again.train.batch(next(again.batches(2)))
-        network = again.trainee.network.train()
+        network = again.train_state.network.train()
         network.zero_grad()
         nn.functional.cross_entropy(network(images), labels).backward()
         norms = [weight.grad.norm() for weight in parameters_of(network).values()]
@@ -360,12 +360,12 @@ class TestObserve:
         run = Run.parse(TUNE.format(pretrain=3, tune=1))
         stage = stage_of(folder, run, parent.checkpoint)
         initial = {
-            name: value.clone() for name, value in parameters_of(stage.trainee.network).items()
+            name: value.clone() for name, value in parameters_of(stage.train_state.network).items()
         }
         table = telemetry.observe(stage, None, Cadence(4, 4, 1, 1), silent)
         moved = [
             (weight - initial[name]).norm()
-            for name, weight in parameters_of(stage.trainee.network).items()
+            for name, weight in parameters_of(stage.train_state.network).items()
         ]
         expected = torch.stack(moved).norm().item()
         assert value_of(table, 0, "distance_to_initial") == 0
@@ -389,9 +389,9 @@ class TestObserve:
     ):
         trained: list[int] = []
 
-        def counted(trainee, examples, batches, part, *rest: Callable[[], bool]) -> bool:
+        def counted(train_state, examples, batches, part, *rest: Callable[[], bool]) -> bool:
             before = part.batches
-            finished = loop.train_on(trainee, examples, batches, part, *rest)
+            finished = loop.train_on(train_state, examples, batches, part, *rest)
             trained.append(part.batches - before)
             return finished
 

@@ -25,7 +25,7 @@ from plasticity.runs import (
     models,
     optimisers,
     starts,
-    views,
+    transforms,
 )
 from plasticity.runs.combination import combination
 from plasticity.runs.grammar import Template
@@ -117,9 +117,11 @@ def lengths(draw, before=None):
 @st.composite
 def looks(draw):
     """Views that go together, in their order."""
-    members = draw(st.sets(st.sampled_from(sorted(views.members)), max_size=2))
+    members = draw(st.sets(st.sampled_from(sorted(transforms.members)), max_size=2))
     try:
-        return combination(draw(terms(views, lambda m, n=name: m.name == n)) for name in members)
+        return combination(
+            draw(terms(transforms, lambda m, n=name: m.name == n)) for name in members
+        )
     except ValueError:
         return ()
 
@@ -151,7 +153,7 @@ def runs(draw):
                 optimiser=stages[-1].optimiser if same else draw(terms(optimisers)),
                 length=length,
                 start=start,
-                views=draw(looks()),
+                transforms=draw(looks()),
             )
         )
     return Run(draw(terms(datasets)), model, draw(st.integers(0, 10**9)), tuple(stages))
@@ -774,10 +776,13 @@ def test_what_does_not_go_together_in_the_early_phase_is_refused(path, message):
 
 def test_another_order_has_the_mask_of_the_usual_one():
     run = Run.parse(f"{EARLY}/full_sgd-lr0.1_till9_ticket2")
-    assert run.twin != run
-    assert (run.twin.ticket, run.twin.pruned_from) == (run.ticket, run.pruned_from)
+    assert run.reordered_run != run
+    assert (run.reordered_run.ticket, run.reordered_run.pruned_from) == (
+        run.ticket,
+        run.pruned_from,
+    )
     first = Run.parse(f"{EARLY}/full_sgd-lr0.1_till9_ticket1")
-    assert first.twin.pruned_from == first.pruned_from == first.dense
+    assert first.reordered_run.pruned_from == first.pruned_from == first.dense
 
 
 def test_a_drift_is_not_pruned_after_a_whole_that_it_is_not_part_of():
@@ -790,4 +795,4 @@ def test_a_drift_is_not_pruned_after_a_whole_that_it_is_not_part_of():
                                   EARLY + "/full+rotation_sgd-lr0.1_e2_keep"])  # fmt: skip
 def test_what_has_no_twin(path):
     with pytest.raises(SpellingError, match="of its own"):
-        _ = Run.parse(path).twin
+        _ = Run.parse(path).reordered_run

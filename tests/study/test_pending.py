@@ -3,7 +3,7 @@
 import pytest
 
 from plasticity.runs import Run, layout
-from plasticity.study.pending import KINDS, Jobs, left, still_needs
+from plasticity.study.pending import KINDS, Jobs, left, requires
 
 PLACE = "cifar10/resnet18/seed0/"
 COLD = Run.parse(PLACE + "full_adam-lr0.001_e5_init")
@@ -86,7 +86,7 @@ def test_a_checkpoint_made_again_does_not_concern_a_current_run():
     there = files(WARM, kind="tune") | files(HALF)
     nothing = of()
     for current in (True, False):
-        needs = still_needs(
+        needs = requires(
             ("tune", WARM),
             ("pretrain", HALF),
             nothing,
@@ -143,7 +143,7 @@ def test_a_checkpoint_made_again_does_not_concern_a_current_run():
     ],
 )
 def test_when_a_job_needs_what_it_is_trained_from(run, kind, earlier, there, left_over, needs):
-    found = still_needs((kind, run), ("pretrain", earlier), left_over, present=there.__contains__)
+    found = requires((kind, run), ("pretrain", earlier), left_over, present=there.__contains__)
     assert found is needs
 
 
@@ -192,7 +192,7 @@ def test_what_is_observed_needs_the_ends_of_its_runs():
     found = left([("telemetry", DENSE)], present=lambda path: False)
     assert found == of({DENSE}, telemetry={DENSE})
     found = left([("connectivity", DENSE)], present=lambda path: False)
-    assert found == of({DENSE, DENSE.twin}, connectivity={DENSE})
+    assert found == of({DENSE, DENSE.reordered_run}, connectivity={DENSE})
     there = {layout.observations(DENSE, "connectivity")}
     assert left([("connectivity", DENSE)], present=there.__contains__) == of()
 
@@ -200,6 +200,6 @@ def test_what_is_observed_needs_the_ends_of_its_runs():
 def test_a_mask_does_not_depend_on_a_state_that_was_dropped():
     job, earlier = ("masks", LEVELS[0]), ("pretrain", DENSE)
     there = masks(LEVELS[0])
-    assert not still_needs(job, earlier, of(), present=there.__contains__)
-    assert still_needs(job, earlier, of(), present=frozenset().__contains__)
-    assert still_needs(job, earlier, of(masks={LEVELS[0]}), present=there.__contains__)
+    assert not requires(job, earlier, of(), present=there.__contains__)
+    assert requires(job, earlier, of(), present=frozenset().__contains__)
+    assert requires(job, earlier, of(masks={LEVELS[0]}), present=there.__contains__)

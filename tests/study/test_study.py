@@ -98,7 +98,7 @@ def test_figures_share_runs(paper):
     core = 50 + (85 - 10) + 3 * 50
     new = seeds * (8 - 1) + seeds * (11 - 1) + seeds * 2 * (16 - 1) + 9 * 20
     # The second paper: dense, 15 levels of 6 points to rewind to; 19 perturbations of 2 of these;
-    # twice 4 views of 5 lengths; 5 points from which the whole network goes on.
+    # twice 4 transforms of 5 lengths; 5 points from which the whole network goes on.
     early = seeds * (1 + 15 * 6 + 2 * 19 + 2 * 4 * 5 + 5)
     assert len(paper.runs) == len(set(paper.runs)) == core + new + early
 

@@ -21,15 +21,15 @@ from plasticity.runs import Run
 from plasticity.runs.cadence import Cadence
 from plasticity.runs.compute import EXECUTIONS, NEED_A_GPU, PRECISIONS
 from plasticity.training import checkpoint, prune
-from plasticity.training.cuda_graphs import Recorded, put_back
+from plasticity.training.cuda_graphs import CudaGraphExecution, put_back
 from plasticity.training.hardware import Hardware
 from plasticity.training.loop import (
     DTYPES,
     Batch,
-    Eager,
+    EagerExecution,
+    EpochProgress,
     Examples,
-    Part,
-    Trainee,
+    TrainState,
     evaluate,
     prepare_backends,
     train_on,
@@ -53,9 +53,9 @@ class Taped(Hardware):
     precision: str = "float32"
     tape: Tape = field(default_factory=Tape)
 
-    def _execution(self, optimiser: Optimizer) -> Eager:
+    def _execution(self, optimiser: Optimizer) -> EagerExecution:
         self.tape.prepare(optimiser)
-        return Recorded(self.tape)
+        return CudaGraphExecution(self.tape)
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_telemetry_sees_the_same(folder: Folder):
 
     def table(hardware: Hardware) -> object:
         stage = prepare(run, inputs, hardware, "code", lambda line: None)
-        final = {name: value * 2 for name, value in stage.trainee.network.state_dict().items()}
+        final = {name: value * 2 for name, value in stage.train_state.network.state_dict().items()}
         return telemetry.observe(stage, final, Cadence(6), lambda line: None)
 
     assert table(HARDWARE) == table(Taped())
@@ -152,9 +152,9 @@ class Reads(nn.Linear):
         return logits if logits.sum() > 0 else -logits
 
 
-def trainee_of(network: nn.Module, tape: Tape) -> Trainee:
+def trainee_of(network: nn.Module, tape: Tape) -> TrainState:
     optimiser = torch.optim.SGD(network.parameters(), lr=0.1)
-    return Trainee(network, optimiser, "float32", execution=Recorded(tape))
+    return TrainState(network, optimiser, "float32", execution=CudaGraphExecution(tape))
 
 
 def some_examples(count: int = 8) -> Examples:
@@ -164,29 +164,29 @@ def some_examples(count: int = 8) -> Examples:
 
 
 def test_what_waits_for_the_device_is_refused():
-    trainee, part = trainee_of(Reads(4, 2), Tape()), Part.begin(torch.device("cpu"))
+    train_state, part = trainee_of(Reads(4, 2), Tape()), EpochProgress.begin(torch.device("cpu"))
     with pytest.raises(UserError, match="waits for the device"):
-        train_on(trainee, some_examples(), iter([Batch(torch.arange(4))]), part)
+        train_on(train_state, some_examples(), iter([Batch(torch.arange(4))]), part)
 
 
 def test_other_examples_and_other_batches_are_recorded_anew():
     tape = Tape()
-    trainee = trainee_of(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), tape)
-    part = Part.begin(torch.device("cpu"))
+    train_state = trainee_of(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), tape)
+    part = EpochProgress.begin(torch.device("cpu"))
     one, other = some_examples(), some_examples(6)
     for examples, size, recorded in [(one, 4, 1), (one, 4, 1), (one, 2, 2), (other, 2, 3)]:
-        train_on(trainee, examples, iter([Batch(torch.arange(size))]), part)
+        train_on(train_state, examples, iter([Batch(torch.arange(size))]), part)
         assert tape.recorded == recorded
     assert part.sums[2] == 4 + 4 + 2 + 2
-    assert evaluate(trainee, one)[2] == 8
-    assert evaluate(trainee, other)[2] == 6
-    assert evaluate(trainee, one)[2] == 8
+    assert evaluate(train_state, one)[2] == 8
+    assert evaluate(train_state, other)[2] == 6
+    assert evaluate(train_state, one)[2] == 8
     assert tape.recorded == 6
 
 
 def test_an_evaluation_that_is_asked_to_stop_says_so():
-    trainee = trainee_of(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), Tape())
-    assert evaluate(trainee, some_examples(), lambda: True) is None
+    train_state = trainee_of(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), Tape())
+    assert evaluate(train_state, some_examples(), lambda: True) is None
 
 
 def test_a_tape_is_as_strict_as_a_recording():
@@ -262,11 +262,13 @@ class Counts(torch.optim.SGD):
 
 def test_an_optimiser_that_counts_in_python_is_refused():
     network = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
-    trainee = trainee_of(network, Tape())
-    trainee = replace(trainee, optimiser=Counts(network.parameters(), lr=0.1))
+    train_state = trainee_of(network, Tape())
+    train_state = replace(train_state, optimiser=Counts(network.parameters(), lr=0.1))
     batches = [Batch(torch.arange(4))] * 2
     with pytest.raises(UserError, match="execution: Counts keeps its 'count' outside"):
-        train_on(trainee, some_examples(), iter(batches), Part.begin(torch.device("cpu")))
+        train_on(
+            train_state, some_examples(), iter(batches), EpochProgress.begin(torch.device("cpu"))
+        )
 
 
 def test_values_are_put_back_whatever_happens():

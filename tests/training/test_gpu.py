@@ -18,9 +18,9 @@ from plasticity.runs import Run
 from plasticity.runs.cadence import Cadence
 from plasticity.runs.compute import PRECISIONS
 from plasticity.training import checkpoint, prune
-from plasticity.training.cuda_graphs import CudaGraphs, Recorded, refusing_to_wait
+from plasticity.training.cuda_graphs import CudaGraphExecution, CudaGraphs, refusing_to_wait
 from plasticity.training.hardware import Hardware
-from plasticity.training.loop import Batch, Examples, Part, Trainee, evaluate, train_on
+from plasticity.training.loop import Batch, EpochProgress, Examples, TrainState, evaluate, train_on
 from plasticity.training.stages import Inputs, prepare
 from plasticity.training.train import Outputs, train_stage
 
@@ -120,14 +120,14 @@ def test_no_update_waits_for_the_device(tmp_path: Path, execution: str):
     inputs = Inputs(folder.train_file, folder.test_file, folder.split(run))
     hardware = Hardware("cuda", "bfloat16", execution=execution)
     stage = prepare(run, inputs, hardware, "code", lambda line: None)
-    part = Part.begin(stage.device)
-    train_on(stage.trainee, stage.train, stage.batches(0), part)  # records, which does wait
-    train_on(stage.trainee, stage.train, stage.batches(0), part)
-    evaluate(stage.trainee, stage.test)
+    part = EpochProgress.begin(stage.device)
+    train_on(stage.train_state, stage.train, stage.batches(0), part)  # records, which does wait
+    train_on(stage.train_state, stage.train, stage.batches(0), part)
+    evaluate(stage.train_state, stage.test)
     batches = list(stage.batches(2))
     with refusing_to_wait():
-        train_on(stage.trainee, stage.train, iter(batches), part)
-        evaluate(stage.trainee, stage.test)
+        train_on(stage.train_state, stage.train, iter(batches), part)
+        evaluate(stage.train_state, stage.test)
 
 
 @pytest.mark.parametrize(("execution", "precision"), WAYS)
@@ -173,11 +173,13 @@ def test_what_cannot_be_recorded_is_refused():
     device = torch.device("cuda")
     network = Reads(4, 2).to(device)
     optimiser = torch.optim.SGD(network.parameters(), lr=0.1)
-    trainee = Trainee(network, optimiser, "float32", execution=Recorded(CudaGraphs()))
+    train_state = TrainState(
+        network, optimiser, "float32", execution=CudaGraphExecution(CudaGraphs())
+    )
     middle = torch.ones((1, 1, 1, 1), device=device)
     images = torch.ones((4, 1, 2, 2), dtype=torch.uint8, device=device)
     labels = torch.tensor([0, 1, 0, 1], device=device)
     examples = Examples(images, labels, middle, middle)
     batch = Batch(torch.arange(4, device=device))
     with pytest.raises(UserError, match="execution: eager"):
-        train_on(trainee, examples, iter([batch]), Part.begin(device))
+        train_on(train_state, examples, iter([batch]), EpochProgress.begin(device))

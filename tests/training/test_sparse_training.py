@@ -121,8 +121,8 @@ def test_the_rate_drops_after_the_epochs_that_are_named(chain: Chain):
     rates = [stage.rate(done) for done in range(12)]
     assert rates == pytest.approx([1.0] * 4 + [0.1] * 4 + [0.01] * 4)
     for done, rate in enumerate(rates):
-        loop.set_rate(stage.trainee.optimiser, rate)
-        (group,) = stage.trainee.optimiser.param_groups
+        loop.set_rate(stage.train_state.optimiser, rate)
+        (group,) = stage.train_state.optimiser.param_groups
         assert group["lr"] == pytest.approx(0.1 * rates[done])
 
 
@@ -146,17 +146,17 @@ def test_epochs_beyond_the_end_are_refused_when_the_path_is_read():
 def test_pruned_weights_are_zero_at_every_step(chain: Chain, start: str, rule: str):
     """With momentum and weight decay, and nothing of them in the state of the optimiser."""
     stage = chain.prepared(Run.parse(REWOUND.format(start).replace(SGD, rule)))
-    weights = [stage.trainee.network.get_parameter(name) for name in stage.beginning.kept]
-    pruned = [~kept for kept in stage.beginning.kept.values()]
+    weights = [stage.train_state.network.get_parameter(name) for name in stage.initial_state.kept]
+    pruned = [~kept for kept in stage.initial_state.kept.values()]
     assert sum(int(mask.sum()) for mask in pruned) > 0
     batches = stage.batches(stage.clock.begin)
-    part = loop.Part.begin(stage.device)
+    part = loop.EpochProgress.begin(stage.device)
     steps = 0
-    while not loop.train_on(stage.trainee, stage.train, batches, part, lambda: True):
+    while not loop.train_on(stage.train_state, stage.train, batches, part, lambda: True):
         steps += 1
         for weight, mask in zip(weights, pruned, strict=True):
             assert (weight[mask] == 0).all()
-            for value in stage.trainee.optimiser.state[weight].values():
+            for value in stage.train_state.optimiser.state[weight].values():
                 if value.shape == weight.shape:
                     assert (value[mask] == 0).all()
     assert steps == 2  # what is left of the second epoch
@@ -165,8 +165,8 @@ def test_pruned_weights_are_zero_at_every_step(chain: Chain, start: str, rule: s
 def test_biases_and_normalisation_are_left_alone(chain: Chain):
     parent, stage = Run.parse(STATE), chain.prepared(Run.parse(REWOUND.format(2)))
     before = tensors(chain.state(parent))
-    for name, value in stage.trainee.network.state_dict().items():
-        if name not in stage.beginning.kept:
+    for name, value in stage.train_state.network.state_dict().items():
+        if name not in stage.initial_state.kept:
             assert torch.equal(value, before[name]), name
 
 
@@ -174,26 +174,26 @@ def test_a_level_begins_at_the_state_it_is_set_back_to(chain: Chain):
     """Bit for bit where weights are kept; k = 0 is the initialisation of the dense run."""
     origins = {REWOUND: tensors(chain.state(Run.parse(STATE)))}
     dense = chain.prepared(Run.parse(DENSE))
-    origins[START] = {k: v.clone() for k, v in dense.trainee.network.state_dict().items()}
+    origins[START] = {k: v.clone() for k, v in dense.train_state.network.state_dict().items()}
     for path, origin in origins.items():
         for level in (1, 2):
             stage = chain.prepared(Run.parse(path.format(level)))
-            state = stage.trainee.network.state_dict()
-            for name, kept in stage.beginning.kept.items():
+            state = stage.train_state.network.state_dict()
+            for name, kept in stage.initial_state.kept.items():
                 assert torch.equal(state[name], origin[name] * kept), (path, level, name)
-            assert stage.beginning.density == pytest.approx(0.5**level, abs=0.002)
-            assert stage.beginning.changed == 0
+            assert stage.initial_state.density == pytest.approx(0.5**level, abs=0.002)
+            assert stage.initial_state.changed == 0
 
 
 def test_masks_are_nested_and_exact(chain: Chain):
-    masks = [masks.read_mask(chain.mask(Run.parse(REWOUND.format(n)))) for n in (1, 2, 3)]
-    total = masks[0].total
-    for level, mask in enumerate(masks, start=1):
+    levels = [masks.read_mask(chain.mask(Run.parse(REWOUND.format(n)))) for n in (1, 2, 3)]
+    total = levels[0].total
+    for level, mask in enumerate(levels, start=1):
         left = total
         for _ in range(level):
             left -= (left + 1) // 2  # half of it, rounded up
         assert mask.survivors == left
-    for outer, inner in pairwise(masks):
+    for outer, inner in pairwise(levels):
         for name in outer.kept:
             assert not (inner.kept[name] & ~outer.kept[name]).any()
 
@@ -231,10 +231,10 @@ def test_the_head_of_another_task_is_gone(chain: Chain):
     first = Run.parse(f"{PLACE}/full+rotation_{SGD}_e1_init")
     before = tensors(chain.state(first))
     stage = chain.prepared(Run.parse(f"{first}/full_{SGD}_e1_keep"))
-    cold = chain.prepared(Run.parse(f"{PLACE}/full_{SGD}_e1_init")).trainee.network.state_dict()
-    head = stage.trainee.network.head
+    cold = chain.prepared(Run.parse(f"{PLACE}/full_{SGD}_e1_init")).train_state.network.state_dict()
+    head = stage.train_state.network.head
     assert {before[name].shape[0] for name in head} == {4}
-    for name, value in stage.trainee.network.state_dict().items():
+    for name, value in stage.train_state.network.state_dict().items():
         assert torch.equal(value, cold[name] if name in head else before[name]), name
 
 
@@ -244,13 +244,13 @@ def test_a_sub_network_is_rewound_and_pretrained_on_another_task(chain: Chain):
     middle = Run.parse(f"{ticket}/full+rotation_{SGD}_e1_rewind")
     stage = chain.prepared(middle)
     mask = masks.read_mask(chain.mask(ticket)).kept
-    initial = chain.prepared(Run.parse(f"{PLACE}/full+rotation_{SGD}_e1_init")).trainee.network
-    weights = masks.prunable(stage.trainee.network)
+    initial = chain.prepared(Run.parse(f"{PLACE}/full+rotation_{SGD}_e1_init")).train_state.network
+    weights = masks.prunable(stage.train_state.network)
     for name, start in masks.prunable(initial).items():
         kept = torch.ones_like(start, dtype=torch.bool) if name in initial.head else mask[name]
         assert torch.equal(weights[name], start * kept), name
     last = chain.prepared(Run.parse(f"{middle}/full_{SGD}_e1_keep"))
-    assert all(torch.equal(last.beginning.kept[name], mask[name]) for name in mask)
+    assert all(torch.equal(last.initial_state.kept[name], mask[name]) for name in mask)
 
 
 def test_random_labels_are_the_same_in_every_epoch_and_in_no_other_seed(chain: Chain):
@@ -287,7 +287,7 @@ def test_augmentation_comes_again_after_a_kill(chain: Chain):
 
 def test_another_order_is_another_order_of_the_same_examples(chain: Chain):
     usual = chain.prepared(Run.parse(DENSE))
-    run = Run.parse(DENSE).twin
+    run = Run.parse(DENSE).reordered_run
     assert str(run) == DENSE.replace("full_", "full+order1_")
     other = chain.prepared(run)
     one, two = (torch.cat([b.indices for b in stage.batches(0)]) for stage in (usual, other))

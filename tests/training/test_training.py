@@ -20,7 +20,7 @@ from plasticity.runs import Run, metrics
 from plasticity.training import checkpoint, loop, stages, train
 from plasticity.training.hardware import Hardware
 from plasticity.training.loop import shuffled
-from plasticity.training.stages import Inputs, Pool, clock_of, epoch_batches
+from plasticity.training.stages import Inputs, Subset, clock_of, epoch_batches
 from plasticity.training.train import progress, train_stage
 
 
@@ -243,11 +243,11 @@ class TestAskedToEnd:
 
 
 def test_another_attempt_at_the_same_run_is_waited_for(folder: Folder):
-    """Two attempts never write at once, as where a cluster has lost sight of the first one."""
+    """Two attempts never write at once, as where a cluster has lost snapshot of the first one."""
     run = Run.parse(PRETRAIN.format(epochs=1))
     lock = folder.outputs(run).resume.with_name(".lock")
     code = (
-        "import sys, time; from pathlib import Path; from plasticity import files\n"
+        "import sys, time; from pathlib import Path; from plasticity.core import files\n"
         "with files.held(Path(sys.argv[1]), print): print('held', flush=True); sys.stdin.read()"
     )
     first = subprocess.Popen(
@@ -351,7 +351,7 @@ def test_an_unknown_precision_is_refused():
         Hardware("cpu", "float16")
 
 
-def batches(run: Run, epoch: int, pool: Pool) -> torch.Tensor:
+def batches(run: Run, epoch: int, pool: Subset) -> torch.Tensor:
     """The indices of an epoch, int64 [steps, batch]."""
     return epoch_batches(run, clock_of(run, pool, None), epoch, pool)[0]
 
@@ -359,7 +359,7 @@ def batches(run: Run, epoch: int, pool: Pool) -> torch.Tensor:
 def test_a_drift_moves_from_the_half_to_everything():
     """Shares of indices outside of the half, against half of the formula's probability."""
     run = Run.parse("digits-clutter/resnet-d1w2/seed0/drift0.5_adam-lr0.01-b100_e10_init")
-    pool = Pool(torch.arange(10_000), 20_000)
+    pool = Subset(torch.arange(10_000), 20_000)
     for epoch in (1, 2, 10):
         drawn = batches(run, epoch, pool)
         assert drawn.shape == (200, 100)  # as many steps as a pass through everything
@@ -378,21 +378,21 @@ def test_the_share_of_a_drift_is_that_of_the_formula_at_every_step(monkeypatch):
     """With n from 1 to N over all epochs (appendix A.2)."""
     monkeypatch.setattr(stages, "mixed", lambda early, count, share, *rest: share)
     run = Run.parse("digits-clutter/resnet-d1w2/seed0/drift0.9_adam-lr0.01-b16_e3_init")
-    pool = Pool(torch.arange(35), 70)  # 4 whole batches an epoch
+    pool = Subset(torch.arange(35), 70)  # 4 whole batches an epoch
     shares = torch.cat([batches(run, epoch, pool) for epoch in (1, 2, 3)])
     assert shares.tolist() == pytest.approx([1 - 0.9 ** (50 * n / 12) for n in range(1, 13)])
 
 
 def test_a_drift_draws_with_replacement_and_uniformly():
     run = Run.parse("digits-clutter/resnet-d1w2/seed0/resampled_adam-lr0.01-b100_e1_init")
-    drawn = batches(run, 1, Pool(torch.arange(10_000), 10_000)).flatten()
+    drawn = batches(run, 1, Subset(torch.arange(10_000), 10_000)).flatten()
     # Of 10,000 draws with replacement 1 - 1/e are different ones, 63.2%, deviation 0.3%.
     assert len(drawn.unique()) / 10_000 == pytest.approx(0.632, abs=0.015)
 
 
 def test_a_drift_depends_on_seed_and_position_alone():
     path = "digits-clutter/resnet-d1w2/seed{}/drift0.5_adam-lr0.01-b16_e{}_init"
-    pool = Pool(torch.arange(32), 64)
+    pool = Subset(torch.arange(32), 64)
     run = Run.parse(path.format(0, 4))
     assert torch.equal(batches(run, 2, pool), batches(run, 2, pool))
     assert not torch.equal(batches(run, 2, pool), batches(run, 3, pool))
@@ -452,7 +452,7 @@ def test_a_parent_trained_again_is_the_same_parent(folder: Folder):
 def test_cold_and_warm_tuning_see_the_same_batches():
     cold = Run.parse("digits-clutter/resnet-d1w2/seed0/full_adam-lr0.01-b16_e3_init")
     warm = Run.parse(TUNE.format(pretrain=2, tune=3))
-    pool = Pool(torch.arange(64), 64)
+    pool = Subset(torch.arange(64), 64)
     for epoch in (1, 2):
         assert torch.equal(batches(cold, epoch, pool), batches(warm, epoch, pool))
     assert not torch.equal(batches(cold, 2, pool), batches(cold, 3, pool))

@@ -62,7 +62,7 @@ def inputs_of(kind):
             name: pending.handed_on(*job)
             for name, job in earlier.items()
             if study.settings.retrain
-            or pending.still_needs((kind, run), job, needed, is_finished)
+            or pending.requires((kind, run), job, needed, is_finished)
         }
         data = {**layout.dataset(run.dataset), "split": layout.split(run)}
         return wanted if kind == "masks" else {**data, **wanted}

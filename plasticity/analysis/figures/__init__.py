@@ -27,8 +27,8 @@ from plasticity.core.errors import UserError, shown
 class Tables:
     """What a figure is drawn from.
 
-    `runs` and `curves` are the tables of `plasticity.analysis.summary` with a column `role`: in
-    `runs` in the order in which the configuration gives the roles, in `curves` without a value where the
+    `runs` and `curves` are the tables of `analysis.summary` with a column `role`: in `runs` in the
+    order in which the configuration gives the roles, in `curves` without a value where the
     epochs are those of pretraining. `labels` are the roles in words. `observations` are what a
     figure's setting ``observe`` asks for, with the run and its role in every row: the table of
     `plasticity.observe.telemetry`, or that of `plasticity.observe.connectivity`.
