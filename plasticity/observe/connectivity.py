@@ -182,4 +182,4 @@ def write(path: str | Path, table: pa.Table, about: Mapping[str, Any]) -> None:
 
 def read(path: str | Path) -> tuple[pa.Table, dict[str, Any]]:
     """The table in `path` and what it says about its runs; raises `UserError`."""
-    return tables.read(path, SCHEMA, "connectivity")
+    return tables.read(path, SCHEMA, "connectivity file", "delete it and run again to make it anew")

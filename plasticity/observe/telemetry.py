@@ -226,4 +226,4 @@ def write(path: str | Path, table: pa.Table, about: Mapping[str, Any]) -> None:
 
 def read(path: str | Path) -> tuple[pa.Table, dict[str, Any]]:
     """The table in `path` and what it says about its run; raises `UserError`."""
-    return tables.read(path, SCHEMA, "telemetry")
+    return tables.read(path, SCHEMA, "telemetry file", "delete it and run again to make it anew")

@@ -7,22 +7,17 @@ is read is unpickled.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from plasticity.core import files
+from plasticity.core import tensors
 from plasticity.core.errors import UserError
 from plasticity.runs.metrics import EpochMetrics, as_rows, from_rows
 
@@ -88,7 +83,7 @@ class Checkpoint:
         Without the history, which tells how long each epoch took: a parent that was dropped and
         trained again is the same parent.
         """
-        return _checksum(asdict(self.identity), {**self.network, **self._masks()})
+        return tensors.checksum(asdict(self.identity), {**self.network, **self._masks()})
 
     def _tensors(self) -> dict[str, Tensor]:
         """The state as it is stored: one name a tensor."""
@@ -158,38 +153,22 @@ def restore(checkpoint: Checkpoint, network: nn.Module, optimiser: Optimizer) ->
 
 def save(path: str | Path, checkpoint: Checkpoint) -> None:
     """Write `checkpoint` to `path`, whole or not at all."""
-    identity, tensors = asdict(checkpoint.identity), checkpoint._tensors()
-    header = {"identity": identity, "checksum": _checksum(identity, tensors)}
-    with files.whole(path) as partial:
-        # One key: safetensors does not promise an order between several.
-        save_file(
-            tensors,
-            partial,
-            metadata={"plasticity": json.dumps(header, sort_keys=True)},
-        )
+    tensors.write(path, checkpoint._tensors(), {"identity": asdict(checkpoint.identity)})
 
 
 def load(path: str | Path) -> Checkpoint:
     """The checkpoint in `path`; raises `UserError` where it is damaged."""
     advice = "delete it and run again: Snakemake trains it anew"
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads(file.metadata()["plasticity"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        identity = Identity(**header["identity"])
-        checksum = header["checksum"]
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not a readable checkpoint ({error}); {advice}") from error
-    if _checksum(header["identity"], tensors) != checksum:
-        raise UserError(f"{path}: damaged, its checksum is wrong; {advice}")
-    return Checkpoint(
-        identity=identity,
-        network=_below("network/", tensors),
-        optimiser=_below("optimiser/", tensors),
-        history=from_rows(tensors["history"].tolist()),
-        part=tensors.get("part"),
-        kept=_below("kept/", tensors),
-    )
+    with tensors.opened(path, "checkpoint", advice) as file:
+        identity, found = Identity(**file.header["identity"]), file.all()
+        return Checkpoint(
+            identity=identity,
+            network=_below("network/", found),
+            optimiser=_below("optimiser/", found),
+            history=from_rows(found["history"].tolist()),
+            part=found.get("part"),
+            kept=_below("kept/", found),
+        )
 
 
 def require(path: str | Path, checkpoint: Checkpoint, expected: Mapping[str, str]) -> None:
@@ -212,11 +191,3 @@ def _copy(value: Tensor) -> Tensor:
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-
-def _checksum(identity: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode())
-    for name in sorted(tensors):
-        digest.update(f"{name} {tensors[name].dtype} {list(tensors[name].shape)}".encode())
-        digest.update(tensors[name].numpy().data)
-    return digest.hexdigest()

@@ -8,7 +8,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-from plasticity.core import files, gpus
+from plasticity.core import files, gpus, tensors
 from plasticity.runs import layout, metrics
 from plasticity.data import sources
 from plasticity.core.errors import UserError
@@ -80,7 +80,7 @@ def is_current(run, kind):
 
 def about_of(kind):
     """What reads what the result of a `kind` of job says about itself."""
-    return files.header if kind == "masks" else metrics.about
+    return tensors.read_header if kind == "masks" else metrics.about
 
 
 def code_of(run, kind):
