@@ -21,7 +21,7 @@ from plasticity.interventions.perturbations import Ticket
 from plasticity.models import masks
 from plasticity.models.masks import Mask
 from plasticity.models.network import Network, initialise
-from plasticity.runs import Run, Term
+from plasticity.runs import Run, Term, TransformFacts
 from plasticity.runs.workload import require_a_batch, require_time_left
 from plasticity.training import checkpoint
 from plasticity.training.checkpoint import Checkpoint, Identity
@@ -78,7 +78,7 @@ class Subset:
 
     def examples(self, run: Run) -> int:
         """The number of examples that the last stage of `run` may see."""
-        return self.count if "share_of_all" in run.stage.data.facts else len(self.selected)
+        return self.count if run.stage.data.facts.fraction_of_all else len(self.selected)
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ def on_device(part: storage.DataPart, run: Run, device: torch.device, *, test: b
     """The examples of `part` on `device` as the last stage of `run` sees them."""
     stage = run.stage
 
-    def generator(view: Term) -> torch.Generator:
+    def generator(view: Term[TransformFacts]) -> torch.Generator:
         return torch_generator(run.seed, "view", view)
 
     images, labels = transforms.apply_to_data(
@@ -276,7 +276,7 @@ def begin_with(
 ) -> InitialState:
     """`network`, as it was initialised, with what the parent hands on and what the start does."""
     stage = run.stage
-    is_ticket = bool(stage.start.facts.get("ticket"))
+    is_ticket = stage.start.facts.ticket
     initialised = deepcopy(network) if is_ticket else network  # which no other start is given
     if parent and run.parent:
         same = transforms.task_of(run.parent.stage.transforms) == transforms.task_of(
@@ -331,19 +331,19 @@ def epoch_batches(
     while run.stages[first].length.unit == "till":
         first -= 1
     # What went before the weights were set back to the initialisation is forgotten.
-    rewound = [n for n, one in enumerate(run.stages) if one.start.facts.get("rewinds")]
+    rewound = [n for n, one in enumerate(run.stages) if one.start.facts.rewinds]
     known = run.stages[max(rewound, default=0) : first]
     before = sum(earlier.seen == stage.seen for earlier in known)
     # A pretraining that sees other images or labels has an order of its own as well.
     own = [str(view) for view in stage.transforms if view.member.name != "augment"]
     generator = torch_generator(run.seed, "order", data, before, epoch, *own)
-    if "share_of_all" not in data.facts:
+    if data.facts.fraction_of_all is None:
         indices = shuffled(pool.selected, batch, generator)
     else:
         # As many steps as a pass through all examples has (Berariu et al., appendix A.2). The
         # current step counts from 1, so that the last one is N of N.
         done = [(epoch - 1) * clock.steps + step for step in range(1, clock.steps + 1)]
-        shares = [data.facts["share_of_all"](min(1.0, n / clock.end), **data.own) for n in done]
+        shares = [data.facts.fraction_of_all(min(1.0, n / clock.end), **data.own) for n in done]
         share = torch.tensor(shares, dtype=torch.float64)
         indices = mixed(pool.selected, pool.count, share, batch, generator)
     generator = torch_generator(run.seed, "views", data, before, epoch, *own)
