@@ -19,6 +19,7 @@ from plasticity.models import masks
 from plasticity.models.masks import Mask, Ticket
 from plasticity.models.network import initialise
 from plasticity.runs import models
+from plasticity.runs.provenance import Code
 
 RESNET20 = [
     (16, 3, 3, 3),
@@ -299,7 +300,7 @@ ABOUT = {
     "level": 2,
     "share": 0.2,
     "state": "0123456789abcdef",
-    "code": "fedcba9876543210",
+    "code": Code({"models/masks.py": "fedcba9876543210"}),
     "precision": "float32",
 }
 
@@ -360,6 +361,8 @@ def test_a_file_explains_itself(folder, good, mask):
         assert {file.get_tensor(name).dtype for name in mask.kept} == {torch.uint8}
     assert about == {
         **ABOUT,
+        "code": mask.code.digest,
+        "components": mask.code.components,
         "total": mask.total,
         "survivors": mask.survivors,
         "density": mask.density,
