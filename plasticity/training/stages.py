@@ -22,6 +22,7 @@ from plasticity.models import masks
 from plasticity.models.masks import Mask
 from plasticity.models.network import Network, initialise
 from plasticity.runs import Run, Term, TransformFacts
+from plasticity.runs.provenance import Code
 from plasticity.runs.workload import require_a_batch, require_time_left
 from plasticity.training import checkpoint
 from plasticity.training.checkpoint import Checkpoint, Identity
@@ -107,6 +108,7 @@ class Stage:
     """The last stage of `run`, ready to be trained on `device`."""
 
     run: Run
+    code: Code
     identity: Identity
     initial_state: InitialState
     train_state: TrainState
@@ -136,7 +138,7 @@ class Stage:
         return float(10.0 ** -sum(drop < self.clock.epoch(done) for drop in drops))
 
 
-def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: str, log: Log) -> Stage:
+def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: Code, log: Log) -> Stage:
     """The last stage of `run` with its data and its network as it begins, on its device.
 
     Raises `UserError` for inputs that cannot be used.
@@ -156,7 +158,7 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: str, log: Log) -
     mask = mask_of(run, inputs)
     identity = Identity(
         run=str(run),
-        code=code,
+        code=code.digest,
         data=header.checksum,
         split=hashlib.sha256(chosen.tobytes()).hexdigest(),
         parent=parent.digest if parent else "",
@@ -166,6 +168,7 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: str, log: Log) -
         threads=str(hardware.threads) if hardware.device == "cpu" else "",
         execution=hardware.carried_out,
         torch=torch.__version__,
+        components=dict(code.components),
     )
     classes = transforms.classes_of(run.stage.transforms, len(header.classes))
     network = build_network(run, classes, train_part.images.shape[1])
@@ -177,6 +180,7 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: str, log: Log) -
     train_state = hardware.train_state(network, optimiser, initial_state.kept)
     return Stage(
         run,
+        code,
         identity,
         initial_state,
         train_state,
@@ -379,6 +383,7 @@ def describe(stage: Stage, hardware: Hardware) -> dict[str, Any]:
         "parent_checksum": identity.parent,
         "mask_checksum": identity.mask,
         "code": identity.code,
+        "components": dict(identity.components),
         "precision": identity.precision,
         "device": identity.device,
         "device_name": hardware.name,
