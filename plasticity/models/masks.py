@@ -20,14 +20,15 @@ from torch import Tensor, nn
 
 from plasticity.core import tensors
 from plasticity.core.errors import UserError
+from plasticity.runs.provenance import Code
 
 Weights = dict[str, Tensor]
 """The prunable weights of a network by the name of the parameter, or a mask of them."""
 
 ADVICE = "delete it and run again to prune anew"
 
-FACTS = ("run", "level", "share", "state", "code", "precision")
-"""What the file of a mask says about where it comes from."""
+FACTS = ("run", "level", "share", "state", "precision")
+"""What the file of a mask says about where it comes from, besides the code."""
 
 
 def prunable(network: nn.Module) -> Weights:
@@ -111,7 +112,7 @@ class Mask:
     """The mask of a level and where it comes from; `layers`, the mask itself, is on the CPU.
 
     `run` is the lineage path of the stage whose end was pruned, `state` the digest of that state,
-    `code` that of the code that led to it, `precision` that in which the state was trained.
+    `code` the code that led to it, `precision` that in which the state was trained.
     """
 
     layers: Weights
@@ -119,7 +120,7 @@ class Mask:
     level: int
     share: float
     state: str
-    code: str
+    code: Code
     precision: str
 
     @cached_property
@@ -160,6 +161,8 @@ class Mask:
         """What the file says besides the mask itself."""
         return {
             **{name: getattr(self, name) for name in FACTS},
+            "code": self.code.digest,
+            "components": dict(self.code.components),
             "total": self.total,
             "survivors": self.survivors,
             "density": self.density,
@@ -178,8 +181,9 @@ def read_mask(path: str | Path) -> Mask:
     """The mask in `path`; raises `UserError` where it is damaged."""
     with tensors.opened(path, "mask", ADVICE) as file:
         facts = {name: file.header[name] for name in FACTS}
-        names, layers = file.header["densities"], file.all()
-        return Mask(layers={name: layers[name].bool() for name in names}, **facts)
+        names, code = file.header["densities"], Code(file.header["components"])
+        layers = file.all()
+        return Mask({name: layers[name].bool() for name in names}, code=code, **facts)
 
 
 def _misfit(mask: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> str | None:
