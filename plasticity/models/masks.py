@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from plasticity.core import tensors
 from plasticity.core.errors import UserError
+from plasticity.runs.compute import Precision
 from plasticity.runs.provenance import Code
 
 Weights = dict[str, Tensor]
@@ -121,7 +122,7 @@ class Mask:
     share: float
     state: str
     code: Code
-    precision: str
+    precision: Precision
 
     @cached_property
     def digest(self) -> str:

@@ -16,11 +16,11 @@ from plasticity.core import tables
 class EpochMetrics:
     """One epoch of training, or a part of one, and the evaluation that follows it.
 
-    `epoch` and `iteration`, the number of updates, are told by the clock of the stage, at the end.
-    Losses are mean cross-entropies in nats, accuracies are shares in 0 .. 1. Those of training are
-    taken over the epoch's batches as they pass, each before its update and in training mode; those
-    of testing over the whole test set, after the epoch and in evaluation mode. `seconds` is the
-    wall time of both and the only column that differs between two executions of the same run.
+    `epoch` and `iteration`, the number of steps, are told by the clock of the stage, at the end.
+    Losses are mean cross-entropies in nats, accuracies are fractions in 0 .. 1. Those of training
+    are taken over the epoch's batches as they pass, each before its step and in training mode;
+    those of testing over the whole test set, after the epoch and in evaluation mode. `seconds` is
+    the wall time of both and the only column that differs between two executions of the same run.
     """
 
     epoch: int

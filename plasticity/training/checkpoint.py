@@ -7,7 +7,7 @@ is read is unpickled.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 
 from plasticity.core import tensors
 from plasticity.core.errors import UserError
+from plasticity.runs import Run
 from plasticity.runs.metrics import EpochMetrics, as_rows, from_rows
 from plasticity.runs.provenance import Code
 
@@ -72,7 +73,7 @@ class Checkpoint:
     """The state after the last epoch of `history`; tensors are on the CPU.
 
     Or within the epoch that follows: `part`, float64 [5], then tells how far it has come (the
-    number of batches, and then what `loop.EpochProgress` measures). `kept` says, by name, which
+    number of batches, and then what `loop.EpochProgress` measures). `mask` says, by name, which
     weights of a pruned network are left, bool of their shape.
     """
 
@@ -81,7 +82,7 @@ class Checkpoint:
     optimiser: dict[str, Tensor]
     history: list[EpochMetrics]
     part: Tensor | None = None
-    kept: Mapping[str, Tensor] = field(default_factory=dict)
+    mask: Mapping[str, Tensor] = field(default_factory=dict)
 
     @cached_property
     def digest(self) -> str:
@@ -104,7 +105,7 @@ class Checkpoint:
         }
 
     def _masks(self) -> dict[str, Tensor]:
-        return {f"kept/{name}": mask for name, mask in self.kept.items()}
+        return {f"kept/{name}": mask for name, mask in self.mask.items()}
 
     @property
     def epoch(self) -> int:
@@ -123,7 +124,7 @@ def capture(
     optimiser: Optimizer,
     history: Sequence[EpochMetrics],
     part: Tensor | None = None,
-    kept: Mapping[str, Tensor] = MappingProxyType({}),
+    mask: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> Checkpoint:
     """A copy of the present state."""
     slots = {
@@ -138,7 +139,7 @@ def capture(
         optimiser={name: _copy(value) for name, value in slots.items()},
         history=list(history),
         part=part,
-        kept={name: _copy(mask) for name, mask in kept.items()},
+        mask={name: _copy(layer) for name, layer in mask.items()},
     )
 
 
@@ -161,7 +162,8 @@ def restore(checkpoint: Checkpoint, network: nn.Module, optimiser: Optimizer) ->
 
 def save(path: str | Path, checkpoint: Checkpoint) -> None:
     """Write `checkpoint` to `path`, whole or not at all."""
-    tensors.write(path, checkpoint._tensors(), {"identity": asdict(checkpoint.identity)})
+    named, header = checkpoint._tensors(), {"identity": asdict(checkpoint.identity)}
+    tensors.write(path, named, header)
 
 
 def load(path: str | Path) -> Checkpoint:
@@ -175,7 +177,7 @@ def load(path: str | Path) -> Checkpoint:
             optimiser=_below("optimiser/", found),
             history=from_rows(found["history"].tolist()),
             part=found.get("part"),
-            kept=_below("kept/", found),
+            mask=_below("kept/", found),
         )
 
 
@@ -202,6 +204,38 @@ def require(
                 "continued from; put the right file there, or delete it and run again to train "
                 "without it"
             )
+
+
+def to_continue(
+    resume: Path,
+    rung: Path | None,
+    run: Run,
+    identity: Identity,
+    code: Code,
+    log: Callable[[str], None],
+) -> Checkpoint | None:
+    """The state of `run` to continue from: that of a killed attempt, else the rung's, else none.
+
+    They are in `resume` and `rung`, where these exist. Raises `UserError` for a foreign one.
+    """
+    if resume.exists():
+        state = load(resume)
+        require(resume, state, identity.facts, code)
+        where = position(state.history, state.batches)
+        log(f"resuming {where}, where an earlier attempt was ended")
+        return state
+    if rung:
+        state = load(rung)
+        require(rung, state, {**identity.facts, "run": str(run.rung)}, code)
+        log(f"continuing from the shorter pretraining of {state.epoch} epochs")
+        return state
+    return None
+
+
+def position(history: Sequence[EpochMetrics], batches: int) -> str:
+    """How far training has come, in words."""
+    epochs = len(history)
+    return f"after {epochs} epochs" + (f" and {batches} batches of the next" if batches else "")
 
 
 def _copy(value: Tensor) -> Tensor:
