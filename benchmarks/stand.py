@@ -25,7 +25,7 @@ from plasticity.runs import OptimiserFacts, Run, Term, datasets, optimisers
 from plasticity.runs.compute import PRECISIONS
 from plasticity.runs.provenance import Code
 from plasticity.training.hardware import Hardware
-from plasticity.training.loop import EpochProgress, finish_epoch, set_rate, train_on
+from plasticity.training.loop import EpochProgress, finish_epoch, set_learning_rate, train_on
 from plasticity.training.stages import Inputs, Stage, prepare
 
 EPOCHS = 1_000_000
@@ -164,8 +164,8 @@ class Epoch:
 
 
 def start(stage: Stage) -> None:
-    """The first updates of `stage`, in which it is recorded or compiled; waits for the device."""
-    batches = islice(stage.batches(0), STARTING_STEPS)
+    """The first steps of `stage`, in which it is recorded or compiled; waits for the device."""
+    batches = islice(stage.order.rest_of_epoch(0, stage.device), STARTING_STEPS)
     train_on(stage.train_state, stage.train, batches, EpochProgress.begin(stage.device))
     wait(stage.device)
 
@@ -174,12 +174,12 @@ def epoch(stage: Stage, number: int) -> Epoch:
     """Train and evaluate epoch `number`, which counts from 0, as jobs do; waits for the device."""
     train_state, done, part = (
         stage.train_state,
-        number * stage.clock.steps,
+        number * stage.steps.per_epoch,
         EpochProgress.begin(stage.device),
     )
     began = time.perf_counter()
-    set_rate(train_state.optimiser, stage.rate(done))
-    train_on(train_state, stage.train, stage.batches(done), part)
+    set_learning_rate(train_state.optimiser, number + 1, stage.learning_rate_drops)
+    train_on(train_state, stage.train, stage.order.rest_of_epoch(done, stage.device), part)
     wait(stage.device)
     trained = time.perf_counter()
     finish_epoch(train_state, number + 1, done + part.batches, part, stage.test)

@@ -55,8 +55,9 @@ from plasticity.data.raw import RawData
 from plasticity.observe.calibration import network_cost
 from plasticity.runs.compute import EXECUTIONS
 from plasticity.runs.workload import Workload
+from plasticity.training.backends import prepare_backends
 from plasticity.training.hardware import Hardware
-from plasticity.training.loop import EpochProgress, prepare_backends, train_on
+from plasticity.training.loop import EpochProgress, train_on
 from plasticity.training.stages import Stage
 
 PASSES = 15
@@ -384,7 +385,10 @@ class Trace:
     def of(cls, engine: Engine, steps: int) -> Trace:
         """The first updates of `engine`'s stage, from its beginning."""
         stage = engine.fresh()
-        epochs = (stage.batches(number * stage.clock.steps) for number in count())
+        epochs = (
+            stage.order.rest_of_epoch(number * stage.steps.per_epoch, stage.device)
+            for number in count()
+        )
         batches, part = chain.from_iterable(epochs), EpochProgress.begin(stage.device)
         before, losses = [0.0, 0.0], []
         for _ in range(steps):
