@@ -28,6 +28,8 @@ LEAST = 5.0
 BATCHES = {"cuda": (200, 40), "cpu": (19, 9)}
 """Batches to train and to test on: as few as an epoch of which the figures can be trusted has."""
 
+GPU_TESTS = ROOT / "tests" / "training" / "test_gpu.py"
+
 ABOUT = """
 import platform, torch
 print("Python", platform.python_version(), "on", platform.platform())
@@ -113,7 +115,7 @@ def tests(device: str) -> Part:
     missing = "no GPU" if device != "cuda" else missing
     # Without the fixtures of all tests, which need more than is installed on a bare machine.
     options = ["-q", "--noconftest", "--durations=5", "-p", "no:cacheprovider"]
-    command = [sys.executable, "-m", "pytest", *options, str(ROOT / "tests" / "test_gpu.py")]
+    command = [sys.executable, "-m", "pytest", *options, str(GPU_TESTS)]
     return Part("tests", command, 240, writes=False, missing=missing)
 
 

@@ -171,11 +171,8 @@ def start(stage: Stage) -> None:
 
 def epoch(stage: Stage, number: int) -> Epoch:
     """Train and evaluate epoch `number`, which counts from 0, as jobs do; waits for the device."""
-    train_state, done, part = (
-        stage.train_state,
-        number * stage.clock.steps,
-        EpochProgress.begin(stage.device),
-    )
+    train_state, done = stage.train_state, number * stage.clock.steps
+    part = EpochProgress.begin(stage.device)
     began = time.perf_counter()
     set_rate(train_state.optimiser, stage.rate(done))
     train_on(train_state, stage.train, stage.batches(done), part)
