@@ -175,7 +175,8 @@ def main(words: Sequence[str] | None = None) -> None:
     rows = []
     for part in (part for part in parts if not given.only or part.name in given.only):
         rows.append(carry_out(part, folder, until - time.perf_counter()))
-        print("{part}: {outcome}, {seconds:.0f} s".format(**rows[-1]), file=sys.stderr, flush=True)
+        told = "{part}: {outcome}, {seconds:.0f} s".format_map(rows[-1])
+        print(told, file=sys.stderr, flush=True)
         (folder / "README.md").write_text(markdown(rows) + "\n", encoding="utf-8")
     print(markdown(rows))
     if any(str(row["outcome"]).startswith("failed") for row in rows):

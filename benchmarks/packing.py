@@ -240,7 +240,7 @@ def together(
     return Together(images / (until - began), memory, told[0]["name"])
 
 
-def end(child: subprocess.Popen[str]) -> None:
+def end(child: subprocess.Popen[bytes]) -> None:
     """End a process that has not ended by itself."""
     if child.poll() is None:
         child.kill()

@@ -92,8 +92,8 @@ class Bench:
     @classmethod
     def at(cls, folder: Path, given: argparse.Namespace) -> Bench:
         """The bench on what `lay_out` left in `folder`."""
-        parts = (folder / name for name in ("train.safetensors", "test.safetensors"))
-        inputs = Inputs(*parts, folder / "split.parquet")
+        train, test = folder / "train.safetensors", folder / "test.safetensors"
+        inputs = Inputs(train, test, folder / "split.parquet")
         return cls(inputs, given.model, given.batch, given.augment)
 
     def run(self, optimiser: str) -> Run:
