@@ -6,9 +6,9 @@ draws another network from the initial distribution. Facts:
 
 - ``inherits``: whether a stage must stand before (True, the default), may not (False), or may
   (None: without one, the network that is given is the one at initialisation);
-- ``ticket``: the stage trains a sub-network. The function is given a `masks.Ticket` besides and
-  returns the masks to train with, bool by name. It leaves zeros where weights are pruned, and
-  training keeps them there;
+- ``ticket``: the stage trains a sub-network. The function is given a `perturbations.Ticket` besides
+  and returns the masks to train with, bool by name. It leaves zeros where weights are pruned,
+  and training keeps them there;
 - ``prunes``: the mask is that of the option ``level`` of iterative magnitude pruning, by the option
   ``share``, rewinding to the state that the network is given in;
 - ``rewinds``: the mask is that of the stage before.
@@ -24,7 +24,7 @@ from plasticity.runs import Ascending, Integer, Number, Word, starts
 if TYPE_CHECKING:
     import torch
 
-    from plasticity.models.masks import Scope, Ticket
+    from plasticity.interventions.perturbations import Scope, Ticket
     from plasticity.models.network import Network
 
 LEVEL = Integer(at_least=1, at_most=100)
@@ -74,8 +74,8 @@ def ticket(
     """
     from plasticity.models import masks
 
-    masks.assign(network, masks.prunable(network), ticket.kept)
-    return ticket.kept
+    masks.assign(network, masks.prunable(network), ticket.mask)
+    return ticket.mask
 
 
 def _check_mixed(*, level: int, signs: str, magnitudes: str, share: float) -> None:
@@ -106,13 +106,14 @@ def mixed(
 
     Where both are fresh they are of one draw: the ticket initialised anew, the usual control.
     """
+    from plasticity.interventions import perturbations
     from plasticity.models import masks
 
     sources = {"k": masks.prunable(network), "init": ticket.initial}
     if "fresh" in (signs, magnitudes):
         sources["fresh"] = masks.prunable(network.fresh(generator))
-    masks.assign(network, masks.mixed(sources[signs], sources[magnitudes]), ticket.kept)
-    return ticket.kept
+    masks.assign(network, perturbations.mixed(sources[signs], sources[magnitudes]), ticket.mask)
+    return ticket.mask
 
 
 @starts.member(
@@ -158,12 +159,13 @@ def signshuffled(
 def _permuted(
     network: Network, generator: torch.Generator, ticket: Ticket, scope: Scope, *, same_sign: bool
 ) -> Mapping[str, torch.Tensor]:
+    from plasticity.interventions import perturbations
     from plasticity.models import masks
 
     weights = masks.prunable(network)
-    changed = masks.shuffled(weights, ticket.kept, scope, same_sign, generator)
-    masks.assign(network, changed, ticket.kept)
-    return ticket.kept
+    changed = perturbations.shuffled(weights, ticket.mask, scope, same_sign, generator)
+    masks.assign(network, changed, ticket.mask)
+    return ticket.mask
 
 
 @starts.member(
@@ -183,12 +185,13 @@ def noisy(
     share: float,
 ) -> Mapping[str, torch.Tensor]:
     """Gaussian noise on the survivors, in standard deviations of their layer at initialisation."""
+    from plasticity.interventions import perturbations
     from plasticity.models import masks
 
-    weights, initial = masks.prunable(network), masks.deviations(ticket.initial)
-    changed = masks.noisy(weights, ticket.kept, initial, deviations, generator)
-    masks.assign(network, changed, ticket.kept)
-    return ticket.kept
+    weights, initial = masks.prunable(network), perturbations.stds(ticket.initial)
+    changed = perturbations.noisy(weights, ticket.mask, initial, deviations, generator)
+    masks.assign(network, changed, ticket.mask)
+    return ticket.mask
 
 
 @starts.member(
@@ -203,7 +206,7 @@ def random(
     """Survivors drawn at random, as many in each layer as magnitude pruning has at this level."""
     from plasticity.models import masks
 
-    kept = masks.permuted(ticket.kept, generator)
+    kept = masks.permuted(ticket.mask, generator)
     masks.assign(network, masks.prunable(network), kept)
     return kept
 
@@ -216,5 +219,5 @@ def rewind(
     from plasticity.models import masks
 
     network.load_state_dict(ticket.network)
-    masks.assign(network, masks.prunable(network), ticket.kept)
-    return ticket.kept
+    masks.assign(network, masks.prunable(network), ticket.mask)
+    return ticket.mask

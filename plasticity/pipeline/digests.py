@@ -61,7 +61,9 @@ def _training(model: Term, stages: tuple[Stage, ...]) -> str:
     if not any(stage.prunes for stage in stages):
         # What is done to masks and under them moves no whole network.
         return digest(
-            "plasticity.training.train", (model, *terms), without=("plasticity.models.masks",)
+            "plasticity.training.train",
+            (model, *terms),
+            without=("plasticity.models.masks", "plasticity.interventions.perturbations"),
         )
     # Its mask comes from plain tickets and from the dense network.
     terms += [starts.parse(text) for text in ("init", "keep", "ticket1")]

@@ -42,7 +42,7 @@ def make_mask(
         for name, mask in trained.kept.items()
     }
     mask = Mask(
-        kept=masks.prune(weights, before or None, options["share"]),
+        layers=masks.prune(weights, before or None, options["share"]),
         run=str(ticket.pruned_from),
         level=options["level"],
         share=options["share"],

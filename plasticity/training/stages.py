@@ -16,8 +16,10 @@ from torch import Tensor
 from plasticity.core.errors import UserError
 from plasticity.core.rng import torch_generator
 from plasticity.data import splits, storage, transforms
+from plasticity.interventions import perturbations
+from plasticity.interventions.perturbations import Ticket
 from plasticity.models import masks
-from plasticity.models.masks import Mask, Ticket
+from plasticity.models.masks import Mask
 from plasticity.models.network import Network, initialise
 from plasticity.runs import Run, Term
 from plasticity.runs.workload import require_a_batch, require_time_left
@@ -286,7 +288,7 @@ def begin_with(
         network.load_state_dict({**network.state_dict(), **handed})
     generator = torch_generator(run.seed, "start", len(run.stages))
     before = {name: weight.clone() for name, weight in masks.prunable(network).items()}
-    handed_on: Mapping[str, Tensor] = mask.kept if mask else parent.kept if parent else {}
+    handed_on: Mapping[str, Tensor] = mask.layers if mask else parent.kept if parent else {}
     kept = fitted(run, network, handed_on)
     with torch.no_grad():
         if is_ticket:
@@ -298,7 +300,7 @@ def begin_with(
                 masks.assign(network, masks.prunable(network), kept)
     after = masks.prunable(network)
     whole = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in before.items()}
-    changed = masks.effective_size(before, after, kept or whole)
+    changed = perturbations.effective_size(before, after, kept or whole)
     return InitialState(network, kept, handed_on, changed)
 
 

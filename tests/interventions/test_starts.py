@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from plasticity.core.rng import torch_generator
+from plasticity.interventions.perturbations import Ticket
 from plasticity.models import masks
-from plasticity.models.masks import Ticket
 from plasticity.models.network import initialise
 from plasticity.runs import SpellingError, models, starts
 
@@ -199,12 +199,12 @@ def test_pruned_weights_are_zero_and_nothing_but_weights_is_touched(spelling, re
 
 @pytest.mark.parametrize("spelling", TICKETS)
 def test_the_mask_is_that_of_the_level_but_for_the_random_one(spelling, rewound, ticket):
-    given = {name: mask.clone() for name, mask in ticket.kept.items()}
+    given = {name: mask.clone() for name, mask in ticket.mask.items()}
     _, kept = take(spelling, rewound, ticket)
     differs = [name for name in given if not torch.equal(kept[name], given[name])]
     assert bool(differs) == (spelling == "ticket2-random")
     assert all(kept[name].sum() == given[name].sum() for name in given)
-    assert all(torch.equal(ticket.kept[name], given[name]) for name in given)
+    assert all(torch.equal(ticket.mask[name], given[name]) for name in given)
 
 
 @pytest.mark.parametrize("spelling", ["ticket2", "ticket2-random"])
@@ -256,8 +256,8 @@ def test_a_plain_ticket_has_no_other_spelling():
 @pytest.mark.parametrize("word", ["shuffle", "signshuffle"])
 @pytest.mark.parametrize("scope", ["global", "layer", "filter"])
 def test_a_shuffle_stays_within_its_scope(word, scope, rewound, ticket):
-    before = survivors(copy(rewound), ticket.kept)
-    after = survivors(take(f"ticket2-{word}-{scope}", rewound, ticket)[0], ticket.kept)
+    before = survivors(copy(rewound), ticket.mask)
+    after = survivors(take(f"ticket2-{word}-{scope}", rewound, ticket)[0], ticket.mask)
     assert torch.equal(multiset(after.values()), multiset(before.values()))
     same = [torch.equal(multiset([after[n]]), multiset([before[n]])) for n in before]
     assert all(same) == (scope != "global")
