@@ -98,9 +98,9 @@ def outputs_of(study: Study, jobs: list[Job]) -> Iterator[str]:
     for job in jobs:
         if job.kind == "pretrain":
             yield layout.checkpoint(job.run)
-    for figure in (None, *(figure.name for figure in study.targets)):
+    for name in (None, *(figure.name for figure in study.targets)):
         for table in ("runs", "curves", "gaps"):
-            yield layout.summary(study.name, table, figure)
+            yield layout.summary(study.name, table, name)
     for figure in study.targets:
         for suffix in layout.FIGURE_SUFFIXES:
             yield layout.figure(study.name, figure.name, suffix)

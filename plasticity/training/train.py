@@ -12,7 +12,7 @@ from typing import Any
 
 from plasticity.core import files
 from plasticity.core.errors import UserError
-from plasticity.core.shutdown import requests
+from plasticity.core.shutdown import graceful_shutdown
 from plasticity.runs import Run, metrics
 from plasticity.runs.metrics import EpochMetrics
 from plasticity.runs.provenance import Code
@@ -60,8 +60,8 @@ def train_stage(
     """Train the last stage of `run` and write its outputs.
 
     `code` is what trains it; states written under another one are refused. Raises `UserError` for
-    inputs that cannot be used, and `signals.Ended` where this process was asked to end: the state
-    is then saved, and another call continues from it.
+    inputs that cannot be used, and `Ended` where this process was asked to end: the state is then
+    saved, and another call continues from it.
     """
     with files.held(outputs.resume.with_name(".lock"), log) as waited:
         with within_memory(run):
@@ -89,7 +89,7 @@ def train(
     """Train `stage` from where an earlier attempt or a rung left off to its last epoch.
 
     The state is saved every `resume_every` seconds (0: after every batch), less often where saving
-    is slow, and when this process is asked to end, which raises `signals.Ended`.
+    is slow, and when this process is asked to end, which raises `Ended`.
     """
     train_state, clock = stage.train_state, stage.clock
     history, part = begin(stage, inputs, outputs, log)
@@ -108,7 +108,7 @@ def train(
             where = position(history, part.batches)
             raise request.ended(f"{where}; the next attempt goes on from there")
 
-    with requests() as request:
+    with graceful_shutdown() as request:
         while (done := history[-1].iteration if history else clock.begin) < clock.end:
             set_rate(train_state.optimiser, stage.rate(done))
             batches = stage.batches(done, part.batches)
