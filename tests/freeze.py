@@ -118,15 +118,27 @@ def freeze_of(name: str, *, quick: bool) -> Freeze:
             raise FreezeError(f"{name}: taken of other studies than this tool runs; take it anew")
         return found
     commit = resolve(name)
-    kept = CACHE / f"{commit}-{'quick' if quick else 'full'}.json"
+    kept = kept_in(commit, quick=quick)
     if commit != WORKTREE and kept.exists():
         known: Freeze = json.loads(kept.read_text())
         if known["asked"] == studies.asked():
             return known
     fresh = taken(commit, quick=quick)
-    if commit != WORKTREE:
-        write(kept, fresh)
+    keep(fresh)
     return fresh
+
+
+def kept_in(commit: str, *, quick: bool) -> Path:
+    """Where the freeze of `commit` is kept."""
+    return CACHE / f"{commit}-{'quick' if quick else 'full'}.json"
+
+
+def keep(freeze: Freeze, output: Path | None = None) -> None:
+    """Write `freeze` to `output`, if any, and among those of commits, which stay what they are."""
+    if output:
+        write(output, freeze)
+    if freeze["commit"] != WORKTREE or not output:
+        write(kept_in(freeze["commit"], quick=freeze["quick"]), freeze)
 
 
 def write(file: Path, freeze: Freeze) -> None:
@@ -197,10 +209,7 @@ def main() -> int:
     asked = arguments()
     try:
         if asked.command == "take":
-            commit = resolve(asked.commit)
-            fresh = taken(commit, quick=asked.quick)
-            kept = CACHE / f"{commit}-{'quick' if asked.quick else 'full'}.json"
-            write(asked.output or kept, fresh)
+            keep(taken(resolve(asked.commit), quick=asked.quick), asked.output)
             return 0
         a, b = (freeze_of(name, quick=asked.quick) for name in (asked.a, asked.b))
         moved = report(a, b)
