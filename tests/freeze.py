@@ -17,7 +17,7 @@ A freeze holds, of a copy of the commit in which commands are run one after the 
 - components: the digest of the code of each component, where the commit tells them.
 
 `compare` ends with status 1 where numbers, files or paths of runs differ. Other messages and other
-names of rules are listed and do not count. `accept` compares and, where nothing moved, appends the
+names of rules, of tensors or of facts are listed and do not count. `accept` compares and, where nothing moved, appends the
 earlier digests of components to the table of equivalent ones, so that finished results stay.
 
 Numbers are the same on one kind of processor with one version of the libraries only. `--quick`
@@ -169,8 +169,10 @@ def accept(a: Freeze, b: Freeze) -> None:
     if not (a["components"] and b["components"]):
         raise FreezeError("a commit is older than the digests of components: nothing to accept")
     rows = superseded(a["components"], b["components"])
-    known = list(csv.reader(EQUIVALENCES.open())) if EQUIVALENCES.exists() else []
+    text = EQUIVALENCES.read_text() if EQUIVALENCES.exists() else ""
+    known = list(csv.reader(text.splitlines()))
     new = [row for row in rows if list(row) not in known]
+    EQUIVALENCES.parent.mkdir(parents=True, exist_ok=True)
     with EQUIVALENCES.open("a", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerows(([] if known else [HEADER]) + new)

@@ -16,9 +16,11 @@ FOLDER = "FREEZE_MESSAGES"
 """The variable that tells the plugin where to leave what it has recorded."""
 
 # Tests of the machine, of Snakemake from outside (whose messages stay in other processes), of
-# documents, and of this tool.
+# documents, and of this tool; and those that take minutes and provoke few messages. `sentences` has
+# these as well.
 LEFT_OUT = re.compile(
     r"gpu|slurm|workflow|fault|forkserver|benchmark|docs|project|startup|golden|freez|kill"
+    r"|budget|claims|figures|preview|digest|devices|recording|sparse"
 )
 QUICK = re.compile(r"spec|stud(y|ies)|values|grammar|lineage|settings|template|runs?(?=/|\.py)")
 """Of what is left, the tests of what configurations and paths may say: many messages in seconds."""
