@@ -17,8 +17,9 @@ A freeze holds, of a copy of the commit in which commands are run one after the 
 - components: the digest of the code of each component, where the commit tells them.
 
 `compare` ends with status 1 where numbers, files or paths of runs differ. Other messages and other
-names of rules, of tensors or of facts are listed and do not count. `accept` compares and, where nothing moved, appends the
-earlier digests of components to the table of equivalent ones, so that finished results stay.
+names of rules, of tensors or of facts are listed and do not count. `accept` compares and, where
+nothing moved, appends the earlier digests of components to the table of equivalent ones, so that
+finished results stay.
 
 Numbers are the same on one kind of processor with one version of the libraries only. `--quick`
 takes two minutes a commit instead of half an hour.
