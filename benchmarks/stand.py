@@ -21,8 +21,9 @@ from benchmarks.measure import UNIT_OF_PEAK
 from benchmarks.telemetry import made_up
 from plasticity.data import splits, storage
 from plasticity.data.raw import RawData
-from plasticity.runs import Run, Term, datasets, optimisers
+from plasticity.runs import OptimiserFacts, Run, Term, datasets, optimisers
 from plasticity.runs.compute import PRECISIONS
+from plasticity.runs.provenance import Code
 from plasticity.training.hardware import Hardware
 from plasticity.training.loop import EpochProgress, finish_epoch, set_rate, train_on
 from plasticity.training.stages import Inputs, Stage, prepare
@@ -104,10 +105,10 @@ class Bench:
 
     def stage(self, optimiser: str, hardware: Hardware) -> Stage:
         """The stage of that run, ready to be trained."""
-        return prepare(self.run(optimiser), self.inputs, hardware, "", lambda line: None)
+        return prepare(self.run(optimiser), self.inputs, hardware, Code({}), lambda line: None)
 
 
-def with_batch(optimiser: str, batch: int) -> Term:
+def with_batch(optimiser: str, batch: int) -> Term[OptimiserFacts]:
     """`optimiser` with batches of that size, unless its spelling tells another one."""
     term = optimisers.read(optimiser)
     if re.search(r"-b\d", optimiser):

@@ -32,6 +32,7 @@ with imports():
     mark("torch")
 
     from plasticity.runs import Run
+    from plasticity.runs.provenance import Code
     from plasticity.training import train
     from plasticity.training.hardware import Hardware
     from plasticity.training.stages import Inputs
@@ -66,7 +67,7 @@ train.train_stage(
     Inputs(place / "train.safetensors", place / "test.safetensors", place / "split.parquet"),
     train.Outputs(place / "metrics.parquet", place / "checkpoint.safetensors"),
     Hardware(device, precision, execution=execution),
-    "",
+    Code({}),
     lambda line: None,
 )
 mark("trained and saved")

@@ -2,16 +2,10 @@
 
 To add one, declare a function that changes the network in place. It is given the network with the
 weights that the stage before ended with, and a generator of its own; ``network.fresh(generator)``
-draws another network from the initial distribution. Facts:
-
-- ``inherits``: whether a stage must stand before (True, the default), may not (False), or may
-  (None: without one, the network that is given is the one at initialisation);
-- ``ticket``: the stage trains a sub-network. The function is given a `perturbations.Ticket` besides
-  and returns the masks to train with, bool by name. It leaves zeros where weights are pruned,
-  and training keeps them there;
-- ``prunes``: the mask is that of the option ``level`` of iterative magnitude pruning, by the option
-  ``share``, rewinding to the state that the network is given in;
-- ``rewinds``: the mask is that of the stage before.
+draws another network from the initial distribution. What it tells of itself is in
+`plasticity.runs.facts.StartFacts`. Where the stage trains a sub-network, the function is given a
+`perturbations.Ticket` besides and returns the masks to train with, bool by name. It leaves zeros where
+weights are pruned, and training keeps them there.
 """
 
 from __future__ import annotations
@@ -19,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from plasticity.runs import Ascending, Integer, Number, Word, starts
+from plasticity.runs import Ascending, Integer, Number, StartFacts, Word, starts
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +31,7 @@ SOURCE = Word(("k", "init", "fresh"))
 SCOPE = Word(("global", "layer", "filter"))
 
 
-@starts.member("init", facts={"inherits": False})
+@starts.member("init", facts=StartFacts(inherits=False))
 def init(network: Network, generator: torch.Generator) -> None:
     """A new network: no stage comes before, and nothing is changed."""
 
@@ -61,7 +55,7 @@ def reset(network: Network, generator: torch.Generator, *, modules: tuple[int, .
 
 @starts.member(
     "ticket{level}[-p{share}]",
-    facts={"ticket": True, "prunes": True, "inherits": None},
+    facts=StartFacts(inherits=None, prunes=True),
     level=LEVEL,
     share=SHARE,
 )
@@ -86,7 +80,8 @@ def _check_mixed(*, level: int, signs: str, magnitudes: str, share: float) -> No
 
 @starts.member(
     "ticket{level}-signs-{signs}-magnitudes-{magnitudes}[-p{share}]",
-    facts={"ticket": True, "prunes": True, "inherits": None, "check": _check_mixed},
+    facts=StartFacts(inherits=None, prunes=True),
+    check=_check_mixed,
     level=LEVEL,
     signs=SOURCE,
     magnitudes=SOURCE,
@@ -118,7 +113,7 @@ def mixed(
 
 @starts.member(
     "ticket{level}-shuffle-{scope}[-p{share}]",
-    facts={"ticket": True, "prunes": True, "inherits": None},
+    facts=StartFacts(inherits=None, prunes=True),
     level=LEVEL,
     scope=SCOPE,
     share=SHARE,
@@ -138,7 +133,7 @@ def shuffled(
 
 @starts.member(
     "ticket{level}-signshuffle-{scope}[-p{share}]",
-    facts={"ticket": True, "prunes": True, "inherits": None},
+    facts=StartFacts(inherits=None, prunes=True),
     level=LEVEL,
     scope=SCOPE,
     share=SHARE,
@@ -170,7 +165,7 @@ def _permuted(
 
 @starts.member(
     "ticket{level}-noise{deviations}[-p{share}]",
-    facts={"ticket": True, "prunes": True, "inherits": None},
+    facts=StartFacts(inherits=None, prunes=True),
     level=LEVEL,
     deviations=Number(above=0),
     share=SHARE,
@@ -196,7 +191,7 @@ def noisy(
 
 @starts.member(
     "ticket{level}-random[-p{share}]",
-    facts={"ticket": True, "prunes": True, "inherits": None},
+    facts=StartFacts(inherits=None, prunes=True),
     level=LEVEL,
     share=SHARE,
 )
@@ -211,7 +206,7 @@ def random(
     return kept
 
 
-@starts.member("rewind", facts={"ticket": True, "rewinds": True})
+@starts.member("rewind", facts=StartFacts(rewinds=True))
 def rewind(
     network: Network, generator: torch.Generator, ticket: Ticket
 ) -> Mapping[str, torch.Tensor]:

@@ -180,7 +180,7 @@ def multiset(values):
 
 
 def test_every_ticket_is_tested_here():
-    declared = {name for name, member in starts.members.items() if member.facts.get("ticket")}
+    declared = {name for name, member in starts.members.items() if member.facts.ticket}
     assert {starts.parse(spelling).member.name for spelling in TICKETS} == declared
 
 
@@ -326,12 +326,12 @@ def test_facts_of_tickets():
     for member in starts.members.values():
         facts = member.facts
         takes_one = "ticket" in inspect.signature(member.function).parameters
-        assert facts.get("ticket", False) == takes_one
-        assert facts.get("prunes", False) == ("level" in member.template.kinds)
-        if facts.get("prunes"):
-            assert facts["inherits"] is None
-        if facts.get("rewinds"):
-            assert facts.get("inherits", True)
+        assert facts.ticket == takes_one
+        assert facts.prunes == ("level" in member.template.kinds)
+        if facts.prunes:
+            assert facts.inherits is None
+        if facts.rewinds:
+            assert facts.inherits
 
 
 @pytest.mark.parametrize("spelling", TICKETS)
