@@ -4,8 +4,8 @@ To add one, declare a function that changes the network in place. It is given th
 weights that the stage before ended with, and a generator of its own; ``network.fresh(generator)``
 draws another network from the initial distribution. What it tells of itself is in
 `plasticity.runs.facts.StartFacts`. Where the stage trains a sub-network, the function is given a
-`perturbations.Ticket` besides and returns the masks to train with, bool by name. It leaves zeros where
-weights are pruned, and training keeps them there.
+`perturbations.Ticket` besides and returns the masks to train with, bool by name. It leaves zeros
+where weights are pruned, and training keeps them there.
 """
 
 from __future__ import annotations

@@ -60,8 +60,8 @@ def train_stage(
     """Train the last stage of `run` and write its outputs.
 
     `code` is what trains it; states written under another one are refused. Raises `UserError` for
-    inputs that cannot be used, and `Ended` where this process was asked to end: the state
-    is then saved, and another call continues from it.
+    inputs that cannot be used, and `Ended` where this process was asked to end: the state is then
+    saved, and another call continues from it.
     """
     with files.held(outputs.resume.with_name(".lock"), log) as waited:
         with within_memory(run):
