@@ -17,6 +17,7 @@ from pathlib import Path
 
 from plasticity.core.errors import UserError
 from plasticity.runs import Run, Stage, Term, ancestors
+from plasticity.runs.kinds import Kind
 from plasticity.runs.vocabulary import (
     data_selections,
     datasets,
@@ -68,12 +69,12 @@ def _training(model: Term, stages: tuple[Stage, ...]) -> str:
     return digest("plasticity.training.train", (model, *terms), "plasticity.training.prune")
 
 
-def observation(kind: str, run: Run, settings: Mapping[str, object]) -> str:
+def observation(kind: Kind, run: Run, settings: Mapping[str, object]) -> str:
     """The digest of all that is observed of `run` besides its metrics, as a `kind` of job.
 
     With its `settings`, so that other ones make a finished job outdated as other code does.
     """
-    code = _digest(("plasticity.observe.jobs", f"plasticity.observe.{kind}"), frozenset(), ())
+    code = _digest(kind.roots, frozenset(), ())
     text = f"{code} {training(run)} {json.dumps(dict(settings), sort_keys=True)}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -9,6 +9,7 @@ import pytest
 
 import plasticity
 from plasticity.pipeline import digests
+from plasticity.runs.kinds import KINDS
 from plasticity.runs import Integer, Length, Run, Stage, data_selections, datasets, optimisers
 
 ADAM = Run.parse("cifar10/resnet18/seed0/full_adam-lr0.001_e500_init")
@@ -174,7 +175,7 @@ def test_a_view_in_use_counts_and_another_does_not(package):
 
 def test_what_is_observed_depends_on_training_and_on_how_it_is_observed(package):
     def seen(kind, **settings):
-        return digests.observation(kind, ADAM, settings)
+        return digests.observation(KINDS[kind], ADAM, settings)
 
     for kind in ("telemetry", "connectivity"):
         before = [seen(kind), digests.training(ADAM)]
