@@ -161,8 +161,8 @@ def describe_run(run: Run, measured: Measured, parent: Measured | None) -> dict[
         "dataset": str(run.dataset),
         "model": str(run.model),
         # A named architecture, such as resnet18, states its size as a fact.
-        "depth": run.model.options.get("depth", run.model.facts.get("depth")),
-        "width": run.model.options.get("width", run.model.facts.get("width")),
+        "depth": run.model.options.get("depth", run.model.facts.depth),
+        "width": run.model.options.get("width", run.model.facts.width),
         "seed": run.seed,
         "data": str(run.stage.data),
         "views": _views(run.stage),

@@ -35,4 +35,5 @@ def is_current(job: Job, settings: Settings) -> bool:
     """
     header: Callable[[str], dict[str, Any]] = resolve_name(job.kind.header)
     about = header(layout.done(job))
-    return (about["code"], about["precision"]) == (code_of(job, settings), settings.precision)
+    now = ({"library": code_of(job, settings)}, settings.precision)
+    return (about["components"], about["precision"]) == now

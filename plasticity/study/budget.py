@@ -16,10 +16,10 @@ from plasticity.runs import RUNGS, Run, datasets, layout, models
 from plasticity.runs.costs import Calibration, NetworkCost, Throughput
 from plasticity.runs.kinds import PRETRAIN, TUNE, Job, Kind
 from plasticity.runs.workload import (
-    DataFacts,
     Workload,
-    clock,
     evaluations,
+    facts_of,
+    step_range,
 )
 from plasticity.study.pending import Present, pending
 from plasticity.study.plan import Study
@@ -47,8 +47,8 @@ class Training(Job):
     @property
     def updates(self) -> int:
         """The updates that this job makes itself: those after its rung."""
-        begin, end = clock(self.run)
-        return end - (clock(self.rung)[1] if self.rung else begin)
+        begin, end = step_range(self.run)
+        return end - (step_range(self.rung)[1] if self.rung else begin)
 
     @property
     def epochs(self) -> int:
@@ -109,7 +109,7 @@ class Rates:
             workload = Workload.of(job.run)
             throughput = self.throughput[workload]
             trained = job.updates * job.run.stage.optimiser.options["batch"]
-            tested = job.epochs * DataFacts.of(job.run.dataset).test
+            tested = job.epochs * facts_of(job.run.dataset).test
             epochs += job.epochs
             images += trained
             seconds += trained / throughput.training + tested / throughput.evaluation

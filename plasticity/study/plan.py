@@ -16,7 +16,7 @@ from typing import Any
 from plasticity.core.errors import UserError, named, shown
 from plasticity.runs import Run, layout, starts, states_of
 from plasticity.runs.kinds import KINDS, PRETRAIN, TELEMETRY, TUNE, Job, Kind
-from plasticity.runs.workload import clock, updates_an_epoch
+from plasticity.runs.workload import step_range, steps_per_epoch
 from plasticity.study.settings import FigureSettings, Settings, unknown
 from plasticity.study.template import RunTemplate
 
@@ -233,8 +233,8 @@ class Study:
 
     def _require_updates(self, run: Run) -> None:
         """Raise `UserError` where `run` has fewer updates than are to be observed."""
-        if "train" in run.dataset.facts and updates_an_epoch(run):
-            begin, end = clock(run)
+        if steps_per_epoch(run):
+            begin, end = step_range(run)
             wanted = self.settings.telemetry.iterations
             if end - begin < wanted:
                 raise UserError(
@@ -350,5 +350,5 @@ def require_time_left(run: Run) -> None:
 
     As far as the number of examples is known.
     """
-    if "train" in run.dataset.facts and updates_an_epoch(run):
-        clock(run)
+    if steps_per_epoch(run):
+        step_range(run)

@@ -21,7 +21,7 @@ from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from plasticity.data.transforms import apply_to_batch
-from plasticity.runs import Term
+from plasticity.runs import Term, TransformFacts
 from plasticity.runs.metrics import EpochMetrics
 
 DTYPES = {
@@ -53,7 +53,7 @@ class Examples:
     labels: Tensor
     mean: Tensor
     deviation: Tensor
-    transforms: tuple[Term, ...] = ()
+    transforms: tuple[Term[TransformFacts], ...] = ()
     """How they are seen; of these, some change batches as they pass."""
 
     def __len__(self) -> int:

@@ -16,10 +16,13 @@ from torch import Tensor
 from plasticity.core.errors import UserError
 from plasticity.core.rng import torch_generator
 from plasticity.data import splits, storage, transforms
+from plasticity.interventions import perturbations
+from plasticity.interventions.perturbations import Ticket
 from plasticity.models import masks
-from plasticity.models.masks import Mask, Ticket
+from plasticity.models.masks import Mask
 from plasticity.models.network import Network, initialise
-from plasticity.runs import Run, Term
+from plasticity.runs import Run, Term, TransformFacts
+from plasticity.runs.provenance import Code
 from plasticity.runs.workload import require_a_batch, require_time_left
 from plasticity.training import checkpoint
 from plasticity.training.checkpoint import Checkpoint, Identity
@@ -76,7 +79,7 @@ class Subset:
 
     def examples(self, run: Run) -> int:
         """The number of examples that the last stage of `run` may see."""
-        return self.count if "share_of_all" in run.stage.data.facts else len(self.selected)
+        return self.count if run.stage.data.facts.fraction_of_all else len(self.selected)
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,7 @@ class Stage:
     """The last stage of `run`, ready to be trained on `device`."""
 
     run: Run
+    code: Code
     identity: Identity
     initial_state: InitialState
     train_state: TrainState
@@ -134,7 +138,7 @@ class Stage:
         return float(10.0 ** -sum(drop < self.clock.epoch(done) for drop in drops))
 
 
-def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: str, log: Log) -> Stage:
+def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: Code, log: Log) -> Stage:
     """The last stage of `run` with its data and its network as it begins, on its device.
 
     Raises `UserError` for inputs that cannot be used.
@@ -154,7 +158,7 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: str, log: Log) -
     mask = mask_of(run, inputs)
     identity = Identity(
         run=str(run),
-        code=code,
+        code=code.digest,
         data=header.checksum,
         split=hashlib.sha256(chosen.tobytes()).hexdigest(),
         parent=parent.digest if parent else "",
@@ -164,6 +168,7 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: str, log: Log) -
         threads=str(hardware.threads) if hardware.device == "cpu" else "",
         execution=hardware.carried_out,
         torch=torch.__version__,
+        components=dict(code.components),
     )
     classes = transforms.classes_of(run.stage.transforms, len(header.classes))
     network = build_network(run, classes, train_part.images.shape[1])
@@ -175,6 +180,7 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: str, log: Log) -
     train_state = hardware.train_state(network, optimiser, initial_state.kept)
     return Stage(
         run,
+        code,
         identity,
         initial_state,
         train_state,
@@ -204,7 +210,7 @@ def on_device(part: storage.DataPart, run: Run, device: torch.device, *, test: b
     """The examples of `part` on `device` as the last stage of `run` sees them."""
     stage = run.stage
 
-    def generator(view: Term) -> torch.Generator:
+    def generator(view: Term[TransformFacts]) -> torch.Generator:
         return torch_generator(run.seed, "view", view)
 
     images, labels = transforms.apply_to_data(
@@ -274,7 +280,7 @@ def begin_with(
 ) -> InitialState:
     """`network`, as it was initialised, with what the parent hands on and what the start does."""
     stage = run.stage
-    is_ticket = bool(stage.start.facts.get("ticket"))
+    is_ticket = stage.start.facts.ticket
     initialised = deepcopy(network) if is_ticket else network  # which no other start is given
     if parent and run.parent:
         same = transforms.task_of(run.parent.stage.transforms) == transforms.task_of(
@@ -286,7 +292,7 @@ def begin_with(
         network.load_state_dict({**network.state_dict(), **handed})
     generator = torch_generator(run.seed, "start", len(run.stages))
     before = {name: weight.clone() for name, weight in masks.prunable(network).items()}
-    handed_on: Mapping[str, Tensor] = mask.kept if mask else parent.kept if parent else {}
+    handed_on: Mapping[str, Tensor] = mask.layers if mask else parent.kept if parent else {}
     kept = fitted(run, network, handed_on)
     with torch.no_grad():
         if is_ticket:
@@ -298,7 +304,7 @@ def begin_with(
                 masks.assign(network, masks.prunable(network), kept)
     after = masks.prunable(network)
     whole = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in before.items()}
-    changed = masks.effective_size(before, after, kept or whole)
+    changed = perturbations.effective_size(before, after, kept or whole)
     return InitialState(network, kept, handed_on, changed)
 
 
@@ -329,19 +335,19 @@ def epoch_batches(
     while run.stages[first].length.unit == "till":
         first -= 1
     # What went before the weights were set back to the initialisation is forgotten.
-    rewound = [n for n, one in enumerate(run.stages) if one.start.facts.get("rewinds")]
+    rewound = [n for n, one in enumerate(run.stages) if one.start.facts.rewinds]
     known = run.stages[max(rewound, default=0) : first]
     before = sum(earlier.seen == stage.seen for earlier in known)
     # A pretraining that sees other images or labels has an order of its own as well.
     own = [str(view) for view in stage.transforms if view.member.name != "augment"]
     generator = torch_generator(run.seed, "order", data, before, epoch, *own)
-    if "share_of_all" not in data.facts:
+    if data.facts.fraction_of_all is None:
         indices = shuffled(pool.selected, batch, generator)
     else:
         # As many steps as a pass through all examples has (Berariu et al., appendix A.2). The
         # current step counts from 1, so that the last one is N of N.
         done = [(epoch - 1) * clock.steps + step for step in range(1, clock.steps + 1)]
-        shares = [data.facts["share_of_all"](min(1.0, n / clock.end), **data.own) for n in done]
+        shares = [data.facts.fraction_of_all(min(1.0, n / clock.end), **data.own) for n in done]
         share = torch.tensor(shares, dtype=torch.float64)
         indices = mixed(pool.selected, pool.count, share, batch, generator)
     generator = torch_generator(run.seed, "views", data, before, epoch, *own)
@@ -377,6 +383,7 @@ def describe(stage: Stage, hardware: Hardware) -> dict[str, Any]:
         "parent_checksum": identity.parent,
         "mask_checksum": identity.mask,
         "code": identity.code,
+        "components": dict(identity.components),
         "precision": identity.precision,
         "device": identity.device,
         "device_name": hardware.name,

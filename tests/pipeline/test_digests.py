@@ -9,8 +9,8 @@ import pytest
 
 import plasticity
 from plasticity.pipeline import digests
-from plasticity.runs.kinds import KINDS
 from plasticity.runs import Integer, Length, Run, Stage, data_selections, datasets, optimisers
+from plasticity.runs.kinds import KINDS
 
 ADAM = Run.parse("cifar10/resnet18/seed0/full_adam-lr0.001_e500_init")
 TICKET = Run.parse("cifar10/resnet20/seed0/full+augment_sgd-lr0.1_e160_ticket8-noise1")

@@ -169,15 +169,6 @@ class TestWorkloads:
         }
         assert len(different) == 5
 
-    def test_a_data_set_without_facts(self, monkeypatch: pytest.MonkeyPatch):
-        member = datasets.members["svhn"]
-        monkeypatch.setitem(member.facts, "test", 1)  # restored afterwards
-        del member.facts["test"]
-        with pytest.raises(
-            UserError, match="data set svhn: without the facts test nobody can tell"
-        ):
-            budgets(dataset="svhn")
-
 
 class TestScaling:
     def test_by_multiply_adds(self):
