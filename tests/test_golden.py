@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from tiny import Folder
 
-from plasticity import metrics, splits, streams
-from plasticity.datasets import storage
-from plasticity.datasets.raw import variant
-from plasticity.pruning import make_mask
-from plasticity.spec import Run, datasets
+from plasticity.core import rng
+from plasticity.data import splits, storage
+from plasticity.data.raw import variant
+from plasticity.runs import Run, datasets, metrics
+from plasticity.training.prune import make_mask
 
 # Width 8: oneDNN in torch 2.13 crashes with fewer channels on processors with AVX2 alone.
 PLACE = "digits-clutter-n64/resnet-d1w8/seed0"
@@ -135,14 +135,14 @@ class Digits(Folder):
 def drawn() -> Iterator[list[str]]:
     """The streams that are drawn from while this lasts, each as its purpose is spelt."""
     names: list[str] = []
-    derive = streams.derive
+    derive = rng.derive
 
     def noted(seed: int, *purpose: object) -> int:
         names.append("/".join(map(str, (seed, *purpose))))
         return derive(seed, *purpose)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(streams, "derive", noted)
+        patch.setattr(rng, "derive", noted)
         yield names
 
 
@@ -175,4 +175,4 @@ def test_streams_have_their_names(losses: Losses, drawn: list[str]):
 
 @pytest.mark.parametrize("purpose", SEEDS)
 def test_streams_have_their_seeds(purpose: tuple[int, ...]):
-    assert streams.derive(*purpose) == SEEDS[purpose]
+    assert rng.derive(*purpose) == SEEDS[purpose]

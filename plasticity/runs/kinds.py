@@ -73,7 +73,7 @@ class Job:
 
 
 HEADER_OF_TABLE = "plasticity.runs.metrics:about"
-HEADER_OF_TENSORS = "plasticity.core.files:header"
+HEADER_OF_TENSORS = "plasticity.core.tensors:read_header"
 
 
 def _state(run: Run | None) -> Job | None:
