@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.stand import STARTING_STEPS, Bench, Epoch, wait
 from plasticity.data import storage, transforms
-from plasticity.data.transforms import MARGIN
+from plasticity.data.transforms.augment import MARGIN
 from plasticity.runs import transforms as transform_terms
 from plasticity.training.loop import DTYPES, EVALUATION_BATCH
 from plasticity.training.stages import build_network

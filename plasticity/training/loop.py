@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
-from plasticity.data.transforms import apply_to_batch
+from plasticity.data.apply import apply_to_batch
 from plasticity.runs import Term, TransformFacts
 from plasticity.runs.metrics import EpochMetrics
 

@@ -15,9 +15,12 @@ from torch import Tensor
 
 from plasticity.core.errors import UserError
 from plasticity.core.rng import torch_generator
-from plasticity.data import splits, storage, transforms
+from plasticity.data import splits, storage
+from plasticity.data.apply import apply_to_data, classes_of, drawn, task_of
+from plasticity.interventions import perturbations
+from plasticity.interventions.perturbations import Ticket
 from plasticity.models import masks
-from plasticity.models.masks import Mask, Ticket
+from plasticity.models.masks import Mask
 from plasticity.models.network import Network, initialise
 from plasticity.runs import Run, Term, TransformFacts
 from plasticity.runs.workload import require_a_batch, require_time_left
@@ -165,7 +168,7 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: str, log: Log) -
         execution=hardware.carried_out,
         torch=torch.__version__,
     )
-    classes = transforms.classes_of(run.stage.transforms, len(header.classes))
+    classes = classes_of(run.stage.transforms, len(header.classes))
     network = build_network(run, classes, train_part.images.shape[1])
     if mask and inputs.mask:
         mask.require_fits(inputs.mask, network)
@@ -207,7 +210,7 @@ def on_device(part: storage.DataPart, run: Run, device: torch.device, *, test: b
     def generator(view: Term[TransformFacts]) -> torch.Generator:
         return torch_generator(run.seed, "view", view)
 
-    images, labels = transforms.apply_to_data(
+    images, labels = apply_to_data(
         stage.transforms,
         torch.from_numpy(part.images),
         torch.from_numpy(part.labels),
@@ -260,7 +263,7 @@ def mask_of(run: Run, inputs: Inputs) -> Mask | None:
     mask = masks.read_mask(inputs.mask)
     options = run.stage.start.options
     found = (mask.run, mask.level, mask.share)
-    expected = (str(run.pruned_from), options["level"], options["share"])
+    expected = (str(run.pruned_from), options["level"], options["fraction"])
     if found != expected:
         raise UserError(
             f"{inputs.mask}: pruned after another run or otherwise ({found}, expected {expected}); "
@@ -277,16 +280,14 @@ def begin_with(
     is_ticket = stage.start.facts.ticket
     initialised = deepcopy(network) if is_ticket else network  # which no other start is given
     if parent and run.parent:
-        same = transforms.task_of(run.parent.stage.transforms) == transforms.task_of(
-            stage.transforms
-        )
+        same = task_of(run.parent.stage.transforms) == task_of(stage.transforms)
         # Another task has other labels: its head is drawn anew, as that of a run from scratch.
         left_out = frozenset() if same else network.head
         handed = {name: v for name, v in parent.network.items() if name not in left_out}
         network.load_state_dict({**network.state_dict(), **handed})
     generator = torch_generator(run.seed, "start", len(run.stages))
     before = {name: weight.clone() for name, weight in masks.prunable(network).items()}
-    handed_on: Mapping[str, Tensor] = mask.kept if mask else parent.kept if parent else {}
+    handed_on: Mapping[str, Tensor] = mask.layers if mask else parent.kept if parent else {}
     kept = fitted(run, network, handed_on)
     with torch.no_grad():
         if is_ticket:
@@ -298,7 +299,7 @@ def begin_with(
                 masks.assign(network, masks.prunable(network), kept)
     after = masks.prunable(network)
     whole = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in before.items()}
-    changed = masks.effective_size(before, after, kept or whole)
+    changed = perturbations.effective_size(before, after, kept or whole)
     return InitialState(network, kept, handed_on, changed)
 
 
@@ -307,7 +308,7 @@ def fitted(run: Run, network: Network, kept: Mapping[str, Tensor]) -> Mapping[st
     if not kept:
         return kept
     pruned = next(stage for stage in reversed(run.stages) if stage.prunes)
-    if transforms.task_of(pruned.transforms) == transforms.task_of(run.stage.transforms):
+    if task_of(pruned.transforms) == task_of(run.stage.transforms):
         return kept
     weights = masks.prunable(network)
     heads = {n: torch.ones_like(weights[n], dtype=torch.bool) for n in weights if n in network.head}
@@ -345,7 +346,7 @@ def epoch_batches(
         share = torch.tensor(shares, dtype=torch.float64)
         indices = mixed(pool.selected, pool.count, share, batch, generator)
     generator = torch_generator(run.seed, "views", data, before, epoch, *own)
-    draws = transforms.drawn(stage.transforms, len(indices), batch, generator)
+    draws = drawn(stage.transforms, len(indices), batch, generator)
     return indices, draws if draws.shape[2] else None
 
 
