@@ -98,9 +98,9 @@ def outputs_of(study: Study, jobs: list[Job]) -> Iterator[str]:
     for job in jobs:
         if job.kind == "pretrain":
             yield layout.checkpoint(job.run)
-    for figure in (None, *(figure.name for figure in study.targets)):
+    for name in (None, *(figure.name for figure in study.targets)):
         for table in ("runs", "curves", "gaps"):
-            yield layout.summary(study.name, table, figure)
+            yield layout.summary(study.name, table, name)
     for figure in study.targets:
         for suffix in layout.FIGURE_SUFFIXES:
             yield layout.figure(study.name, figure.name, suffix)
@@ -120,8 +120,8 @@ def finish(place: Path, seeds: int) -> None:
         path.touch()
     with patch("os.fsync"):  # nobody misses these files after a crash
         for job in jobs:
-            code = digests.training(job.run)
-            about = {"run": str(job.run), "code": code, "precision": study.settings.precision}
+            code = {"library": digests.training(job.run)}
+            about = {"components": code, "precision": study.settings.precision}
             metrics.write(place / layout.metrics(job.run, job.kind), history, about)
     record(place)
 

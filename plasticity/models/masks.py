@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from plasticity.core import files
 from plasticity.core.errors import UserError
+from plasticity.runs.provenance import Code
 
 Weights = dict[str, Tensor]
 """The prunable weights of a network by the name of the parameter, or a mask of them."""
@@ -112,7 +113,7 @@ class Mask:
     """The mask of a level and where it comes from; `layers`, the mask itself, is on the CPU.
 
     `run` is the lineage path of the stage whose end was pruned, `state` the digest of that state,
-    `code` that of the code that led to it, `precision` that in which the state was trained.
+    `code` the code that led to it, `precision` that in which the state was trained.
     """
 
     layers: Weights
@@ -120,7 +121,7 @@ class Mask:
     level: int
     share: float
     state: str
-    code: str
+    code: Code
     precision: str
 
     @cached_property
@@ -162,7 +163,8 @@ class Mask:
             "level": self.level,
             "share": self.share,
             "state": self.state,
-            "code": self.code,
+            "code": self.code.digest,
+            "components": dict(self.code.components),
             "precision": self.precision,
             "total": self.total,
             "survivors": self.survivors,
@@ -192,10 +194,8 @@ def read_mask(path: str | Path) -> Mask:
         sound = _checksum(facts, tensors) == header["checksum"]
         mask = Mask(
             layers={name: tensors[name].bool() for name in facts["densities"]},
-            **{
-                name: facts[name]
-                for name in ("run", "level", "share", "state", "code", "precision")
-            },
+            code=Code(facts["components"]),
+            **{name: facts[name] for name in ("run", "level", "share", "state", "precision")},
         )
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not a readable mask ({error}); {ADVICE}") from error

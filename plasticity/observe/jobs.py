@@ -15,6 +15,7 @@ from plasticity.observe import connectivity, telemetry
 from plasticity.observe.connectivity import Line
 from plasticity.runs import Run
 from plasticity.runs.cadence import Cadence
+from plasticity.runs.provenance import Code
 from plasticity.training import checkpoint
 from plasticity.training.hardware import Hardware, Log
 from plasticity.training.stages import Inputs, Stage, describe, prepare
@@ -32,7 +33,7 @@ def observe_telemetry(
     output: Path,
     hardware: Hardware,
     cadence: Cadence,
-    code: str,
+    code: Code,
     log: Log,
 ) -> None:
     """Train the first updates of the last stage of `run` again and write what happens in them.
@@ -54,7 +55,7 @@ def observe_connectivity(
     hardware: Hardware,
     points: int,
     examples: int,
-    code: str,
+    code: Code,
     log: Log,
 ) -> None:
     """Write loss and accuracy on the line between the ends of `run` and of its twin.

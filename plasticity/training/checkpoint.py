@@ -25,6 +25,7 @@ from torch.optim import Optimizer
 from plasticity.core import files
 from plasticity.core.errors import UserError
 from plasticity.runs.metrics import EpochMetrics, as_rows, from_rows
+from plasticity.runs.provenance import Code
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Identity:
     `code`, `data`, `split`, `parent` and `mask` are digests of the training code, the data set, the
     chosen examples, the parent's checkpoint and the mask that the stage begins with (these two are
     empty without one); `threads` counts on the CPU alone; `execution` is how operations reach the
-    device.
+    device. `components` are those that `code` is the digest of.
     """
 
     run: str
@@ -48,6 +49,12 @@ class Identity:
     threads: str
     execution: str
     torch: str
+    components: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """Everything but the `components`."""
+        return {name: value for name, value in vars(self).items() if name != "components"}
 
 
 DIFFERENCES = {
@@ -85,10 +92,11 @@ class Checkpoint:
     def digest(self) -> str:
         """A checksum of what a later stage starts from: who this is, and its weights.
 
-        Without the history, which tells how long each epoch took: a parent that was dropped and
-        trained again is the same parent.
+        Without the history, which tells how long each epoch took, and the code, which may be
+        written otherwise: a parent that was dropped and trained again is the same parent.
         """
-        return _checksum(asdict(self.identity), {**self.network, **self._masks()})
+        facts = {name: value for name, value in self.identity.facts.items() if name != "code"}
+        return _checksum(facts, {**self.network, **self._masks()})
 
     def _tensors(self) -> dict[str, Tensor]:
         """The state as it is stored: one name a tensor."""
@@ -192,17 +200,28 @@ def load(path: str | Path) -> Checkpoint:
     )
 
 
-def require(path: str | Path, checkpoint: Checkpoint, expected: Mapping[str, str]) -> None:
+def require(
+    path: str | Path,
+    checkpoint: Checkpoint,
+    expected: Mapping[str, str],
+    code: Code | None = None,
+) -> None:
     """Raise `UserError` where the identity of `checkpoint`, read from `path`, is not `expected`.
 
-    `expected` holds those fields of `Identity` that matter to the caller.
+    `expected` holds those fields of `Identity.facts` that matter to the caller. A digest of code
+    that is equivalent to that of `code` is as good.
     """
     for name, value in expected.items():
         found = getattr(checkpoint.identity, name)
+        changed = ""
+        if name == "code" and code and found != value:
+            names = code.changed_since(checkpoint.identity.components)
+            found, changed = (found, f": {', '.join(names)}") if names else (value, "")
         if found != value:
             raise UserError(
-                f"{path}: {DIFFERENCES[name]} ({found}, expected {value}) and not continued from; "
-                "put the right file there, or delete it and run again to train without it"
+                f"{path}: {DIFFERENCES[name]}{changed} ({found}, expected {value}) and not "
+                "continued from; put the right file there, or delete it and run again to train "
+                "without it"
             )
 
 

@@ -11,17 +11,18 @@ from plasticity.core.errors import UserError
 from plasticity.models import masks
 from plasticity.models.masks import Mask
 from plasticity.runs import Run
+from plasticity.runs.provenance import Code
 from plasticity.training import checkpoint
 from plasticity.training.hardware import Log
 
 
 def make_mask(
-    ticket: Run, state: Path, output: Path, *, code: str, precision: str, log: Log
+    ticket: Run, state: Path, output: Path, *, code: Code, precision: str, log: Log
 ) -> None:
     """Prune the network in `state`, at the end of the level before `ticket`, and write the mask.
 
     Of the weights that this level was trained with, those smallest in magnitude are removed
-    (Frankle et al. 2020: iterative magnitude pruning). `code` is a digest of all that led here.
+    (Frankle et al. 2020: iterative magnitude pruning). `code` is what led here.
     Raises `UserError` for a state that cannot be used and where no weight would be left.
     """
     assert ticket.pruned_from is not None

@@ -23,6 +23,7 @@ from plasticity.models import masks
 from plasticity.models.masks import Mask
 from plasticity.models.network import Network, initialise
 from plasticity.runs import Run, Term, TransformFacts
+from plasticity.runs.provenance import Code
 from plasticity.runs.workload import require_a_batch, require_time_left
 from plasticity.training import checkpoint
 from plasticity.training.checkpoint import Checkpoint, Identity
@@ -108,6 +109,7 @@ class Stage:
     """The last stage of `run`, ready to be trained on `device`."""
 
     run: Run
+    code: Code
     identity: Identity
     initial_state: InitialState
     train_state: TrainState
@@ -137,7 +139,7 @@ class Stage:
         return float(10.0 ** -sum(drop < self.clock.epoch(done) for drop in drops))
 
 
-def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: str, log: Log) -> Stage:
+def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: Code, log: Log) -> Stage:
     """The last stage of `run` with its data and its network as it begins, on its device.
 
     Raises `UserError` for inputs that cannot be used.
@@ -157,7 +159,7 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: str, log: Log) -
     mask = mask_of(run, inputs)
     identity = Identity(
         run=str(run),
-        code=code,
+        code=code.digest,
         data=header.checksum,
         split=hashlib.sha256(chosen.tobytes()).hexdigest(),
         parent=parent.digest if parent else "",
@@ -167,6 +169,7 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: str, log: Log) -
         threads=str(hardware.threads) if hardware.device == "cpu" else "",
         execution=hardware.carried_out,
         torch=torch.__version__,
+        components=dict(code.components),
     )
     classes = classes_of(run.stage.transforms, len(header.classes))
     network = build_network(run, classes, train_part.images.shape[1])
@@ -178,6 +181,7 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: str, log: Log) -
     train_state = hardware.train_state(network, optimiser, initial_state.kept)
     return Stage(
         run,
+        code,
         identity,
         initial_state,
         train_state,
@@ -378,6 +382,7 @@ def describe(stage: Stage, hardware: Hardware) -> dict[str, Any]:
         "parent_checksum": identity.parent,
         "mask_checksum": identity.mask,
         "code": identity.code,
+        "components": dict(identity.components),
         "precision": identity.precision,
         "device": identity.device,
         "device_name": hardware.name,

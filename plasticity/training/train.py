@@ -6,15 +6,16 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from plasticity.core import files
 from plasticity.core.errors import UserError
-from plasticity.core.shutdown import requests
+from plasticity.core.shutdown import graceful_shutdown
 from plasticity.runs import Run, metrics
 from plasticity.runs.metrics import EpochMetrics
+from plasticity.runs.provenance import Code
 from plasticity.training import checkpoint
 from plasticity.training.checkpoint import Checkpoint, Identity
 from plasticity.training.hardware import Hardware, Log
@@ -52,15 +53,15 @@ def train_stage(
     inputs: Inputs,
     outputs: Outputs,
     hardware: Hardware,
-    code: str,
+    code: Code,
     log: Log,
     resume_every: float = RESUME_EVERY,
 ) -> None:
     """Train the last stage of `run` and write its outputs.
 
-    `code` is a digest of the training code; states written under another one are refused. Raises
-    `UserError` for inputs that cannot be used, and `signals.Ended` where this process was asked to
-    end: the state is then saved, and another call continues from it.
+    `code` is what trains it; states written under another one are refused. Raises `UserError` for
+    inputs that cannot be used, and `Ended` where this process was asked to end: the state is then
+    saved, and another call continues from it.
     """
     with files.held(outputs.resume.with_name(".lock"), log) as waited:
         with within_memory(run):
@@ -88,7 +89,7 @@ def train(
     """Train `stage` from where an earlier attempt or a rung left off to its last epoch.
 
     The state is saved every `resume_every` seconds (0: after every batch), less often where saving
-    is slow, and when this process is asked to end, which raises `signals.Ended`.
+    is slow, and when this process is asked to end, which raises `Ended`.
     """
     train_state, clock = stage.train_state, stage.clock
     history, part = begin(stage, inputs, outputs, log)
@@ -107,7 +108,7 @@ def train(
             where = position(history, part.batches)
             raise request.ended(f"{where}; the next attempt goes on from there")
 
-    with requests() as request:
+    with graceful_shutdown() as request:
         while (done := history[-1].iteration if history else clock.begin) < clock.end:
             set_rate(train_state.optimiser, stage.rate(done))
             batches = stage.batches(done, part.batches)
@@ -150,7 +151,7 @@ def begin(
 
     Returns the epochs that are done and what is done of the next one.
     """
-    earlier = earlier_state(stage.run, inputs, outputs, stage.identity, log)
+    earlier = earlier_state(stage.run, inputs, outputs, stage.identity, stage.code, log)
     if not earlier:
         return [], EpochProgress.begin(stage.device)
     checkpoint.restore(earlier, stage.train_state.network, stage.train_state.optimiser)
@@ -188,18 +189,18 @@ def out_of_memory(run: Run, error: Exception) -> UserError:
 
 
 def earlier_state(
-    run: Run, inputs: Inputs, outputs: Outputs, identity: Identity, log: Log
+    run: Run, inputs: Inputs, outputs: Outputs, identity: Identity, code: Code, log: Log
 ) -> Checkpoint | None:
     """The state to continue from: that of a killed attempt, else the rung's, else none."""
     if outputs.resume.exists():
         state = checkpoint.load(outputs.resume)
-        checkpoint.require(outputs.resume, state, asdict(identity))
+        checkpoint.require(outputs.resume, state, identity.facts, code)
         where = position(state.history, state.batches)
         log(f"resuming {where}, where an earlier attempt was ended")
         return state
     if inputs.rung:
         state = checkpoint.load(inputs.rung)
-        checkpoint.require(inputs.rung, state, {**asdict(identity), "run": str(run.rung)})
+        checkpoint.require(inputs.rung, state, {**identity.facts, "run": str(run.rung)}, code)
         log(f"continuing from the shorter pretraining of {state.epoch} epochs")
         return state
     return None

@@ -31,6 +31,7 @@ from plasticity.core.rng import torch_generator
 from plasticity.models import masks
 from plasticity.models.masks import Mask
 from plasticity.runs import models
+from plasticity.runs.provenance import Code
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -230,7 +231,7 @@ ABOUT = {
     "level": 2,
     "share": 0.2,
     "state": "0123456789abcdef",
-    "code": "fedcba9876543210",
+    "code": Code({"models/masks.py": "fedcba9876543210"}),
     "precision": "float32",
 }
 
@@ -291,6 +292,8 @@ def test_a_file_explains_itself(folder, good, mask):
         assert {file.get_tensor(name).dtype for name in mask.layers} == {torch.uint8}
     assert about == {
         **ABOUT,
+        "code": mask.code.digest,
+        "components": mask.code.components,
         "total": mask.total,
         "survivors": mask.survivors,
         "density": mask.density,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import HARDWARE, Folder, equal
+from tiny import CODE, HARDWARE, Folder, equal
 
 from plasticity.core.errors import UserError
 from plasticity.models import masks
@@ -47,14 +47,14 @@ class Chain:
         path = self.folder.path / layout.mask(ticket)
         if not path.exists():
             state = self.state(ticket.pruned_from)
-            make_mask(ticket, state, path, code="code", precision="float32", log=lambda line: None)
+            make_mask(ticket, state, path, code=CODE, precision="float32", log=lambda line: None)
         return path
 
     def prepared(self, run: Run) -> stages.Stage:
         parent = self.state(run.parent) if run.parent else None
         mask = self.mask(run.ticket) if run.ticket else None
         files = (self.folder.train_file, self.folder.test_file, self.folder.split(run))
-        return stages.prepare(run, Inputs(*files, parent, None, mask), HARDWARE, "code", print)
+        return stages.prepare(run, Inputs(*files, parent, None, mask), HARDWARE, CODE, print)
 
 
 @pytest.fixture
@@ -338,7 +338,9 @@ def test_a_diverged_state_is_not_pruned(chain: Chain, tmp_path: Path):
     broken = replace(state, network={**state.network, name: state.network[name] * float("nan")})
     checkpoint.save(tmp_path / "broken", broken)
     with pytest.raises(UserError, match="training has diverged"):
-        make_mask(run, tmp_path / "broken", tmp_path / "m", code="", precision="float32", log=print)
+        make_mask(
+            run, tmp_path / "broken", tmp_path / "m", code=CODE, precision="float32", log=print
+        )
 
 
 def test_a_rewind_without_a_ticket_is_refused():
@@ -369,6 +371,6 @@ def test_all_of_it_is_trained_by_the_job_itself(chain: Chain):
     run = Run.parse(START.format(1))
     folder = chain.folder
     inputs = Inputs(folder.train_file, folder.test_file, folder.split(run), mask=chain.mask(run))
-    train_stage(run, inputs, folder.outputs(run), HARDWARE, "code", print)
+    train_stage(run, inputs, folder.outputs(run), HARDWARE, CODE, print)
     about = metrics.about(folder.outputs(run).metrics)
     assert about["density"] == pytest.approx(0.5, abs=0.001)

@@ -74,8 +74,8 @@ def inputs_of(kind):
 def is_current(run, kind):
     """Whether a finished job was made by the present code, in the present precision."""
     about = checked(about_of(kind), pending.output(kind, run))
-    now = (code_of(run, kind), study.settings.precision)
-    return (about["code"], about["precision"]) == now
+    now = ({"library": code_of(run, kind)}, study.settings.precision)
+    return (about["components"], about["precision"]) == now
 
 
 def about_of(kind):
