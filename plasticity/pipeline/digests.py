@@ -28,20 +28,11 @@ from plasticity.runs import (
 )
 from plasticity.runs.kinds import Kind
 from plasticity.runs.vocabulary import (
-    data_selections,
-    datasets,
-    models,
-    optimisers,
     starts,
-    transforms,
 )
 from plasticity.runs.workload import Workload, examples, step_range
 
 PACKAGE = Path(__file__).parents[1]
-HOMES = {
-    registry.kind: registry.home
-    for registry in (data_selections, datasets, models, optimisers, starts, transforms)
-}
 SILENT_FACTS = ("size", "classes")
 """Facts of data selections that tell what is possible and what it costs."""
 
@@ -165,7 +156,7 @@ def digest(root: str, terms: Iterable[Term[Any]], *more: str, without: tuple[str
     moving their path.
     """
     terms = list(terms)
-    words = frozenset((HOMES[term.member.kind], term.member.name) for term in terms)
+    words = frozenset((term.member.function.__module__, term.member.name) for term in terms)
     options = json.dumps([(term.member.name, term.options) for term in terms])
     text = f"{_digest((root, *more), words, without)} {options}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -181,10 +172,10 @@ def forget() -> None:
 def _digest(
     roots: tuple[str, ...], words: frozenset[tuple[str, str]], without: tuple[str, ...]
 ) -> str:
-    used: dict[str, set[str]] = {home: set() for home in HOMES.values()}
+    used: dict[str, set[str]] = {}
     for home, word in words:
-        used[home].add(word)
-    waiting, codes = [*roots, *(home for home, names in used.items() if names)], {}
+        used.setdefault(home, set()).add(word)
+    waiting, codes = [*roots, *used], {}
     while waiting:
         name = waiting.pop()
         if name in codes or name in without or _path(name) is None:
