@@ -23,10 +23,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.stand import STARTING_STEPS, Bench, Epoch, wait
 from plasticity.core.rng import torch_generator
-from plasticity.data import storage, transforms
-from plasticity.data.transforms import MARGIN
+from plasticity.data import storage
+from plasticity.data.apply import apply_to_batch, drawn
+from plasticity.data.transforms.augment import MARGIN
 from plasticity.models.network import initialise
 from plasticity.runs import transforms as transform_terms
+from plasticity.runs.compute import Precision
 from plasticity.training.backends import DTYPES
 from plasticity.training.loop import EVALUATION_BATCH
 
@@ -143,8 +145,11 @@ def image_transforms() -> type[Torchvision] | type[StandIn]:
 class Loop:
     """A plain loop: a loader with workers, and everything read from the device at every step."""
 
+    train: Any
+    test: Any
+
     def __init__(
-        self, bench: Bench, optimiser: str, device: torch.device, precision: str, workers: int
+        self, bench: Bench, optimiser: str, device: torch.device, precision: Precision, workers: int
     ) -> None:
         run = bench.run(optimiser)
         self.batch = run.stage.optimiser.options["batch"]
@@ -187,7 +192,7 @@ class Loop:
     def updates(self, batches: Iterator[tuple[Tensor, Tensor]]) -> int:
         """An update on each of `batches`; the number of images."""
         self.network.train()
-        loss_sum, hits, count = 0.0, 0, 0
+        loss_sum, hits, count = 0.0, 0.0, 0
         for images, labels in batches:
             images, labels = images.to(self.device), labels.to(self.device)
             logits, loss = self.forward(images, labels)
@@ -202,7 +207,7 @@ class Loop:
     def evaluate(self) -> float:
         """The share of test images that are classified right."""
         self.network.eval()
-        loss_sum, hits, count = 0.0, 0, 0
+        loss_sum, hits, count = 0.0, 0.0, 0
         with torch.no_grad():
             for images, labels in self.test_batches():
                 images, labels = images.to(self.device), labels.to(self.device)
@@ -255,8 +260,8 @@ class Tuned(Loop):
         for chosen in order[: len(order) // self.batch * self.batch].view(-1, self.batch):
             batch = images[chosen], labels[chosen]
             if terms:
-                draws = transforms.drawn(terms, 1, self.batch, generator)[0].to(self.device)
-                batch = transforms.apply_to_batch(terms, *batch, draws)
+                draws = drawn(terms, 1, self.batch, generator)[0].to(self.device)
+                batch = apply_to_batch(terms, *batch, draws)
             yield batch
 
     def test_batches(self) -> Iterator[tuple[Tensor, Tensor]]:

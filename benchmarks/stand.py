@@ -93,8 +93,8 @@ class Bench:
     @classmethod
     def at(cls, folder: Path, given: argparse.Namespace) -> Bench:
         """The bench on what `lay_out` left in `folder`."""
-        parts = (folder / name for name in ("train.safetensors", "test.safetensors"))
-        inputs = Inputs(*parts, folder / "split.parquet")
+        train, test = folder / "train.safetensors", folder / "test.safetensors"
+        inputs = Inputs(train, test, folder / "split.parquet")
         return cls(inputs, given.model, given.batch, given.augment)
 
     def run(self, optimiser: str) -> Run:
@@ -172,11 +172,8 @@ def start(stage: Stage) -> None:
 
 def epoch(stage: Stage, number: int) -> Epoch:
     """Train and evaluate epoch `number`, which counts from 0, as jobs do; waits for the device."""
-    train_state, done, part = (
-        stage.train_state,
-        number * stage.steps.per_epoch,
-        EpochProgress.begin(stage.device),
-    )
+    train_state, done = stage.train_state, number * stage.steps.per_epoch
+    part = EpochProgress.begin(stage.device)
     began = time.perf_counter()
     set_learning_rate(train_state.optimiser, number + 1, stage.learning_rate_drops)
     train_on(train_state, stage.train, stage.order.rest_of_epoch(done, stage.device), part)

@@ -22,7 +22,7 @@ mark("python")
 
 import json  # noqa: E402
 from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
+from typing import Any, cast  # noqa: E402
 
 from plasticity.core.logs import imports  # noqa: E402
 
@@ -32,13 +32,15 @@ with imports():
     mark("torch")
 
     from plasticity.runs import Run
+    from plasticity.runs.compute import Execution, Precision
     from plasticity.runs.provenance import Code
     from plasticity.training import train
     from plasticity.training.hardware import Hardware
     from plasticity.training.stages import Inputs
 
 mark("library")
-prepare, train_on = train.prepare, train.train_on
+job: Any = train
+prepare, train_on = job.prepare, job.train_on
 
 
 def prepared(*given: Any) -> Any:
@@ -55,16 +57,17 @@ def trained_on(train_state: Any, examples: Any, batches: Any, part: Any, pause: 
         if device == "cuda":
             torch.cuda.synchronize()
         mark("first step")
-    return train_on(train_state, examples, batches, part, pause)
+    finished: bool = train_on(train_state, examples, batches, part, pause)
+    return finished
 
 
-train.prepare, train.train_on = prepared, trained_on
+job.prepare, job.train_on = prepared, trained_on
 place = Path(folder)
 train.train_stage(
     Run.parse(run),
     Inputs(place / "train.safetensors", place / "test.safetensors", place / "split.parquet"),
     train.Outputs(place / "metrics.parquet", place / "checkpoint.safetensors"),
-    Hardware(device, precision, execution=execution),
+    Hardware(device, cast(Precision, precision), execution=cast(Execution, execution)),
     Code({}),
     lambda line: None,
 )

@@ -79,6 +79,7 @@ def held(path: Path, log: Callable[[str], None]) -> Iterator[bool]:
     the log says how to break it. Where the file system knows no locks, `log` is told and all goes
     on without. Raises `PlaceError` where the folder cannot be written.
     """
+    # Not `filelock`: it leaves its file and ends where there are no locks or a handle is stale.
     waited, told = False, -REMIND
     while (lock := _try_to_hold(path, log)) is None:
         waited = True

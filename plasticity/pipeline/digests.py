@@ -26,21 +26,13 @@ from plasticity.runs import (
     Term,
     ancestors,
 )
+from plasticity.runs.kinds import Kind
 from plasticity.runs.vocabulary import (
-    data_selections,
-    datasets,
-    models,
-    optimisers,
     starts,
-    transforms,
 )
 from plasticity.runs.workload import Workload, examples, step_range
 
 PACKAGE = Path(__file__).parents[1]
-HOMES = {
-    registry.kind: registry.home
-    for registry in (data_selections, datasets, models, optimisers, starts, transforms)
-}
 SILENT_FACTS = ("size", "classes")
 """Facts of data selections that tell what is possible and what it costs."""
 
@@ -81,12 +73,12 @@ def _training(model: Term[ModelFacts], stages: tuple[Stage, ...]) -> str:
     return digest("plasticity.training.train", (model, *terms), "plasticity.training.prune")
 
 
-def observation(kind: str, run: Run, settings: Mapping[str, object]) -> str:
+def observation(kind: Kind, run: Run, settings: Mapping[str, object]) -> str:
     """The digest of all that is observed of `run` besides its metrics, as a `kind` of job.
 
     With its `settings`, so that other ones make a finished job outdated as other code does.
     """
-    code = _digest(("plasticity.observe.jobs", f"plasticity.observe.{kind}"), frozenset(), ())
+    code = _digest(kind.roots, frozenset(), ())
     text = f"{code} {training(run)} {json.dumps(dict(settings), sort_keys=True)}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -164,7 +156,7 @@ def digest(root: str, terms: Iterable[Term[Any]], *more: str, without: tuple[str
     moving their path.
     """
     terms = list(terms)
-    words = frozenset((HOMES[term.member.kind], term.member.name) for term in terms)
+    words = frozenset((term.member.function.__module__, term.member.name) for term in terms)
     options = json.dumps([(term.member.name, term.options) for term in terms])
     text = f"{_digest((root, *more), words, without)} {options}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -180,10 +172,10 @@ def forget() -> None:
 def _digest(
     roots: tuple[str, ...], words: frozenset[tuple[str, str]], without: tuple[str, ...]
 ) -> str:
-    used: dict[str, set[str]] = {home: set() for home in HOMES.values()}
+    used: dict[str, set[str]] = {}
     for home, word in words:
-        used[home].add(word)
-    waiting, codes = [*roots, *(home for home, names in used.items() if names)], {}
+        used.setdefault(home, set()).add(word)
+    waiting, codes = [*roots, *used], {}
     while waiting:
         name = waiting.pop()
         if name in codes or name in without or _path(name) is None:

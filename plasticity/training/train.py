@@ -12,7 +12,7 @@ from typing import Any
 
 from plasticity.core import files
 from plasticity.core.errors import UserError
-from plasticity.core.shutdown import requests
+from plasticity.core.shutdown import graceful_shutdown
 from plasticity.runs import Run, metrics
 from plasticity.runs.metrics import EpochMetrics
 from plasticity.runs.provenance import Code
@@ -110,7 +110,7 @@ def train(
             where = checkpoint.position(history, part.batches)
             raise request.ended(f"{where}; the next attempt goes on from there")
 
-    with requests() as request:
+    with graceful_shutdown() as request:
         while (done := history[-1].iteration if history else steps.begin) < steps.end:
             epoch = steps.epoch(done)
             batches = stage.order.rest_of_epoch(done, stage.device, part.batches)
