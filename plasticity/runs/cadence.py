@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 from plasticity.core.errors import shown
+from plasticity.runs.bounds import MOST_A_DECADE, MOST_OBSERVED
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,11 @@ class Cadence:
     evaluations_per_decade: int = 3
 
     def __post_init__(self) -> None:
-        # Bounds far from what anybody asks for, which keep a slip from filling memory.
         bounds = {
-            "iterations": (1, 1_000_000),
-            "each": (0, 1_000_000),
-            "per_decade": (1, 1000),
-            "evaluations_per_decade": (1, 1000),
+            "iterations": (1, MOST_OBSERVED),
+            "each": (0, MOST_OBSERVED),
+            "per_decade": (1, MOST_A_DECADE),
+            "evaluations_per_decade": (1, MOST_A_DECADE),
         }
         for field in fields(self):
             value, (low, high) = getattr(self, field.name), bounds[field.name]

@@ -21,9 +21,10 @@ from plasticity.runs.workload import (
     step_range,
 )
 from plasticity.study import pending
+from plasticity.study.fields import Keep
 from plasticity.study.pending import Present
 from plasticity.study.plan import Study
-from plasticity.study.settings import Keep, Settings
+from plasticity.study.settings import Settings
 
 EVALUATION_SPEED = 3.0
 """How much faster evaluation is than training, where only training is known.

@@ -6,7 +6,7 @@ import difflib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from math import prod
@@ -15,17 +15,12 @@ from typing import Any
 
 from plasticity.core.errors import UserError, named, shown
 from plasticity.runs import Run, layout, starts, states_of
+from plasticity.runs.bounds import MOST_RUNS
 from plasticity.runs.workload import step_range, steps_per_epoch
+from plasticity.study.explain import unknown
 from plasticity.study.pending import KINDS, Job, made_from
-from plasticity.study.settings import FigureSettings, Settings, unknown
+from plasticity.study.settings import FigureSettings, Settings
 from plasticity.study.template import RunTemplate
-
-MOST_RUNS = 200_000
-"""Runs of all figures together, each role and each seed counted.
-
-Planning takes a second or two for every ten thousand; more are a slip in a grid, whose sizes
-multiply, and would fill the memory before anything is said.
-"""
 
 
 @dataclass(frozen=True)
@@ -285,9 +280,8 @@ class Study:
             if stage.start != keep or stage.length.unit == "till" or not whole:
                 continue
             for name, remedy in self.settings.remedies.items():
-                stage = replace(item.run.stage, start=starts.parse(remedy))
                 try:
-                    run = replace(item.run, stages=(*item.run.stages[:-1], stage))
+                    run = item.run.ending(start=starts.parse(remedy))
                 except UserError as error:
                     raise UserError(f"remedies.{name}: {error}") from None
                 role = f"{item.role}-{name}"
@@ -311,7 +305,7 @@ class Study:
             met: dict[Run, dict[str, Any]] = {}
             for point, seed in product(points, figure.seeds or self.settings.seeds):
                 try:
-                    run = Run.parse(template.lineage(seed, point))
+                    run = template.run(seed, point)
                     if figure.observe == "connectivity":
                         _ = run.reordered_run
                 except UserError as error:

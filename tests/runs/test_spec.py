@@ -333,7 +333,7 @@ def test_a_term_made_from_options_has_the_one_spelling_too():
 
 def test_digits_of_other_scripts_are_another_spelling():
     with pytest.raises(SpellingError, match="is spelt 'e3'"):
-        Stage.parse("full_adam-lr0.001_e٣_init")
+        Stage.of(*["full", "adam-lr0.001", "e٣", "init"])
 
 
 # Refusals

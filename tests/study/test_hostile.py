@@ -23,10 +23,9 @@ from snakemake.utils import update_config
 from plasticity.core import files
 from plasticity.core.errors import LONGEST, UserError, named, shown
 from plasticity.runs import Run, SpellingError, layout
-from plasticity.runs.run import LONGEST_RUN, LONGEST_STAGE
+from plasticity.runs.bounds import LONGEST_RUN, LONGEST_STAGE, MOST_RUNS
 from plasticity.runs.values import Number, describe
 from plasticity.study import Study
-from plasticity.study.plan import MOST_RUNS
 from plasticity.study.settings import FigureSettings, Settings
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from snakemake.utils import update_config
 
 from plasticity.core.errors import UserError
 from plasticity.study import Study
-from plasticity.study.settings import _distinct
+from plasticity.study.fields import _distinct
 
 ROOT = Path(__file__).parents[2]
 PAPER = yaml.safe_load((ROOT / "config.yaml").read_text())
