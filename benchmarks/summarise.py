@@ -21,6 +21,7 @@ from unittest.mock import patch
 from benchmarks.dag import configured
 from benchmarks.measure import ROOT, circumstances, cost_of, least, tell
 from plasticity.runs import Run, ancestors, layout
+from plasticity.runs.kinds import PRETRAIN, TUNE, Job
 
 EPOCHS = 500
 HISTORIES = 50
@@ -66,12 +67,12 @@ def make(place: Path, files: int) -> None:
     paths: dict[str, list[str]] = {}
     # Faster, and the same: nobody misses these files after a crash, and rows hold numbers alone.
     with patch("os.fsync"):
-        for name, kind, runs in (("tuned", "tune", tuned), ("pretrained", "pretrain", pretrained)):
-            paths[name] = [layout.metrics(run, kind) for run in runs]
+        for name, kind, runs in (("tuned", TUNE, tuned), ("pretrained", PRETRAIN, pretrained)):
+            paths[name] = [layout.done(Job(kind, run)) for run in runs]
             for number, run in enumerate(runs):
                 history = histories[number % HISTORIES]
                 metrics.write(
-                    place / layout.metrics(run, kind), history, {**about, "run": str(run)}
+                    place / layout.done(Job(kind, run)), history, {**about, "run": str(run)}
                 )
     (place / "files.json").write_text(json.dumps(paths), encoding="utf-8")
 

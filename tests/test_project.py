@@ -89,6 +89,25 @@ def test_every_script_says_what_it_does(path):
     assert ast.get_docstring(ast.parse(path.read_text()))
 
 
+# Pages
+
+FOLDERS = {"benchmarks", "studies", "tests", "workflow", *(path.name for path in PACKAGE.iterdir())}
+PAGES = {ROOT / "README.md", *(ROOT / "docs").glob("*.md")}
+
+
+# The blocks of one page are put where they say by a test of its own.
+@pytest.mark.parametrize("page", sorted(PAGES - {ROOT / "docs/howto-extend.md"}), ids=str)
+def test_a_file_that_a_page_names_is_there(page):
+    """Whole paths, those within the library, and names of tests; not those that a reader makes."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    words = {word.rstrip("/") for word in re.findall(r"`([\w./-]+)`", text)}
+    paths = {word for word in words if word.split("/")[0] in FOLDERS and "/" in word}
+    missing = {word for word in paths if not any((top / word).exists() for top in (ROOT, PACKAGE))}
+    tests = {word for word in words if re.fullmatch(r"test_\w+", word)}
+    missing |= {word for word in tests if not any((ROOT / "tests").rglob(f"{word}.py"))}
+    assert missing <= {"studies/short.yaml"}  # which the README writes
+
+
 # Environments
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from plasticity.core.errors import PlaceError, UserError
 
@@ -37,19 +36,6 @@ def whole(path: str | Path) -> Iterator[Path]:
         with suppress(OSError):  # the message below matters more than what is left behind
             partial.unlink()
         raise unwritable(path, error) from error
-
-
-def header(path: str | Path) -> dict[str, Any]:
-    """What a file of tensors says about itself, without reading these; raises `UserError`."""
-    try:
-        with safe_open(path, framework="np") as file:
-            said: dict[str, Any] = json.loads(file.metadata()["plasticity"])
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{path}: not a readable file of tensors ({error}); delete it and run again to make it "
-            "anew"
-        ) from error
-    return said
 
 
 def unwritable(path: str | Path, error: Exception) -> PlaceError:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from plasticity.core import columns, files
+from plasticity.core import tables
 from plasticity.core.errors import UserError
 from plasticity.core.rng import numpy_generator
 from plasticity.runs import SelectionFacts, Term
@@ -41,27 +39,13 @@ def write(
         "of": len(labels),
         "class_counts": {name: int(n) for name, n in zip(classes, counts, strict=True)},
     }
-    schema = SCHEMA.with_metadata({"plasticity": json.dumps(about)})
-    with files.whole(path) as partial:
-        column = columns.column(indices, SCHEMA.field("index").type)
-        table = pa.Table.from_arrays([column], schema=schema)
-        pq.write_table(table, partial, write_page_checksum=True)
+    tables.write(path, tables.of_numbers([indices], SCHEMA), SCHEMA, about)
 
 
 def read(path: str | Path, examples: int) -> np.ndarray:
     """The indices in `path`, int64 [n], for a data set of `examples`; raises `UserError`."""
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            table = file.read()
-        if table.schema.names != SCHEMA.names or table["index"].null_count:
-            raise ValueError(f"expected one column without gaps, {SCHEMA.names[0]}")
-        if table.schema != SCHEMA:
-            table = table.cast(SCHEMA)
-        indices = columns.numbers(table["index"])
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise UserError(
-            f"{path}: not a readable split ({error}); delete it and run again to draw it anew"
-        ) from error
+    table = tables.load(path, SCHEMA, "split", "delete it and run again to draw it anew")
+    indices = tables.numbers(table["index"])
     if len(indices) == 0 or indices.min() < 0 or indices.max() >= examples:
         raise UserError(
             f"{path}: its indices do not fit a data set of {examples} examples; "

@@ -7,8 +7,6 @@ neither the device nor the order in memory.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,18 +16,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from plasticity.core import files
+from plasticity.core import tensors
 from plasticity.core.errors import UserError
+from plasticity.runs.compute import Precision
 from plasticity.runs.provenance import Code
 
 Weights = dict[str, Tensor]
 """The prunable weights of a network by the name of the parameter, or a mask of them."""
 
 ADVICE = "delete it and run again to prune anew"
+
+FACTS = ("run", "level", "share", "state", "precision")
+"""What the file of a mask says about where it comes from, besides the code."""
 
 
 def prunable(network: nn.Module) -> Weights:
@@ -122,12 +122,14 @@ class Mask:
     share: float
     state: str
     code: Code
-    precision: str
+    precision: Precision
 
     @cached_property
     def digest(self) -> str:
         """A checksum of which weights survive, whatever led there."""
-        return _checksum({}, {name: layer.to(torch.uint8) for name, layer in self.layers.items()})
+        return tensors.checksum(
+            {}, {name: layer.to(torch.uint8) for name, layer in self.layers.items()}
+        )
 
     @property
     def total(self) -> int:
@@ -159,13 +161,9 @@ class Mask:
     def _facts(self) -> dict[str, Any]:
         """What the file says besides the mask itself."""
         return {
-            "run": self.run,
-            "level": self.level,
-            "share": self.share,
-            "state": self.state,
+            **{name: getattr(self, name) for name in FACTS},
             "code": self.code.digest,
             "components": dict(self.code.components),
-            "precision": self.precision,
             "total": self.total,
             "survivors": self.survivors,
             "density": self.density,
@@ -175,33 +173,18 @@ class Mask:
 
 def write_mask(path: str | Path, mask: Mask) -> None:
     """Write `mask` to `path`, whole or not at all."""
-    tensors = {name: value.to("cpu", torch.uint8) for name, value in mask.layers.items()}
-    tensors = {name: value.contiguous() for name, value in tensors.items()}
-    facts = mask._facts()
-    # Not sorted: the layers stay in the order of the network, which safetensors does not keep.
-    header = json.dumps({**facts, "checksum": _checksum(facts, tensors)})
-    with files.whole(path) as partial:
-        save_file(tensors, partial, metadata={"plasticity": header})
+    layers = {n: layer.to("cpu", torch.uint8).contiguous() for n, layer in mask.layers.items()}
+    # Its densities keep the layers in the order of the network, which safetensors does not.
+    tensors.write(path, layers, mask._facts())
 
 
 def read_mask(path: str | Path) -> Mask:
     """The mask in `path`; raises `UserError` where it is damaged."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads(file.metadata()["plasticity"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        facts = {name: value for name, value in header.items() if name != "checksum"}
-        sound = _checksum(facts, tensors) == header["checksum"]
-        mask = Mask(
-            layers={name: tensors[name].bool() for name in facts["densities"]},
-            code=Code(facts["components"]),
-            **{name: facts[name] for name in ("run", "level", "share", "state", "precision")},
-        )
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not a readable mask ({error}); {ADVICE}") from error
-    if not sound:
-        raise UserError(f"{path}: damaged, its checksum is wrong; {ADVICE}")
-    return mask
+    with tensors.opened(path, "mask", ADVICE) as file:
+        facts = {name: file.header[name] for name in FACTS}
+        names, code = file.header["densities"], Code(file.header["components"])
+        layers = file.all()
+        return Mask({name: layers[name].bool() for name in names}, code=code, **facts)
 
 
 def _misfit(mask: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> str | None:
@@ -214,11 +197,3 @@ def _misfit(mask: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> str | 
         if expected != found:
             return f"layer {name}: expected {expected}, found {found}"
     return None
-
-
-def _checksum(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256(json.dumps(facts).encode())
-    for name in sorted(tensors):
-        digest.update(f"{name} {tensors[name].dtype} {list(tensors[name].shape)}".encode())
-        digest.update(tensors[name].numpy().data)
-    return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""What is observed of a run besides its metrics, as jobs: its first updates, and its valley."""
+"""What is observed of a run besides its metrics, as jobs: its first steps, and its valley."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def observe_telemetry(
     code: Code,
     log: Log,
 ) -> None:
-    """Train the first updates of the last stage of `run` again and write what happens in them.
+    """Train the first steps of the last stage of `run` again and write what happens in them.
 
     `final` is the state at its end, from which distances are measured. Raises `UserError` for
     inputs that cannot be used.
@@ -58,7 +58,7 @@ def observe_connectivity(
     code: Code,
     log: Log,
 ) -> None:
-    """Write loss and accuracy on the line between the ends of `run` and of its twin.
+    """Write loss and accuracy on the line between the ends of `run` and of the reordered run.
 
     `points` on the line, ends included, each evaluated on the test set and on at most so many
     training `examples`, which are seen as they are, without augmentation. Raises `UserError` for

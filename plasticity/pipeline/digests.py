@@ -26,6 +26,7 @@ from plasticity.runs import (
     Term,
     ancestors,
 )
+from plasticity.runs.kinds import Kind
 from plasticity.runs.vocabulary import (
     starts,
 )
@@ -72,12 +73,12 @@ def _training(model: Term[ModelFacts], stages: tuple[Stage, ...]) -> str:
     return digest("plasticity.training.train", (model, *terms), "plasticity.training.prune")
 
 
-def observation(kind: str, run: Run, settings: Mapping[str, object]) -> str:
+def observation(kind: Kind, run: Run, settings: Mapping[str, object]) -> str:
     """The digest of all that is observed of `run` besides its metrics, as a `kind` of job.
 
     With its `settings`, so that other ones make a finished job outdated as other code does.
     """
-    code = _digest(("plasticity.observe.jobs", f"plasticity.observe.{kind}"), frozenset(), ())
+    code = _digest(kind.roots, frozenset(), ())
     text = f"{code} {training(run)} {json.dumps(dict(settings), sort_keys=True)}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
