@@ -1,4 +1,4 @@
-"""When the first updates of a training are looked at."""
+"""When the first steps of a training are looked at."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from plasticity.runs.bounds import MOST_A_DECADE, MOST_OBSERVED
 
 @dataclass(frozen=True)
 class Cadence:
-    """When to look during the first `iterations` updates, of which 0 is the beginning.
+    """When to look during the first `iterations` steps, of which 0 is the beginning.
 
     At every iteration up to `each`, then `per_decade` times while the iteration grows tenfold, on
     a logarithmic grid that holds the powers of ten. Evaluation costs the most: it has a coarser

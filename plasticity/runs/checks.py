@@ -79,7 +79,7 @@ def _require_sources(stage: Stage) -> None:
 def _require_time_left(before: Stage, stage: Stage) -> None:
     """Raise `SpellingError` where the clock has passed the end of `stage` when it begins.
 
-    Or where an epoch is not the same number of updates in both. Lengths in updates are compared
+    Or where an epoch is not the same number of steps in both. Lengths in steps are compared
     when that number is known.
     """
     batches = [one.optimiser.options["batch"] for one in (before, stage)]

@@ -164,7 +164,7 @@ class Study:
         for job in asked:
             require_time_left(job.run)
             if job.kind is TELEMETRY:
-                self._require_updates(job.run)
+                self._require_steps(job.run)
         jobs = [*asked, *self.jobs_of(figures.values())]
         if not jobs:
             jobs = self.jobs_of(self.targets)
@@ -220,13 +220,13 @@ class Study:
                 try:
                     require_time_left(planned.run)
                     if figure.settings.observe == "telemetry":
-                        self._require_updates(planned.run)
+                        self._require_steps(planned.run)
                 except UserError as error:
                     where = f"figures.{figure.name}.runs.{planned.role}"
                     raise UserError(f"{where}: {error}") from None
 
-    def _require_updates(self, run: Run) -> None:
-        """Raise `UserError` where `run` has fewer updates than are to be observed."""
+    def _require_steps(self, run: Run) -> None:
+        """Raise `UserError` where `run` has fewer steps than are to be observed."""
         if steps_per_epoch(run):
             begin, end = step_range(run)
             wanted = self.settings.telemetry.iterations

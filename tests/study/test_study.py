@@ -8,6 +8,7 @@ import yaml
 from configurations import OVERLAYS, PAPER, of_figure, with_changes, without
 
 from plasticity.core.errors import UserError
+from plasticity.runs import Run, optimisers
 from plasticity.runs.kinds import CONNECTIVITY, PRETRAIN, TELEMETRY, TUNE
 from plasticity.study import Study
 from plasticity.study.fields import _distinct
@@ -125,6 +126,21 @@ def test_an_optimiser_takes_its_rate_from_the_grid():
     assert (
         "cifar10/resnet18/seed8/half_adam-lr0.0056-b64_e350_init/full_adam-lr0.00018-b64_e500_keep"
     ) in runs
+
+
+def test_a_rate_is_not_spelt_and_parsed_again_on_its_way_into_a_run(monkeypatch):
+    parsed = []
+    parse = optimisers.parse
+    monkeypatch.setattr(optimisers, "parse", lambda text: parsed.append(text) or parse(text))
+    study = Study(with_changes({"optimisers": {"adam": {"lr": 0.00123}}}))
+    assert 0.00123 in {run.stage.optimiser.options["lr"] for run in study.runs}
+    assert not [text for text in parsed if "0.00123" in text]
+
+
+def test_equal_runs_are_one_object(paper):
+    runs = [planned.run for figure in paper.figures.values() for planned in figure.planned]
+    assert len(set(map(id, runs))) == len(set(runs))
+    assert Run.parse(str(runs[0])) is runs[0]
 
 
 def test_the_paper_s_settings(paper):
