@@ -21,9 +21,10 @@ from plasticity.runs.workload import (
     facts_of,
     step_range,
 )
+from plasticity.study.fields import Keep
 from plasticity.study.pending import Present, pending
 from plasticity.study.plan import Study
-from plasticity.study.settings import Keep, Settings
+from plasticity.study.settings import Settings
 
 EVALUATION_SPEED = 3.0
 """How much faster evaluation is than training, where only training is known.
