@@ -23,6 +23,7 @@ from benchmarks.measure import circumstances, tell
 from plasticity.analysis import stats
 from plasticity.data import splits, storage
 from plasticity.runs import Run, datasets, metrics
+from plasticity.runs.provenance import Code
 from plasticity.training.hardware import Hardware
 from plasticity.training.stages import Inputs
 from plasticity.training.train import Outputs, train_stage
@@ -57,7 +58,7 @@ class Trainer:
             parent = self._train(run.parent, precision).checkpoint if run.parent else None
             inputs = Inputs(*self.parts, self._split(run), parent)
             hardware = Hardware(self.given.device, precision, self.given.threads)
-            train_stage(run, inputs, outputs, hardware, "benchmark", lambda line: None)
+            train_stage(run, inputs, outputs, hardware, Code({}), lambda line: None)
         return outputs
 
     def _split(self, run: Run) -> Path:

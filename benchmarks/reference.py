@@ -22,8 +22,9 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.stand import STARTING_STEPS, Bench, Epoch, wait
-from plasticity.data import storage, transforms
-from plasticity.data.transforms import MARGIN
+from plasticity.data import storage
+from plasticity.data.apply import apply_to_batch, drawn
+from plasticity.data.transforms.augment import MARGIN
 from plasticity.runs import transforms as transform_terms
 from plasticity.training.loop import DTYPES, EVALUATION_BATCH
 from plasticity.training.stages import build_network
@@ -141,6 +142,9 @@ def image_transforms() -> type[Torchvision] | type[StandIn]:
 class Loop:
     """A plain loop: a loader with workers, and everything read from the device at every step."""
 
+    train: Any
+    test: Any
+
     def __init__(
         self, bench: Bench, optimiser: str, device: torch.device, precision: str, workers: int
     ) -> None:
@@ -184,7 +188,7 @@ class Loop:
     def updates(self, batches: Iterator[tuple[Tensor, Tensor]]) -> int:
         """An update on each of `batches`; the number of images."""
         self.network.train()
-        loss_sum, hits, count = 0.0, 0, 0
+        loss_sum, hits, count = 0.0, 0.0, 0
         for images, labels in batches:
             images, labels = images.to(self.device), labels.to(self.device)
             logits, loss = self.forward(images, labels)
@@ -199,7 +203,7 @@ class Loop:
     def evaluate(self) -> float:
         """The share of test images that are classified right."""
         self.network.eval()
-        loss_sum, hits, count = 0.0, 0, 0
+        loss_sum, hits, count = 0.0, 0.0, 0
         with torch.no_grad():
             for images, labels in self.test_batches():
                 images, labels = images.to(self.device), labels.to(self.device)
@@ -252,8 +256,8 @@ class Tuned(Loop):
         for chosen in order[: len(order) // self.batch * self.batch].view(-1, self.batch):
             batch = images[chosen], labels[chosen]
             if terms:
-                draws = transforms.drawn(terms, 1, self.batch, generator)[0].to(self.device)
-                batch = transforms.apply_to_batch(terms, *batch, draws)
+                draws = drawn(terms, 1, self.batch, generator)[0].to(self.device)
+                batch = apply_to_batch(terms, *batch, draws)
             yield batch
 
     def test_batches(self) -> Iterator[tuple[Tensor, Tensor]]:

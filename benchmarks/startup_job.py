@@ -32,12 +32,14 @@ with imports():
     mark("torch")
 
     from plasticity.runs import Run
+    from plasticity.runs.provenance import Code
     from plasticity.training import train
     from plasticity.training.hardware import Hardware
     from plasticity.training.stages import Inputs
 
 mark("library")
-prepare, train_on = train.prepare, train.train_on
+job: Any = train
+prepare, train_on = job.prepare, job.train_on
 
 
 def prepared(*given: Any) -> Any:
@@ -54,17 +56,18 @@ def trained_on(train_state: Any, examples: Any, batches: Any, part: Any, pause: 
         if device == "cuda":
             torch.cuda.synchronize()
         mark("first step")
-    return train_on(train_state, examples, batches, part, pause)
+    finished: bool = train_on(train_state, examples, batches, part, pause)
+    return finished
 
 
-train.prepare, train.train_on = prepared, trained_on
+job.prepare, job.train_on = prepared, trained_on
 place = Path(folder)
 train.train_stage(
     Run.parse(run),
     Inputs(place / "train.safetensors", place / "test.safetensors", place / "split.parquet"),
     train.Outputs(place / "metrics.parquet", place / "checkpoint.safetensors"),
     Hardware(device, precision, execution=execution),
-    "",
+    Code({}),
     lambda line: None,
 )
 mark("trained and saved")

@@ -26,6 +26,7 @@ from plasticity.observe import telemetry
 from plasticity.runs import Run
 from plasticity.runs.cadence import Cadence
 from plasticity.runs.compute import PRECISIONS
+from plasticity.runs.provenance import Code
 from plasticity.training.hardware import Hardware
 from plasticity.training.loop import evaluate
 from plasticity.training.stages import Inputs, Stage, prepare
@@ -72,7 +73,7 @@ def measure(given: argparse.Namespace) -> list[dict[str, object]]:
 
         def stage() -> Stage:
             inputs = Inputs(*parts, place / "split.parquet")
-            return prepare(run, inputs, hardware, "", lambda line: None)
+            return prepare(run, inputs, hardware, Code({}), lambda line: None)
 
         def plain(stage: Stage) -> None:
             list(telemetry.iterations(stage, [given.iterations]))

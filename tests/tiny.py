@@ -12,12 +12,14 @@ import torch
 from plasticity.data import splits, storage
 from plasticity.data.raw import RawData
 from plasticity.runs import Run, metrics
+from plasticity.runs.provenance import Code
 from plasticity.training.checkpoint import Checkpoint
 from plasticity.training.hardware import Hardware
 from plasticity.training.stages import Inputs
 from plasticity.training.train import Outputs, train_stage
 
 HARDWARE = Hardware("cpu", "float32")
+CODE = Code({"training/loop.py": "0123456789abcdef"})
 PRETRAIN = "digits-clutter/resnet-d1w2/seed0/half_adam-lr0.01-b16_e{epochs}_init"
 TUNE = (
     "digits-clutter/resnet-d1w2/seed0/half_adam-lr0.01-b16_e{pretrain}_init/"
@@ -87,6 +89,7 @@ class Folder:
         rung: Path | None = None,
         mask: Path | None = None,
         hardware: Hardware = HARDWARE,
+        code: Code = CODE,
         keep: bool = True,
         log: Callable[[str], None] = lambda line: None,
         resume_every: float = 1e9,
@@ -94,7 +97,7 @@ class Folder:
         """Train the last stage of `run`."""
         inputs = Inputs(self.train_file, self.test_file, self.split(run), parent, rung, mask)
         outputs = self.outputs(run, name, keep)
-        train_stage(run, inputs, outputs, hardware, "code", log, resume_every)
+        train_stage(run, inputs, outputs, hardware, code, log, resume_every)
         return outputs
 
 

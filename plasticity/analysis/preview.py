@@ -22,7 +22,7 @@ from plasticity.core.rng import numpy_generator
 from plasticity.measures.quantities import QUANTITIES, TRACE, TRACES
 from plasticity.runs import Run, ancestors, metrics
 from plasticity.runs.cadence import Cadence
-from plasticity.runs.workload import clock, examples, require_a_batch, updates_an_epoch
+from plasticity.runs.workload import examples, require_a_batch, step_range, steps_per_epoch
 
 NOTE = "made-up numbers"
 """What is written across each of them."""
@@ -60,8 +60,8 @@ def made_up_tables(
 def made_up(run: Run) -> Measured:
     """What the training of the last stage of `run` might measure; raises `UserError`."""
     require_a_batch(run, examples(run))
-    begin, end = clock(run)
-    steps = updates_an_epoch(run)
+    begin, end = step_range(run)
+    steps = steps_per_epoch(run)
     epochs = np.arange(begin // steps, -(-end // steps)) + 1
     iterations = np.minimum(epochs * steps, end)
     # Alike for all seeds, and a little apart from other settings.
@@ -98,13 +98,13 @@ def made_up(run: Run) -> Measured:
 def density_of(run: Run) -> float:
     """The fraction of weights that is left, about: each level of pruning takes the same one."""
     pruning = [stage.start.options for stage in run.stages if stage.prunes]
-    return float((1 - pruning[-1]["share"]) ** pruning[-1]["level"]) if pruning else 1.0
+    return float((1 - pruning[-1]["fraction"]) ** pruning[-1]["level"]) if pruning else 1.0
 
 
 def moves_weights(run: Run) -> bool:
     """Whether the start of the last stage of `run` changes weights that are then trained."""
     start = run.stage.start
-    return start.member.name not in PLAIN and start.options.get("deviations") != 0
+    return start.member.name not in PLAIN and start.options.get("std") != 0
 
 
 def parameters_of(run: Run) -> int:
@@ -140,7 +140,7 @@ def made_up_connectivity(runs: Iterable[Run], points: int) -> pd.DataFrame:
     pieces = []
     for run in runs:
         own = numpy_generator(run.seed, "preview", "connectivity", run)
-        height = (0.3 + 0.05 * own.random()) / (1 + clock(run)[0] / 100)
+        height = (0.3 + 0.05 * own.random()) / (1 + step_range(run)[0] / 100)
         error = 0.3 + height * np.sin(np.pi * alpha) ** 2
         columns: dict[str, Any] = {"run": str(run), "seed": run.seed, "alpha": alpha}
         for part, easier in (("train", 0.5), ("test", 1.0)):

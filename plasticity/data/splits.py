@@ -1,121 +1,33 @@
-"""Data selections: which training examples a stage may use, drawn by the seed.
-
-To add one, declare a function of the labels and a generator that returns example indices. Facts:
-
-- ``size``, a function of the number of all examples and the options: how many an epoch passes over,
-  where that is not all of them (it tells beforehand what a study costs);
-- ``stream``, a template of the options: selections that share it are drawn alike;
-- ``classes``, a function of the options: how many classes the data set must have;
-- ``check``, a function of the options that raises `ValueError` where they do not go together;
-- ``share_of_all``, a function of the progress of the stage in 0 .. 1 and the options: batches are
-  then drawn with replacement, each example from the whole training set with this probability and
-  from the selection otherwise.
-"""
+"""Splits: the examples that a data selection takes, drawn by the seed, and their file."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from plasticity.core import columns, files
+from plasticity.core import tables
 from plasticity.core.errors import UserError
 from plasticity.core.rng import numpy_generator
-from plasticity.data.arrivals import arrivals
-from plasticity.runs import Integer, Number, Term, data_selections
+from plasticity.runs import SelectionFacts, Term
 
 SCHEMA = pa.schema([pa.field("index", pa.int64(), nullable=False)])
 
 
-@data_selections.member("full")
-def full(labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Every training example."""
-    return np.arange(len(labels))
-
-
-@data_selections.member("half", facts={"size": lambda total: total // 2})
-def half(labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Half of the training examples, drawn uniformly (Berariu et al., section 2)."""
-    return _random_half(len(labels), generator)
-
-
-def _random_half(total: int, generator: np.random.Generator) -> np.ndarray:
-    chosen: np.ndarray = generator.permutation(total)[: total // 2]
-    return chosen
-
-
-def _drifting_share(progress: float, *, gamma: float) -> float:
-    """The formula of Berariu et al., appendix A.2; `progress` is n / N."""
-    return 1.0 - float(gamma ** (50.0 * progress))
-
-
-@data_selections.member(
-    "drift{gamma}",
-    facts={"stream": "half", "share_of_all": _drifting_share},
-    gamma=Number(above=0.0, below=1.0),
-)
-def drift(labels: np.ndarray, generator: np.random.Generator, *, gamma: float) -> np.ndarray:
-    """The same half, from which sampling drifts to all examples (Berariu et al., figure 3)."""
-    return _random_half(len(labels), generator)
-
-
-@data_selections.member("resampled", facts={"share_of_all": lambda progress: 1.0})
-def resampled(labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Every training example, but drawn with replacement: the control of figure 3."""
-    return np.arange(len(labels))
-
-
-def _stage_size(total: int, *, stage: int, stages: int, ratio: float) -> int:
-    """Exact for a ratio of 1; for smaller ones as nearly as the classes are of one size."""
-    pieces, longer = divmod(total, stages + 1)
-    return pieces * stage + min(stage, longer)
-
-
-def _classes_needed(*, stage: int, stages: int, ratio: float) -> int:
-    return stages + 1 if ratio < 1.0 else 1
-
-
-def _check_stage(*, stage: int, stages: int, ratio: float) -> None:
-    if stage > stages:
-        raise ValueError(
-            f"stage: expected at most {stages}, the number of stages before the last, got {stage}"
-            "; the last stage has every example and is written 'full'"
-        )
-
-
-@data_selections.member(
-    "stage{stage}of{stages}r{ratio}",
-    facts={
-        # Without the stage, as each holds those before it, and without the ratio, so that ratios
-        # are compared on the same deal of the classes.
-        "stream": "stages of {stages}",
-        "size": _stage_size,
-        "classes": _classes_needed,
-        "check": _check_stage,
-    },
-    stage=Integer(at_least=1),
-    stages=Integer(at_least=1, at_most=1000),
-    ratio=Number(at_least=0.0, at_most=1.0),
-)
-def stage(
-    labels: np.ndarray, generator: np.random.Generator, *, stage: int, stages: int, ratio: float
-) -> np.ndarray:
-    """What has arrived by one of several stages of pretraining (Berariu et al., appendix A.3)."""
-    return np.flatnonzero(arrivals(labels, generator, stages, ratio) <= stage)
-
-
-def draw(selection: Term, labels: np.ndarray, seed: int) -> np.ndarray:
+def draw(selection: Term[SelectionFacts], labels: np.ndarray, seed: int) -> np.ndarray:
     """The ascending indices, int64 [n], that `selection` takes of the examples with `labels`."""
-    stream = selection.facts.get("stream", str(selection)).format(**selection.options)
+    stream = (selection.facts.stream or str(selection)).format(**selection.options)
     generator = numpy_generator(seed, "split", stream)
     return np.sort(selection(labels, generator)).astype(np.int64)
 
 
 def write(
-    path: str | Path, selection: Term, labels: np.ndarray, classes: list[str], seed: int
+    path: str | Path,
+    selection: Term[SelectionFacts],
+    labels: np.ndarray,
+    classes: list[str],
+    seed: int,
 ) -> None:
     """Draw `selection` and write its indices; the class counts go into the file's metadata."""
     indices = draw(selection, labels, seed)
@@ -127,27 +39,13 @@ def write(
         "of": len(labels),
         "class_counts": {name: int(n) for name, n in zip(classes, counts, strict=True)},
     }
-    schema = SCHEMA.with_metadata({"plasticity": json.dumps(about)})
-    with files.whole(path) as partial:
-        column = columns.column(indices, SCHEMA.field("index").type)
-        table = pa.Table.from_arrays([column], schema=schema)
-        pq.write_table(table, partial, write_page_checksum=True)
+    tables.write(path, tables.of_numbers([indices], SCHEMA), SCHEMA, about)
 
 
 def read(path: str | Path, examples: int) -> np.ndarray:
     """The indices in `path`, int64 [n], for a data set of `examples`; raises `UserError`."""
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            table = file.read()
-        if table.schema.names != SCHEMA.names or table["index"].null_count:
-            raise ValueError(f"expected one column without gaps, {SCHEMA.names[0]}")
-        if table.schema != SCHEMA:
-            table = table.cast(SCHEMA)
-        indices = columns.numbers(table["index"])
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise UserError(
-            f"{path}: not a readable split ({error}); delete it and run again to draw it anew"
-        ) from error
+    table = tables.load(path, SCHEMA, "split", "delete it and run again to draw it anew")
+    indices = tables.numbers(table["index"])
     if len(indices) == 0 or indices.min() < 0 or indices.max() >= examples:
         raise UserError(
             f"{path}: its indices do not fit a data set of {examples} examples; "

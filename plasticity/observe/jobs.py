@@ -1,4 +1,4 @@
-"""What is observed of a run besides its metrics, as jobs: its first updates, and its valley."""
+"""What is observed of a run besides its metrics, as jobs: its first steps, and its valley."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from plasticity.observe import connectivity, telemetry
 from plasticity.observe.connectivity import Line
 from plasticity.runs import Run
 from plasticity.runs.cadence import Cadence
+from plasticity.runs.provenance import Code
 from plasticity.training import checkpoint
 from plasticity.training.hardware import Hardware, Log
 from plasticity.training.stages import Inputs, Stage, describe, prepare
@@ -32,10 +33,10 @@ def observe_telemetry(
     output: Path,
     hardware: Hardware,
     cadence: Cadence,
-    code: str,
+    code: Code,
     log: Log,
 ) -> None:
-    """Train the first updates of the last stage of `run` again and write what happens in them.
+    """Train the first steps of the last stage of `run` again and write what happens in them.
 
     `final` is the state at its end, from which distances are measured. Raises `UserError` for
     inputs that cannot be used.
@@ -54,10 +55,10 @@ def observe_connectivity(
     hardware: Hardware,
     points: int,
     examples: int,
-    code: str,
+    code: Code,
     log: Log,
 ) -> None:
-    """Write loss and accuracy on the line between the ends of `run` and of its twin.
+    """Write loss and accuracy on the line between the ends of `run` and of the reordered run.
 
     `points` on the line, ends included, each evaluated on the test set and on at most so many
     training `examples`, which are seen as they are, without augmentation. Raises `UserError` for

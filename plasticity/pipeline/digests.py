@@ -14,26 +14,27 @@ import json
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from plasticity.core.errors import UserError
-from plasticity.runs import Run, Stage, Term, ancestors
-from plasticity.runs.vocabulary import (
-    data_selections,
-    datasets,
-    models,
-    optimisers,
-    starts,
-    transforms,
+from plasticity.runs import (
+    DatasetFacts,
+    ModelFacts,
+    Run,
+    SelectionFacts,
+    Stage,
+    Term,
+    ancestors,
 )
-from plasticity.runs.workload import Workload, clock, examples
+from plasticity.runs.kinds import Kind
+from plasticity.runs.vocabulary import (
+    starts,
+)
+from plasticity.runs.workload import Workload, examples, step_range
 
 PACKAGE = Path(__file__).parents[1]
-HOMES = {
-    registry.kind: registry.home
-    for registry in (data_selections, datasets, models, optimisers, starts, transforms)
-}
-SILENT_FACTS = ("size", "classes", "check")
-"""Facts of members that tell what is possible and what it costs."""
+SILENT_FACTS = ("size", "classes")
+"""Facts of data selections that tell what is possible and what it costs."""
 
 MOVE_NO_NUMBER = (
     "runs",
@@ -55,35 +56,39 @@ def training(run: Run) -> str:
 
 
 @cache
-def _training(model: Term, stages: tuple[Stage, ...]) -> str:
+def _training(model: Term[ModelFacts], stages: tuple[Stage, ...]) -> str:
     """The same for every seed, and so asked for often."""
-    terms = [term for s in stages for term in (s.data, *s.transforms, s.optimiser, s.start)]
+    terms: list[Term[Any]] = []
+    for stage in stages:
+        terms += (stage.data, *stage.transforms, stage.optimiser, stage.start)
     if not any(stage.prunes for stage in stages):
         # What is done to masks and under them moves no whole network.
         return digest(
-            "plasticity.training.train", (model, *terms), without=("plasticity.models.masks",)
+            "plasticity.training.train",
+            (model, *terms),
+            without=("plasticity.models.masks", "plasticity.interventions.perturbations"),
         )
     # Its mask comes from plain tickets and from the dense network.
     terms += [starts.parse(text) for text in ("init", "keep", "ticket1")]
     return digest("plasticity.training.train", (model, *terms), "plasticity.training.prune")
 
 
-def observation(kind: str, run: Run, settings: Mapping[str, object]) -> str:
+def observation(kind: Kind, run: Run, settings: Mapping[str, object]) -> str:
     """The digest of all that is observed of `run` besides its metrics, as a `kind` of job.
 
     With its `settings`, so that other ones make a finished job outdated as other code does.
     """
-    code = _digest(("plasticity.observe.jobs", f"plasticity.observe.{kind}"), frozenset(), ())
+    code = _digest(kind.roots, frozenset(), ())
     text = f"{code} {training(run)} {json.dumps(dict(settings), sort_keys=True)}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def split(selection: Term) -> str:
+def split(selection: Term[SelectionFacts]) -> str:
     """The digest of all that draws `selection`."""
     return digest("plasticity.data.splits", (selection,))
 
 
-def dataset(name: Term) -> str:
+def dataset(name: Term[DatasetFacts]) -> str:
     """The digest of all that prepares the data set `name`."""
     return digest("plasticity.data.storage", (name,), "plasticity.data.datasets")
 
@@ -141,13 +146,13 @@ def lengths(runs: Iterable[Run]) -> str:
     found = []
     for run in (*ancestors(runs := list(runs)), *runs):
         try:
-            found.append(f"{run} {clock(run)} {examples(run)}")
+            found.append(f"{run} {step_range(run)} {examples(run)}")
         except UserError as error:  # the preview itself will say so
             found.append(f"{run} {error}")
     return hashlib.sha256("\n".join(found).encode()).hexdigest()[:16]
 
 
-def digest(root: str, terms: Iterable[Term], *more: str, without: tuple[str, ...] = ()) -> str:
+def digest(root: str, terms: Iterable[Term[Any]], *more: str, without: tuple[str, ...] = ()) -> str:
     """A digest of the modules `root` and `more`, and of those below them, as `terms` use them.
 
     Those in `without` are left out.
@@ -156,7 +161,7 @@ def digest(root: str, terms: Iterable[Term], *more: str, without: tuple[str, ...
     moving their path.
     """
     terms = list(terms)
-    words = frozenset((HOMES[term.member.kind], term.member.name) for term in terms)
+    words = frozenset((term.member.function.__module__, term.member.name) for term in terms)
     options = json.dumps([(term.member.name, term.options) for term in terms])
     text = f"{_digest((root, *more), words, without)} {options}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -172,10 +177,10 @@ def forget() -> None:
 def _digest(
     roots: tuple[str, ...], words: frozenset[tuple[str, str]], without: tuple[str, ...]
 ) -> str:
-    used: dict[str, set[str]] = {home: set() for home in HOMES.values()}
+    used: dict[str, set[str]] = {}
     for home, word in words:
-        used[home].add(word)
-    waiting, codes = [*roots, *(home for home, names in used.items() if names)], {}
+        used.setdefault(home, set()).add(word)
+    waiting, codes = [*roots, *used], {}
     while waiting:
         name = waiting.pop()
         if name in codes or name in without or _path(name) is None:
@@ -297,17 +302,18 @@ def _bound(node: ast.stmt) -> set[str]:
 def _drop_facts(member: ast.stmt) -> None:
     """Drop what a member declares about itself and that moves no number."""
     for call in ast.walk(member):
-        if isinstance(call, ast.keyword) and call.arg == "facts":
-            if isinstance(call.value, ast.Dict):
-                pairs = zip(call.value.keys, call.value.values, strict=True)
-                facts = [(getattr(k, "value", None), k, v) for k, v in pairs]
-                # What a view tells of its classes decides about the head of the network.
-                speaks = {"classes"} if "changes" in [name for name, _, _ in facts] else set()
-                silent = set(SILENT_FACTS) - speaks
-                kept = [(k, v) for name, k, v in facts if name not in silent]
-                call.value.keys, call.value.values = [k for k, _ in kept], [v for _, v in kept]
-            else:  # those of data sets, which describe them
-                call.value = ast.Constant(None)
+        if not isinstance(call, ast.Call):
+            continue
+        call.keywords = [one for one in call.keywords if one.arg != "check"]
+        for keyword in call.keywords:
+            facts = keyword.value
+            if keyword.arg != "facts" or not isinstance(facts, ast.Call):
+                continue
+            kind = ast.unparse(facts.func)
+            if kind == "DatasetFacts":  # which describe the data
+                keyword.value = ast.Constant(None)
+            elif kind == "SelectionFacts":
+                facts.keywords = [one for one in facts.keywords if one.arg not in SILENT_FACTS]
 
 
 def _is_member(node: ast.stmt) -> bool:

@@ -1,8 +1,8 @@
 """Registries: the words that paths are made of, each declared by one decorated function.
 
-A registry lives here, on the lowest floor, so that paths can be read without torch. Its members
-live in a module higher up, its home, which is imported by name when the first word is looked up.
-A home module must not import torch when it is imported; its functions do when they are called.
+A registry lives here, on a low floor, so that paths can be read without torch. Its members live in
+a package higher up, its home, one in a module; all of these are imported when the first word is
+looked up. They must not import torch when they are imported; their functions do when called.
 """
 
 from __future__ import annotations
@@ -10,26 +10,33 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import pkgutil
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from plasticity.core.errors import shown
 from plasticity.runs.grammar import SpellingError, Template
 from plasticity.runs.values import Value, ValueKind
 
+F = TypeVar("F")
+"""The facts of a registry: a dataclass of `plasticity.runs.facts`."""
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
 
 @dataclass(frozen=True, eq=False)
-class Member:
+class Member(Generic[F]):
     """One word of a registry."""
 
     kind: str
     function: Callable[..., Any]
     template: Template
     common: frozenset[str]
-    facts: Mapping[str, Any]
+    facts: F
+    check: Callable[..., None] | None
 
     @property
     def name(self) -> str:
@@ -38,10 +45,10 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Term:
+class Term(Generic[F]):
     """A member with its options: one token of a path."""
 
-    member: Member
+    member: Member[F]
     values: tuple[tuple[str, Value | None], ...]
 
     @cached_property
@@ -55,7 +62,7 @@ class Term:
         return {name: v for name, v in self.options.items() if name not in self.member.common}
 
     @property
-    def facts(self) -> Mapping[str, Any]:
+    def facts(self) -> F:
         """What the member declares about itself."""
         return self.member.facts
 
@@ -72,37 +79,50 @@ class Term:
         return self.spelling
 
 
-class Registry:
+class Registry(Generic[F]):
     """The words of one kind, such as optimisers.
 
-    `kind` names one of them in messages; `home` is the module that declares them. `suffix`
+    `kind` names one of them in messages; `facts` is the class of what they declare about
+    themselves; `home` is the package that they live in. `suffix`
     and `common` are optional parts that every member takes and that the member's function is not
     given, such as the batch size of an optimiser.
     """
 
-    def __init__(self, kind: str, home: str, suffix: str = "", **common: ValueKind) -> None:
+    def __init__(
+        self, kind: str, facts: type[F], home: str, suffix: str = "", **common: ValueKind
+    ) -> None:
         self.kind = kind
+        self.facts = facts
         self.home = home
         self._suffix = suffix
         self._common = common
-        self._members: dict[str, Member] = {}
+        self._members: dict[str, Member[F]] = {}
         self._short: dict[str, str] = {}
+        self._complete = False
         self.parse = lru_cache(maxsize=None)(self._parse)
 
     def member(
-        self, template: str, facts: Mapping[str, Any] | None = None, **kinds: ValueKind
-    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        self,
+        template: str,
+        *,
+        facts: F | None = None,
+        short_for: str | None = None,
+        check: Callable[..., None] | None = None,
+        silent: Mapping[str, ValueKind] | None = None,
+        **kinds: ValueKind,
+    ) -> Callable[[_Function], _Function]:
         """Declare the decorated function as a word spelt by `template`.
 
         `kinds` gives the kind of each field, under the name of the keyword-only parameter that
-        receives it. `facts` is what the spec must know of the member without calling it. Two facts
-        mean the same for every registry: ``short_for`` names another member's term that is no
-        longer spelt out; ``check`` is called with the options and raises `ValueError` where they do
-        not go together. Raises `ValueError` where template, kinds and parameters do not agree, or
-        the docstring is missing.
+        receives it; `silent` those of fields that the function is not given. `facts` is what must
+        be known of the member without calling it; they may be left out where each has a default.
+        `short_for` names another member's term that is no longer spelt out; `check` is called with
+        all options and raises `ValueError` where they do not go together. Raises `ValueError` where
+        template, kinds and parameters do not agree, facts are missing or those of another registry,
+        or the docstring is missing.
         """
 
-        def declare(function: Callable[..., Any]) -> Callable[..., Any]:
+        def declare(function: _Function) -> _Function:
             parameters = inspect.signature(function).parameters.values()
             keywords = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
             name = function.__name__
@@ -112,30 +132,49 @@ class Registry:
                 raise ValueError(f"{self.kind} {name} has no docstring")
             if name in self._members:
                 raise ValueError(f"{self.kind} {name} is declared twice")
-            parsed = Template(template + self._suffix, {**kinds, **self._common})
+            common = {**(silent or {}), **self._common}
+            parsed = Template(template + self._suffix, {**kinds, **common})
             if re.search("[_/]", re.sub(r"\{\w+\}", "", template)):
                 raise ValueError(
                     f"{self.kind} {name}: no '_' or '/' in a template: paths split there"
                 )
             if parsed.text in [member.template.text for member in self._members.values()]:
                 raise ValueError(f"{self.kind} {name}: template {template!r} is declared twice")
+            known = self._facts_of(name, facts)
             self._members[name] = Member(
-                self.kind, function, parsed, frozenset(self._common), facts or {}
+                self.kind, function, parsed, frozenset(common), known, check
             )
-            if facts and "short_for" in facts:
-                self._short[facts["short_for"]] = template
+            if short_for is not None:
+                self._short[short_for] = template
             self.parse.cache_clear()
             return function
 
         return declare
 
+    def _facts_of(self, name: str, facts: F | None) -> F:
+        if facts is None:
+            try:
+                return self.facts()
+            except TypeError as error:
+                raise ValueError(f"{self.kind} {name}: facts are missing: {error}") from None
+        if not isinstance(facts, self.facts):
+            raise ValueError(
+                f"{self.kind} {name}: expected facts={self.facts.__name__}(...), got {facts!r}"
+            )
+        return facts
+
     @property
-    def members(self) -> dict[str, Member]:
+    def members(self) -> dict[str, Member[F]]:
         """Every member by name."""
-        importlib.import_module(self.home)
+        if not self._complete:
+            for module in pkgutil.iter_modules(importlib.import_module(self.home).__path__):
+                importlib.import_module(f"{self.home}.{module.name}")
+            # By name, whichever of them was imported on its own before.
+            self._members = dict(sorted(self._members.items()))
+            self._complete = True
         return self._members
 
-    def term(self, name: str, options: Mapping[str, object]) -> Term:
+    def term(self, name: str, options: Mapping[str, object]) -> Term[F]:
         """The term of the member called `name` with `options`; the others take their defaults.
 
         Raises `SpellingError` for an unknown member and `ValueError`, beginning with the option's
@@ -145,21 +184,21 @@ class Registry:
             raise SpellingError(self._unknown(name, list(self.members)))
         member = self.members[name]
         term = Term(member, tuple(member.template.complete(options).items()))
-        if "check" in member.facts:
-            member.facts["check"](**term.own)
+        if member.check:
+            member.check(**term.options)
         head = member.template.head(term.options)
         if head in self._short:
             return self._parse(self._short[head] + str(term).removeprefix(head))
         return term
 
-    def _parse(self, text: str) -> Term:
+    def _parse(self, text: str) -> Term[F]:
         """The term that `text` spells; raises `SpellingError`, naming the right spelling."""
         term = self.read(text)
         if str(term) != text:
             raise SpellingError(f"{self.kind} {shown(text)} is spelt {str(term)!r}")
         return term
 
-    def read(self, text: str) -> Term:
+    def read(self, text: str) -> Term[F]:
         """The term that `text` means, in whatever spelling; raises `SpellingError`."""
         for name, member in self.members.items():
             options = member.template.match(text)

@@ -6,10 +6,10 @@ import pyarrow.parquet as pq
 import pytest
 from made_metrics import COLD, PLACE, RESET
 
-from plasticity.analysis import storage
 from plasticity.analysis.summary import curves as summary_curves
 from plasticity.analysis.summary.curves import CURVES, curves
 from plasticity.analysis.summary.runs import RUNS, final_accuracy, runs_table
+from plasticity.core import tables
 
 
 @pytest.mark.parametrize(
@@ -161,12 +161,12 @@ def test_curves_come_in_pieces_that_join_to_the_same(tuned, tmp_path, monkeypatc
     monkeypatch.setattr(summary_curves, "ROWS_AT_ONCE", 10)
     pieces = list(curves(tuned, {}))
     assert [len(piece) for piece in pieces] == [10, 10, 10, 5]
-    storage.write_pieces(tmp_path / "curves.parquet", CURVES, pieces)
+    tables.write_pieces(tmp_path / "curves.parquet", CURVES, pieces)
     assert pq.read_table(tmp_path / "curves.parquet").equals(whole)
 
 
 def test_no_runs_have_no_curves(tmp_path):
     assert list(curves({}, {})) == []
-    storage.write_pieces(tmp_path / "curves.parquet", CURVES, [])
+    tables.write_pieces(tmp_path / "curves.parquet", CURVES, [])
     table = pq.read_table(tmp_path / "curves.parquet")
     assert (len(table), table.schema) == (0, CURVES)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 import torch
-from tiny import HARDWARE, PRETRAIN, Folder
+from tiny import CODE, HARDWARE, PRETRAIN, Folder
 from torch import nn
 from torch.optim import SGD
 
@@ -38,7 +38,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Stage, State]:
     run = Run.parse(PRETRAIN.format(epochs=20))
     outputs = folder.train(run)
     inputs = Inputs(folder.train_file, folder.test_file, folder.split(run))
-    stage = stages.prepare(run, inputs, HARDWARE, "code", lambda line: None)
+    stage = stages.prepare(run, inputs, HARDWARE, CODE, lambda line: None)
     return stage, checkpoint.load(outputs.checkpoint).network
 
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import HARDWARE, PRETRAIN, TUNE, Folder
+from tiny import CODE, HARDWARE, PRETRAIN, TUNE, Folder
 from torch import nn
 
 from plasticity.core.errors import UserError
@@ -41,7 +41,7 @@ def stage_of(
     folder: Folder, run: Run, parent: Path | None = None, hardware: Hardware = HARDWARE
 ) -> Stage:
     inputs = Inputs(folder.train_file, folder.test_file, folder.split(run), parent)
-    return stages.prepare(run, inputs, hardware, "code", silent)
+    return stages.prepare(run, inputs, hardware, CODE, silent)
 
 
 def silent(line: str) -> None:

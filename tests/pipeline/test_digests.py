@@ -10,6 +10,7 @@ import pytest
 import plasticity
 from plasticity.pipeline import digests
 from plasticity.runs import Integer, Length, Run, Stage, data_selections, datasets, optimisers
+from plasticity.runs.kinds import KINDS
 
 ADAM = Run.parse("cifar10/resnet18/seed0/full_adam-lr0.001_e500_init")
 TICKET = Run.parse("cifar10/resnet20/seed0/full+augment_sgd-lr0.1_e160_ticket8-noise1")
@@ -174,7 +175,7 @@ def test_a_view_in_use_counts_and_another_does_not(package):
 
 def test_what_is_observed_depends_on_training_and_on_how_it_is_observed(package):
     def seen(kind, **settings):
-        return digests.observation(kind, ADAM, settings)
+        return digests.observation(KINDS[kind], ADAM, settings)
 
     for kind in ("telemetry", "connectivity"):
         before = [seen(kind), digests.training(ADAM)]

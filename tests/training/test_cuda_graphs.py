@@ -1,6 +1,6 @@
 """Recorded updates and evaluations: the same bits as operation by operation, resumed or not.
 
-A tape stands for CUDA graphs, which tests/test_gpu.py holds against the same outcome.
+A tape stands for CUDA graphs, which tests/training/test_gpu.py holds against the same outcome.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from tape import Tape
-from tiny import HARDWARE, Folder, equal
+from tiny import CODE, HARDWARE, Folder, equal
 from torch import nn
 from torch.optim import Optimizer
 
@@ -112,7 +112,7 @@ def test_pruned_weights_stay_pruned(folder: Folder, tmp_path: Path, optimiser: s
     ticket = Run.parse(f"{PLACE}/full_{optimiser}_e2_ticket1-p0.5")
     state = folder.train(dense).checkpoint
     mask = tmp_path / "mask.safetensors"
-    prune.make_mask(ticket, state, mask, code="", precision="float32", log=lambda line: None)
+    prune.make_mask(ticket, state, mask, code=CODE, precision="float32", log=lambda line: None)
     assert both(folder, str(ticket), mask=mask).replayed
 
 
@@ -137,7 +137,7 @@ def test_telemetry_sees_the_same(folder: Folder):
     inputs = Inputs(folder.train_file, folder.test_file, folder.split(run))
 
     def table(hardware: Hardware) -> object:
-        stage = prepare(run, inputs, hardware, "code", lambda line: None)
+        stage = prepare(run, inputs, hardware, CODE, lambda line: None)
         final = {name: value * 2 for name, value in stage.train_state.network.state_dict().items()}
         return telemetry.observe(stage, final, Cadence(6), lambda line: None)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import PRETRAIN, Folder, equal
+from tiny import CODE, PRETRAIN, Folder, equal
 from torch import Tensor, nn
 
 from plasticity.core.errors import UserError
@@ -90,7 +90,7 @@ def test_pruned_weights_stay_pruned_in_a_graph(tmp_path: Path):
     ticket = Run.parse(f"{place}_ticket1-p0.5")
     mask = tmp_path / "mask.safetensors"
     state = folder.train(Run.parse(f"{place}_init"), hardware=hardware).checkpoint
-    prune.make_mask(ticket, state, mask, code="", precision="bfloat16", log=lambda line: None)
+    prune.make_mask(ticket, state, mask, code=CODE, precision="bfloat16", log=lambda line: None)
     trained = checkpoint.load(folder.train(ticket, mask=mask, hardware=hardware).checkpoint)
     for name, kept in trained.kept.items():
         assert not trained.network[name][~kept].any()
@@ -105,7 +105,7 @@ def test_telemetry_reads_the_gradients_of_the_last_update(tmp_path: Path):
     seen = []
     for way in ("graph", "eager"):
         hardware = Hardware("cuda", "float32", execution=way)
-        stage = prepare(run, inputs, hardware, "code", lambda line: None)
+        stage = prepare(run, inputs, hardware, CODE, lambda line: None)
         cadence = Cadence(10, evaluations_per_decade=10)
         seen.append(telemetry.observe(stage, None, cadence, lambda line: None))
     graph, eager = (table["value"].to_pylist() for table in seen)
@@ -119,7 +119,7 @@ def test_no_update_waits_for_the_device(tmp_path: Path, execution: str):
     run = Run.parse(STAGE.format("adam-lr0.01", 3))
     inputs = Inputs(folder.train_file, folder.test_file, folder.split(run))
     hardware = Hardware("cuda", "bfloat16", execution=execution)
-    stage = prepare(run, inputs, hardware, "code", lambda line: None)
+    stage = prepare(run, inputs, hardware, CODE, lambda line: None)
     part = EpochProgress.begin(stage.device)
     train_on(stage.train_state, stage.train, stage.batches(0), part)  # records, which does wait
     train_on(stage.train_state, stage.train, stage.batches(0), part)
@@ -146,7 +146,7 @@ def test_the_papers_network_repeats_itself(tmp_path: Path, precision: str, execu
         place = tmp_path / name
         outputs = Outputs(place / "metrics.parquet", place / "checkpoint.safetensors")
         hardware = Hardware("cuda", precision, execution=execution)
-        train_stage(run, Inputs(*parts, split), outputs, hardware, "code", lambda line: None)
+        train_stage(run, Inputs(*parts, split), outputs, hardware, CODE, lambda line: None)
         states.append(checkpoint.load(outputs.checkpoint))
     assert equal(*states)
 

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import HARDWARE, PRETRAIN, TUNE, Folder, equal
+from tiny import CODE, HARDWARE, PRETRAIN, TUNE, Folder, equal
 
 from plasticity.core.errors import UserError
 from plasticity.core.shutdown import Ended
 from plasticity.runs import Run, metrics
+from plasticity.runs.provenance import Code
 from plasticity.training import checkpoint, loop, stages, train
 from plasticity.training.hardware import Hardware
 from plasticity.training.loop import shuffled
@@ -120,7 +121,7 @@ class TestResumeFiles:
         ("field", "words"),
         [
             ("run", "of another run"),
-            ("code", "another version of the training code"),
+            ("code", r"another version of the training code: training/loop\.py \("),
             ("split", "another choice of examples"),
             ("threads", "another number of threads"),
         ],
@@ -129,13 +130,26 @@ class TestResumeFiles:
         run = Run.parse(PRETRAIN.format(epochs=3))
         resume = left.outputs(run).resume
         state = checkpoint.load(resume)
-        state = replace(state, identity=replace(state.identity, **{field: "something else"}))
+        changes = {field: "something else"}
+        if field == "code":
+            changes["components"] = {"training/loop.py": "something else"}
+        state = replace(state, identity=replace(state.identity, **changes))
         checkpoint.save(resume, state)
         before = resume.read_bytes()
         with pytest.raises(UserError, match=words) as error:
             left.train(run)
         assert str(resume) in str(error.value)
         assert resume.read_bytes() == before
+
+    def test_one_of_equivalent_code_is_continued(self, left: Folder):
+        now = {**CODE.components, "training/loop.py": "anew"}
+        pairs = frozenset({(CODE.components["training/loop.py"], "anew")})
+        lines: list[str] = []
+        run = Run.parse(PRETRAIN.format(epochs=3))
+        code = Code(now, {"training/loop.py": pairs})
+        resumed = left.train(run, log=lines.append, code=code)
+        assert lines[0].startswith("resuming after 2 epochs,")
+        assert metrics.about(resumed.metrics)["components"] == now
 
     def test_a_damaged_one_is_refused_by_name(self, left: Folder):
         run = Run.parse(PRETRAIN.format(epochs=3))
@@ -488,7 +502,7 @@ def test_bfloat16_changes_the_arithmetic_and_is_recorded(folder: Folder):
 def test_progress_tells_epoch_accuracy_speed_and_time_left(folder: Folder):
     run = Run.parse(PRETRAIN.format(epochs=100))
     inputs = Inputs(folder.train_file, folder.test_file, folder.split(run))
-    stage = stages.prepare(run, inputs, HARDWARE, "code", print)
+    stage = stages.prepare(run, inputs, HARDWARE, CODE, print)
     history = [
         metrics.EpochMetrics(e, 2 * e, 0.5, 0.75, 0.6, 0.5, seconds=2.0) for e in range(1, 11)
     ]
@@ -504,7 +518,7 @@ def test_a_missing_parent_is_named(folder: Folder):
     run = Run.parse(TUNE.format(pretrain=2, tune=2))
     inputs = Inputs(folder.train_file, folder.test_file, folder.split(run))
     with pytest.raises(UserError, match="its parent's checkpoint is missing"):
-        train_stage(run, inputs, folder.outputs(run), HARDWARE, "code", print)
+        train_stage(run, inputs, folder.outputs(run), HARDWARE, CODE, print)
 
 
 HEAVY = ("torch._dynamo", "sympy", "pandas", "scipy", "pyarrow.compute", "pyarrow.dataset")

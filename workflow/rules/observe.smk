@@ -3,11 +3,11 @@
 
 rule telemetry:
     input:
-        unpack(inputs_of("telemetry")),
+        unpack(inputs_of(kinds.TELEMETRY)),
     output:
-        f"results/telemetry/{LINEAGE}/observations.parquet",
+        "results/telemetry/{run}/observations.parquet",
     log:
-        f"results/logs/telemetry/{LINEAGE}.log",
+        "results/logs/telemetry/{run}.log",
     conda:
         "../../envs/train.yaml"
     threads: study.settings.threads
@@ -19,10 +19,10 @@ rule telemetry:
         slots_per_gpu=study.settings.slots_per_gpu,
         execution=study.settings.execution,
     params:
-        run=lambda wildcards: str(run_of(wildcards)),
+        run=lambda wildcards: wildcards.run,
         precision=study.settings.precision,
         settings=dict(study.settings.telemetry),
-        code=lambda wildcards: code_of(run_of(wildcards), "telemetry"),
+        code=code_of(kinds.TELEMETRY),
         adapter=digests.script("observe.py"),
     script:
         "../scripts/observe.py"
@@ -30,25 +30,22 @@ rule telemetry:
 
 use rule telemetry as connectivity with:
     input:
-        unpack(inputs_of("connectivity")),
+        unpack(inputs_of(kinds.CONNECTIVITY)),
     output:
-        f"results/connectivity/{LINEAGE}/observations.parquet",
+        "results/connectivity/{run}/observations.parquet",
     log:
-        f"results/logs/connectivity/{LINEAGE}.log",
+        "results/logs/connectivity/{run}.log",
     params:
-        run=lambda wildcards: str(run_of(wildcards)),
+        run=lambda wildcards: wildcards.run,
         precision=study.settings.precision,
         settings=dict(study.settings.connectivity),
-        code=lambda wildcards: code_of(run_of(wildcards), "connectivity"),
+        code=code_of(kinds.CONNECTIVITY),
         adapter=digests.script("observe.py"),
 
 
 rule summarise_observations:
     input:
-        lambda wildcards: [
-            layout.observations(run, kind)
-            for kind, run in study.figures[wildcards.figure].observed
-        ],
+        lambda wildcards: inputs.observations(figure_of(wildcards)),
     output:
         layout.summary(study.name, "observations", "{figure}"),
     log:

@@ -13,6 +13,7 @@ with imports():
     from plasticity.runs import Run
     from plasticity.runs.cadence import Cadence
     from plasticity.runs.layout import COMPILED
+    from plasticity.runs.provenance import Code
     from plasticity.training.hardware import Hardware
     from plasticity.training.stages import Inputs
 
@@ -28,7 +29,7 @@ hardware = Hardware(
     snakemake.resources.execution,
     Path(COMPILED),
 )
-settings, code = snakemake.params.settings, snakemake.params.code
+settings, code = snakemake.params.settings, Code({"library": snakemake.params.code})
 with (
     logged(snakemake.log[0]) as log,
     told_once(output.with_name("refused.txt"), snakemake.resources.attempt),

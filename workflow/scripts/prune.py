@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 with imports():
     from plasticity.runs import Run
+    from plasticity.runs.provenance import Code
     from plasticity.training.prune import make_mask
 
 output = Path(snakemake.output[0])
@@ -21,7 +22,7 @@ with (
         Run.parse(snakemake.params.run),
         Path(snakemake.input.state),
         output,
-        code=snakemake.params.code,
+        code=Code({"library": snakemake.params.code}),
         precision=snakemake.params.precision,
         log=log,
     )

@@ -13,6 +13,7 @@ with imports():
     from plasticity.analysis.summary.gaps import gaps_table
     from plasticity.analysis.summary.page import gaps_page
     from plasticity.analysis.summary.runs import Measured, runs_table
+    from plasticity.core import tables
     from plasticity.runs import layout
 
 with logged(snakemake.log[0]) as log:
@@ -24,7 +25,7 @@ with logged(snakemake.log[0]) as log:
     gaps = gaps_table(runs.to_pandas())
     storage.write_table(snakemake.output.runs, runs)
     pieces = curves(tuned, pretrained)
-    storage.write_pieces(snakemake.output.curves, CURVES, pieces)
+    tables.write_pieces(snakemake.output.curves, CURVES, pieces)
     storage.write_table(snakemake.output.gaps, gaps)
     if "page" in snakemake.output.keys():  # noqa: SIM118 (not a dict)
         page = gaps_page(gaps.to_pandas(), snakemake.params.study)

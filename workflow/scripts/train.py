@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 with imports():
     from plasticity.runs import Run
     from plasticity.runs.layout import COMPILED
+    from plasticity.runs.provenance import Code
     from plasticity.training.hardware import Hardware
     from plasticity.training.stages import Inputs
     from plasticity.training.train import Outputs, train_stage
@@ -32,6 +33,6 @@ with (
             snakemake.resources.execution,
             Path(COMPILED),
         ),
-        code=snakemake.params.code,
+        code=Code({"library": snakemake.params.code}),
         log=log,
     )

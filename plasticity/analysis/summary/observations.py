@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from plasticity.analysis.storage import read_table
+from plasticity.core import tables
 
 
 def observations_table(paths: Iterable[str | Path]) -> pa.Table:
     """What was observed of several runs, in one table; raises `UserError` for what is none."""
-    tables: list[pa.Table] = []
+    found: list[pa.Table] = []
     for path in paths:
-        tables.append(read_table(path, tables[0].schema if tables else None))
-    return pa.concat_tables(tables)
+        schema = found[0].schema if found else None
+        found.append(tables.load(path, schema, "table", "delete it and run again to make it anew"))
+    return pa.concat_tables(found)
