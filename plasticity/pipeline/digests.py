@@ -95,14 +95,19 @@ def dataset(name: Term[DatasetFacts]) -> str:
 
 def summary() -> str:
     """The digest of all that turns metrics into tables."""
-    return digest("plasticity.analysis.summary", ())
+    parts = ("runs", "curves", "gaps", "observations", "page")
+    return digest(
+        "plasticity.analysis.storage",
+        (),
+        *(f"plasticity.analysis.summary.{part}" for part in parts),
+    )
 
 
 def claims() -> str:
     """The digest of all that judges the papers' claims from tables."""
     parts = ("evidence", "paper", "verdict", "page")
     return digest(
-        "plasticity.analysis.summary", (), *(f"plasticity.analysis.claims.{part}" for part in parts)
+        "plasticity.analysis.storage", (), *(f"plasticity.analysis.claims.{part}" for part in parts)
     )
 
 

@@ -1,7 +1,6 @@
 """Judge the papers' claims from the study's tables."""
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plasticity.core.logs import imports, logged
@@ -12,13 +11,12 @@ if TYPE_CHECKING:
 with imports():
     import pandas as pd
 
-    from plasticity.analysis import summary
+    from plasticity.analysis import storage
     from plasticity.analysis.claims.early import TELEMETRY
     from plasticity.analysis.claims.evidence import Evidence
     from plasticity.analysis.claims.ledger import read_from
     from plasticity.analysis.claims.page import Picture, claims_page
     from plasticity.analysis.claims.verdict import judge, table
-    from plasticity.core import files
 
 with logged(snakemake.log[0]) as log:
     figures = json.loads(snakemake.params.figures)
@@ -37,8 +35,7 @@ with logged(snakemake.log[0]) as log:
         for (name, figure), path in zip(figures.items(), snakemake.input.pictures, strict=True)
     }
     page = claims_page(snakemake.params.study, judgements, pictures)
-    summary.write_table(snakemake.output.table, table(judgements))
-    with files.whole(snakemake.output.page) as partial:
-        Path(partial).write_text(page, encoding="utf-8")
+    storage.write_table(snakemake.output.table, table(judgements))
+    storage.write_page(snakemake.output.page, page)
     for one in judgements:
         log(f"{one.id}: {one.verdict}. {one.reason}")

@@ -8,9 +8,10 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with imports():
-    from plasticity.analysis import summary
+    from plasticity.analysis import storage
+    from plasticity.analysis.summary.observations import observations_table
 
 with logged(snakemake.log[0]) as log:
-    table = summary.observations_table(snakemake.input)
-    summary.write_table(snakemake.output[0], table)
+    table = observations_table(snakemake.input)
+    storage.write_table(snakemake.output[0], table)
     log(f"{len(table)} observations of {len(snakemake.input)} runs")
