@@ -35,6 +35,8 @@ include: "workflow/rules/scale.smk"
 
 
 onstart:
+    if workflow.is_main_process:
+        digests.plan()
     require_results(writable=True)
     require_sources()
     require_throughput()

@@ -120,8 +120,8 @@ def finish(place: Path, seeds: int) -> None:
         path.touch()
     with patch("os.fsync"):  # nobody misses these files after a crash
         for job in jobs:
-            code = {"library": digests.training(job.run)}
-            about = {"components": code, "precision": study.settings.precision}
+            code = digests.code_of(job.kind, job.run)
+            about = {"components": code.components, "precision": study.settings.precision}
             metrics.write(place / layout.metrics(job.run, job.kind), history, about)
     record(place)
 

@@ -82,7 +82,7 @@ for registry in (data_selections, datasets, models, optimisers, starts, transfor
 for text in ("adam-lr0.1", "rmsprop-lr0.1", "sgd-lr0.1-m0.9"):
     optimisers.parse(text)
 study = Study(yaml.safe_load(open("config.yaml", encoding="utf-8").read()))
-digests.training(study.runs[0]), digests.summary(), digests.drawing("resets")
+digests.code_of("tune", study.runs[0]), digests.summary(), digests.drawing("resets")
 heavy = ("torch", "torchvision", "pandas", "scipy", "sklearn", "matplotlib", "seaborn", "PIL")
 print(json.dumps([name for name in heavy if name in sys.modules]))
 """

@@ -31,7 +31,7 @@ from plasticity.analysis.claims.verdict import (
     weigh,
 )
 from plasticity.core.errors import UserError
-from plasticity.pipeline import digests
+from plasticity.pipeline import closure, digests
 
 ROOT = Path(__file__).parents[2]
 MEASURED = [name for name, claim in CLAIMS.items() if not claim.conjecture]
@@ -786,10 +786,10 @@ def test_the_digest_counts_the_rule(tmp_path, monkeypatch, home, constant):
 
     before = digests.claims()
     package = shutil.copytree(ROOT / "plasticity", tmp_path / "plasticity")
-    monkeypatch.setattr(digests, "PACKAGE", package)
+    monkeypatch.setattr(closure, "PACKAGE", package)
     digests.forget()
     assert digests.claims() == before
-    path = package / "claims" / f"{home}.py"
+    path = package / "analysis" / "claims" / f"{home}.py"
     path.write_text(
         re.sub(rf"^({constant} = .*)$", r"\1 + 1", path.read_text(), flags=re.MULTILINE)
     )

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.io import IOFile
 from snakemake.logging import logger
 
 from plasticity.core import files, gpus
@@ -13,7 +14,7 @@ from plasticity.runs import layout, metrics
 from plasticity.data import sources
 from plasticity.core.errors import UserError
 from plasticity.runs import Run, data_selections, datasets
-from plasticity.pipeline import digests
+from plasticity.pipeline import digests, why
 from plasticity.study import Study, pending
 
 
@@ -73,9 +74,16 @@ def inputs_of(kind):
 @cache
 def is_current(run, kind):
     """Whether a finished job was made by the present code, in the present precision."""
+    changed, precision = recorded(run, kind)
+    return not changed and precision == study.settings.precision
+
+
+@cache
+def recorded(run, kind):
+    """The components for which a finished job is outdated, and the precision that it was made in."""
     about = checked(about_of(kind), pending.output(kind, run))
-    now = ({"library": code_of(run, kind)}, study.settings.precision)
-    return (about["components"], about["precision"]) == now
+    changed = code_of(run, kind).changed_since(about.get("components", {}))
+    return changed, about["precision"]
 
 
 def about_of(kind):
@@ -84,10 +92,22 @@ def about_of(kind):
 
 
 def code_of(run, kind):
-    """The digest of all that makes the result of a `kind` of job."""
-    if kind in ("telemetry", "connectivity"):
-        return digests.observation(kind, run, dict(getattr(study.settings, kind)))
-    return digests.training(run)
+    """All that makes the result of a `kind` of job."""
+    return digests.code_of(kind, run, getattr(study.settings, kind, None))
+
+
+def code_told(kind):
+    """What Snakemake is told of the code of a `kind` of job: a function of its wildcards."""
+
+    def told(wildcards):
+        run = run_of(wildcards)
+        path = pending.output(kind, run)
+        if not os.path.exists(path):
+            return why.parameter(code_of(run, kind), None, ())
+        on_record = workflow.persistence.params(IOFile(path)) or ()
+        return why.parameter(code_of(run, kind), recorded(run, kind)[0], on_record)
+
+    return told
 
 
 def is_finished(run, kind):

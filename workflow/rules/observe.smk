@@ -22,8 +22,7 @@ rule telemetry:
         run=lambda wildcards: str(run_of(wildcards)),
         precision=study.settings.precision,
         settings=dict(study.settings.telemetry),
-        code=lambda wildcards: code_of(run_of(wildcards), "telemetry"),
-        adapter=digests.script("observe.py"),
+        code=code_told("telemetry"),
     script:
         "../scripts/observe.py"
 
@@ -39,8 +38,7 @@ use rule telemetry as connectivity with:
         run=lambda wildcards: str(run_of(wildcards)),
         precision=study.settings.precision,
         settings=dict(study.settings.connectivity),
-        code=lambda wildcards: code_of(run_of(wildcards), "connectivity"),
-        adapter=digests.script("observe.py"),
+        code=code_told("connectivity"),
 
 
 rule summarise_observations:

@@ -18,7 +18,6 @@ rule prune:
     params:
         run=lambda wildcards: str(run_of(wildcards)),
         precision=study.settings.precision,
-        code=lambda wildcards: digests.training(run_of(wildcards)),
-        adapter=digests.script("prune.py"),
+        code=code_told("masks"),
     script:
         "../scripts/prune.py"

@@ -28,8 +28,7 @@ rule pretrain:
     params:
         run=lambda wildcards: str(run_of(wildcards)),
         precision=study.settings.precision,
-        code=lambda wildcards: digests.training(run_of(wildcards)),
-        adapter=digests.script("train.py"),
+        code=code_told("pretrain"),
     script:
         "../scripts/train.py"
 
@@ -54,3 +53,7 @@ use rule pretrain as tune with:
         metrics=f"results/tune/{LINEAGE}/metrics.parquet",
     log:
         f"results/logs/tune/{LINEAGE}.log",
+    params:
+        run=lambda wildcards: str(run_of(wildcards)),
+        precision=study.settings.precision,
+        code=code_told("tune"),

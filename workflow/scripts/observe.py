@@ -9,11 +9,12 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with imports():
-    from plasticity.observe.jobs import observe_connectivity, observe_telemetry
+    from plasticity.observe.connectivity import observe_connectivity
+    from plasticity.observe.telemetry import observe_telemetry
+    from plasticity.pipeline import digests
     from plasticity.runs import Run
     from plasticity.runs.cadence import Cadence
     from plasticity.runs.layout import COMPILED
-    from plasticity.runs.provenance import Code
     from plasticity.training.hardware import Hardware
     from plasticity.training.stages import Inputs
 
@@ -29,11 +30,12 @@ hardware = Hardware(
     snakemake.resources.execution,
     Path(COMPILED),
 )
-settings, code = snakemake.params.settings, Code({"library": snakemake.params.code})
+settings, kind = snakemake.params.settings, "telemetry" if "final" in reference else "connectivity"
 with (
     logged(snakemake.log[0]) as log,
     told_once(output.with_name("refused.txt"), snakemake.resources.attempt),
 ):
+    code = digests.require_unchanged(kind, run, settings, digests.planned())
     if "final" in reference:
         observe_telemetry(
             run,

@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with imports():
+    from plasticity.pipeline import digests
     from plasticity.runs import Run
     from plasticity.runs.layout import COMPILED
-    from plasticity.runs.provenance import Code
     from plasticity.training.hardware import Hardware
     from plasticity.training.stages import Inputs
     from plasticity.training.train import Outputs, train_stage
@@ -21,8 +21,10 @@ with (
     logged(snakemake.log[0]) as log,
     told_once(outputs.metrics.with_name("refused.txt"), snakemake.resources.attempt),
 ):
+    run = Run.parse(snakemake.params.run)
+    kind = "pretrain" if outputs.checkpoint else "tune"
     train_stage(
-        Run.parse(snakemake.params.run),
+        run,
         Inputs(**{name: Path(path) for name, path in snakemake.input.items()}),
         outputs,
         Hardware(
@@ -33,6 +35,6 @@ with (
             snakemake.resources.execution,
             Path(COMPILED),
         ),
-        code=Code({"library": snakemake.params.code}),
+        code=digests.require_unchanged(kind, run, None, digests.planned()),
         log=log,
     )
