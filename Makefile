@@ -43,10 +43,11 @@ test: $(READY)
 	@# The longest files come first (tests/conftest.py), not those with the most tests.
 	$(BIN)/python -m pytest -n $$(($(CORES) + 1)) --dist loadfile --no-loadscope-reorder
 
-## make lint: formatter, linter, type checker, Snakemake's own linter
+## make lint: formatter, linter, import contract, type checker, Snakemake's own linter
 lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint

@@ -1,7 +1,10 @@
 """Warm starts, plasticity and the early phase of training: from a configuration to figures."""
 
 import json
-import sys
+
+from snakemake.utils import min_version
+
+min_version("9.27")
 
 
 configfile: f"{workflow.basedir}/config.yaml"  # found also with --directory
@@ -13,15 +16,6 @@ shell.prefix("set -euo pipefail; exec ")
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/made_from.smk"
-
-
-study = checked(Study, config)
-require_results(writable=False)
-asked = checked(study.asked, sys.argv[1:])  # Snakemake learns of its targets only later
-needed = checked(pending.pending, asked.jobs, asked.states, is_current)
-
-
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/tickets.smk"
@@ -37,13 +31,7 @@ include: "workflow/rules/scale.smk"
 onstart:
     if workflow.is_main_process:
         digests.plan()
-    require_results(writable=True)
-    require_sources()
-    require_throughput()
-    require_device()
-    require_parents()
-    advise_limit()
-    forget_refusals()
+    checked(checks.before_start, study, due(), start(), logger.warning)
     lift_rate_limit()
     shorten_slurm_logs()
 
@@ -51,11 +39,18 @@ onstart:
 rule all:
     default_target: True
     input:
-        [
-            layout.figure(study.name, figure.name, suffix)
-            for figure in study.targets
-            for suffix in layout.FIGURE_SUFFIXES
-        ],
+        lambda wildcards: inputs.pictures(study, study.targets),
         layout.gap_table(study.name),
         layout.claims(study.name, "html"),
+    localrule: True
+
+
+# Snakemake alone would only say that it has no rule for what is misspelt.
+rule misspelt:
+    input:
+        nothing,
+    output:
+        "{target}",
+    wildcard_constraints:
+        target=misspelt_targets(),
     localrule: True

@@ -28,6 +28,8 @@ LEAST = 5.0
 BATCHES = {"cuda": (200, 40), "cpu": (19, 9)}
 """Batches to train and to test on: as few as an epoch of which the figures can be trusted has."""
 
+GPU_TESTS = ROOT / "tests" / "training" / "test_gpu.py"
+
 ABOUT = """
 import platform, torch
 print("Python", platform.python_version(), "on", platform.platform())
@@ -113,7 +115,7 @@ def tests(device: str) -> Part:
     missing = "no GPU" if device != "cuda" else missing
     # Without the fixtures of all tests, which need more than is installed on a bare machine.
     options = ["-q", "--noconftest", "--durations=5", "-p", "no:cacheprovider"]
-    command = [sys.executable, "-m", "pytest", *options, str(ROOT / "tests" / "test_gpu.py")]
+    command = [sys.executable, "-m", "pytest", *options, str(GPU_TESTS)]
     return Part("tests", command, 240, writes=False, missing=missing)
 
 
@@ -173,7 +175,8 @@ def main(words: Sequence[str] | None = None) -> None:
     rows = []
     for part in (part for part in parts if not given.only or part.name in given.only):
         rows.append(carry_out(part, folder, until - time.perf_counter()))
-        print("{part}: {outcome}, {seconds:.0f} s".format(**rows[-1]), file=sys.stderr, flush=True)
+        told = "{part}: {outcome}, {seconds:.0f} s".format_map(rows[-1])
+        print(told, file=sys.stderr, flush=True)
         (folder / "README.md").write_text(markdown(rows) + "\n", encoding="utf-8")
     print(markdown(rows))
     if any(str(row["outcome"]).startswith("failed") for row in rows):

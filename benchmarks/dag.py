@@ -14,7 +14,7 @@ import multiprocessing
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 from unittest.mock import patch
@@ -23,10 +23,11 @@ import yaml
 
 from benchmarks.measure import ROOT, Cost, circumstances, cost_of, least, tell
 from plasticity.pipeline import digests
-from plasticity.runs import Run, layout, metrics
+from plasticity.runs import layout, metrics
+from plasticity.runs.kinds import Job
 from plasticity.runs.metrics import EpochMetrics
 from plasticity.study import Study
-from plasticity.study.budget import Job, jobs_of
+from plasticity.study.budget import trainings
 
 if TYPE_CHECKING:
     from snakemake.persistence import PersistenceBase
@@ -55,14 +56,14 @@ def configured(seeds: int) -> Study:
     return Study({**config, **overlay, "figures": config["figures"]})
 
 
-def measured(study: Study) -> list[tuple[str, Run]]:
+def measured(study: Study) -> list[Job]:
     """The jobs that measure the runs of all targets of `study`."""
     return study.jobs_of(study.targets)
 
 
 def seeds_for(runs: int) -> tuple[int, int]:
     """How many seeds give about so many `runs`, and how many they give."""
-    each = len(jobs_of(measured(configured(1))))
+    each = len(trainings(measured(configured(1))))
     seeds = max(1, round(runs / each))
     return seeds, seeds * each
 
@@ -90,17 +91,17 @@ def dry_run(place: Path, *arguments: str, repeats: int, nothing: bool) -> Cost:
     return least(costs)
 
 
-def outputs_of(study: Study, jobs: list[Job]) -> Iterator[str]:
+def outputs_of(study: Study, jobs: Iterable[Job]) -> Iterator[str]:
     """Every file that the finished `study`, with the training `jobs`, has left, but the metrics."""
     for run in {job.run for job in jobs}:
         yield from layout.dataset(run.dataset).values()
         yield layout.split(run)
     for job in jobs:
-        if job.kind == "pretrain":
+        if job.kind.state:
             yield layout.checkpoint(job.run)
-    for figure in (None, *(figure.name for figure in study.targets)):
+    for name in (None, *(figure.name for figure in study.targets)):
         for table in ("runs", "curves", "gaps"):
-            yield layout.summary(study.name, table, figure)
+            yield layout.summary(study.name, table, name)
     for figure in study.targets:
         for suffix in layout.FIGURE_SUFFIXES:
             yield layout.figure(study.name, figure.name, suffix)
@@ -112,7 +113,7 @@ def outputs_of(study: Study, jobs: list[Job]) -> Iterator[str]:
 def finish(place: Path, seeds: int) -> None:
     """Make up all that the study would leave in `place`: valid metrics, and empty files besides."""
     study = configured(seeds)
-    jobs = jobs_of(measured(study))
+    jobs = trainings(measured(study))
     history = [EpochMetrics(1, 1, 2.0, 0.5, 2.0, 0.5, 1.0)]
     for name in dict.fromkeys(outputs_of(study, jobs)):
         path = place / name
@@ -120,9 +121,8 @@ def finish(place: Path, seeds: int) -> None:
         path.touch()
     with patch("os.fsync"):  # nobody misses these files after a crash
         for job in jobs:
-            code = digests.code_of(job.kind, job.run)
-            about = {"components": code.components, "precision": study.settings.precision}
-            metrics.write(place / layout.metrics(job.run, job.kind), history, about)
+            about = {"components": digests.components(job), "precision": study.settings.precision}
+            metrics.write(place / layout.done(job), history, about)
     record(place)
 
 

@@ -15,28 +15,26 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from benchmarks.measure import ROOT, circumstances, tell
+from benchmarks.mps import Environment, mps
 from benchmarks.stand import (
     Bench,
     add_options,
     complete,
     described,
     epoch,
-    first_line,
     laid_out,
     peak_of_process,
     precision_of,
@@ -53,10 +51,6 @@ LOOK = 0.002
 """Seconds between two looks at what the others have done."""
 
 UNKNOWN = "-"
-
-CONTROL = "nvidia-cuda-mps-control"
-
-Environment = Mapping[str, str]
 
 
 # A process that trains, and how it meets the others
@@ -246,7 +240,7 @@ def together(
     return Together(images / (until - began), memory, told[0]["name"])
 
 
-def end(child: subprocess.Popen[str]) -> None:
+def end(child: subprocess.Popen[bytes]) -> None:
     """End a process that has not ended by itself."""
     if child.poll() is None:
         child.kill()
@@ -261,44 +255,6 @@ def images_until(until: float, began: float, ends: Sequence[tuple[float, int]]) 
             return images + count * (until - began) / (at - began)
         images, began = images + count, at
     return images
-
-
-# NVIDIA's service that lets processes share a GPU
-
-
-@contextmanager
-def mps() -> Iterator[Environment]:
-    """A service of our own, which ends with this context; the variables by which it is found.
-
-    Raises `RuntimeError` where it cannot be had.
-    """
-    if not shutil.which(CONTROL):
-        raise RuntimeError(f"{CONTROL} is not installed")
-    # A short path, as that of a socket has to be.
-    with tempfile.TemporaryDirectory(prefix="mps", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        ours = {
-            "CUDA_MPS_PIPE_DIRECTORY": str(folder / "pipe"),
-            "CUDA_MPS_LOG_DIRECTORY": str(folder / "log"),
-        }
-        for path in ours.values():
-            Path(path).mkdir()
-        settings: dict[str, Any] = {
-            **{"env": {**os.environ, **ours}, "timeout": 30, "check": True, "text": True},
-            # Not a pipe: the service keeps what it is given open.
-            **{"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL},
-        }
-        try:
-            subprocess.run([CONTROL, "-d"], **settings)
-        except (OSError, subprocess.SubprocessError) as error:
-            raise RuntimeError(f"{CONTROL} does not start: {first_line(error)}") from error
-        try:
-            yield ours
-        finally:
-            try:
-                subprocess.run([CONTROL], input="quit\n", **settings)
-            except (OSError, subprocess.SubprocessError) as error:
-                print(f"{CONTROL} does not end: {first_line(error)}", file=sys.stderr)
 
 
 # The command

@@ -141,6 +141,9 @@ def image_transforms() -> type[Torchvision] | type[StandIn]:
 class Loop:
     """A plain loop: a loader with workers, and everything read from the device at every step."""
 
+    train: Any
+    test: Any
+
     def __init__(
         self, bench: Bench, optimiser: str, device: torch.device, precision: str, workers: int
     ) -> None:
@@ -184,7 +187,7 @@ class Loop:
     def updates(self, batches: Iterator[tuple[Tensor, Tensor]]) -> int:
         """An update on each of `batches`; the number of images."""
         self.network.train()
-        loss_sum, hits, count = 0.0, 0, 0
+        loss_sum, hits, count = 0.0, 0.0, 0
         for images, labels in batches:
             images, labels = images.to(self.device), labels.to(self.device)
             logits, loss = self.forward(images, labels)
@@ -199,7 +202,7 @@ class Loop:
     def evaluate(self) -> float:
         """The share of test images that are classified right."""
         self.network.eval()
-        loss_sum, hits, count = 0.0, 0, 0
+        loss_sum, hits, count = 0.0, 0.0, 0
         with torch.no_grad():
             for images, labels in self.test_batches():
                 images, labels = images.to(self.device), labels.to(self.device)

@@ -21,7 +21,7 @@ from benchmarks.measure import UNIT_OF_PEAK
 from benchmarks.telemetry import made_up
 from plasticity.data import splits, storage
 from plasticity.data.raw import RawData
-from plasticity.runs import Run, Term, datasets, optimisers
+from plasticity.runs import OptimiserFacts, Run, Term, datasets, optimisers
 from plasticity.runs.compute import PRECISIONS
 from plasticity.runs.provenance import Code
 from plasticity.training.hardware import Hardware
@@ -93,8 +93,8 @@ class Bench:
     @classmethod
     def at(cls, folder: Path, given: argparse.Namespace) -> Bench:
         """The bench on what `lay_out` left in `folder`."""
-        parts = (folder / name for name in ("train.safetensors", "test.safetensors"))
-        inputs = Inputs(*parts, folder / "split.parquet")
+        train, test = folder / "train.safetensors", folder / "test.safetensors"
+        inputs = Inputs(train, test, folder / "split.parquet")
         return cls(inputs, given.model, given.batch, given.augment)
 
     def run(self, optimiser: str) -> Run:
@@ -108,7 +108,7 @@ class Bench:
         return prepare(self.run(optimiser), self.inputs, hardware, Code({}), lambda line: None)
 
 
-def with_batch(optimiser: str, batch: int) -> Term:
+def with_batch(optimiser: str, batch: int) -> Term[OptimiserFacts]:
     """`optimiser` with batches of that size, unless its spelling tells another one."""
     term = optimisers.read(optimiser)
     if re.search(r"-b\d", optimiser):
@@ -172,11 +172,8 @@ def start(stage: Stage) -> None:
 
 def epoch(stage: Stage, number: int) -> Epoch:
     """Train and evaluate epoch `number`, which counts from 0, as jobs do; waits for the device."""
-    train_state, done, part = (
-        stage.train_state,
-        number * stage.clock.steps,
-        EpochProgress.begin(stage.device),
-    )
+    train_state, done = stage.train_state, number * stage.clock.steps
+    part = EpochProgress.begin(stage.device)
     began = time.perf_counter()
     set_rate(train_state.optimiser, stage.rate(done))
     train_on(train_state, stage.train, stage.batches(done), part)

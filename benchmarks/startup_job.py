@@ -38,7 +38,8 @@ with imports():
     from plasticity.training.stages import Inputs
 
 mark("library")
-prepare, train_on = train.prepare, train.train_on
+job: Any = train
+prepare, train_on = job.prepare, job.train_on
 
 
 def prepared(*given: Any) -> Any:
@@ -55,10 +56,11 @@ def trained_on(train_state: Any, examples: Any, batches: Any, part: Any, pause: 
         if device == "cuda":
             torch.cuda.synchronize()
         mark("first step")
-    return train_on(train_state, examples, batches, part, pause)
+    finished: bool = train_on(train_state, examples, batches, part, pause)
+    return finished
 
 
-train.prepare, train.train_on = prepared, trained_on
+job.prepare, job.train_on = prepared, trained_on
 place = Path(folder)
 train.train_stage(
     Run.parse(run),

@@ -21,6 +21,7 @@ from unittest.mock import patch
 from benchmarks.dag import configured
 from benchmarks.measure import ROOT, circumstances, cost_of, least, tell
 from plasticity.runs import Run, ancestors, layout
+from plasticity.runs.kinds import PRETRAIN, TUNE, Job
 
 EPOCHS = 500
 HISTORIES = 50
@@ -48,9 +49,10 @@ def make(place: Path, files: int) -> None:
     generator = np.random.default_rng(0)
     histories = []
     for _ in range(HISTORIES):
-        columns = generator.random((EPOCHS, 4))
-        rows = enumerate(columns.tolist(), start=1)
-        histories.append([EpochMetrics(epoch, 390 * epoch, *values, 1.5) for epoch, values in rows])
+        rows = enumerate(generator.random((EPOCHS, 4)).tolist(), start=1)
+        histories.append(
+            [EpochMetrics(epoch, 390 * epoch, a, b, c, d, 1.5) for epoch, (a, b, c, d) in rows]
+        )
     about = {
         **{"begins": 0, "ends": 390 * EPOCHS, "density": 1.0, "perturbation": 0.0},
         "training_examples": 50_000,
@@ -64,13 +66,13 @@ def make(place: Path, files: int) -> None:
     tuned, pretrained = runs_of(files)
     paths: dict[str, list[str]] = {}
     # Faster, and the same: nobody misses these files after a crash, and rows hold numbers alone.
-    with patch("os.fsync"), patch("plasticity.runs.metrics.asdict", vars):
-        for name, kind, runs in (("tuned", "tune", tuned), ("pretrained", "pretrain", pretrained)):
-            paths[name] = [layout.metrics(run, kind) for run in runs]
+    with patch("os.fsync"):
+        for name, kind, runs in (("tuned", TUNE, tuned), ("pretrained", PRETRAIN, pretrained)):
+            paths[name] = [layout.done(Job(kind, run)) for run in runs]
             for number, run in enumerate(runs):
                 history = histories[number % HISTORIES]
                 metrics.write(
-                    place / layout.metrics(run, kind), history, {**about, "run": str(run)}
+                    place / layout.done(Job(kind, run)), history, {**about, "run": str(run)}
                 )
     (place / "files.json").write_text(json.dumps(paths), encoding="utf-8")
 

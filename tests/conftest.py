@@ -25,7 +25,7 @@ LONGEST = (
     *("test_slurm.py", "test_workflow.py", "test_faults.py", "test_docs.py"),
     *("test_workflow_study.py", "test_workflow_early.py", "test_training.py", "test_budget.py"),
     *("test_claims_early.py", "test_figures.py", "test_hostile.py", "test_figures_early.py"),
-    *("test_claims.py", "test_digest.py", "test_sparse_training.py", "test_devices.py"),
+    *("test_claims.py", "test_digests.py", "test_sparse_training.py", "test_gpu_slots.py"),
 )
 """Files that take a minute or more: begun first, so that no worker is left with one at the end.
 

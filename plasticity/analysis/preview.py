@@ -22,7 +22,7 @@ from plasticity.core.rng import numpy_generator
 from plasticity.measures.quantities import QUANTITIES, TRACE, TRACES
 from plasticity.runs import Run, ancestors, metrics
 from plasticity.runs.cadence import Cadence
-from plasticity.runs.workload import clock, examples, require_a_batch, updates_an_epoch
+from plasticity.runs.workload import examples, require_a_batch, step_range, steps_per_epoch
 
 NOTE = "made-up numbers"
 """What is written across each of them."""
@@ -65,8 +65,8 @@ def made_up_tables(
 def made_up(run: Run) -> Measured:
     """What the training of the last stage of `run` might measure; raises `UserError`."""
     require_a_batch(run, examples(run))
-    begin, end = clock(run)
-    steps = updates_an_epoch(run)
+    begin, end = step_range(run)
+    steps = steps_per_epoch(run)
     epochs = np.arange(begin // steps, -(-end // steps)) + 1
     iterations = np.minimum(epochs * steps, end)
     # Alike for all seeds, and a little apart from other settings.
@@ -145,7 +145,7 @@ def made_up_connectivity(runs: Iterable[Run], points: int) -> pd.DataFrame:
     pieces = []
     for run in runs:
         own = numpy_generator(run.seed, "preview", "connectivity", run)
-        height = (0.3 + 0.05 * own.random()) / (1 + clock(run)[0] / 100)
+        height = (0.3 + 0.05 * own.random()) / (1 + step_range(run)[0] / 100)
         error = 0.3 + height * np.sin(np.pi * alpha) ** 2
         columns: dict[str, Any] = {"run": str(run), "seed": run.seed, "alpha": alpha}
         for part, easier in (("train", 0.5), ("test", 1.0)):

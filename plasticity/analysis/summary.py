@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from plasticity.analysis import stats
-from plasticity.core import files
+from plasticity.core import tables
 from plasticity.core.errors import UserError
 from plasticity.runs import Run, Stage, metrics
 
@@ -161,8 +160,8 @@ def describe_run(run: Run, measured: Measured, parent: Measured | None) -> dict[
         "dataset": str(run.dataset),
         "model": str(run.model),
         # A named architecture, such as resnet18, states its size as a fact.
-        "depth": run.model.options.get("depth", run.model.facts.get("depth")),
-        "width": run.model.options.get("width", run.model.facts.get("width")),
+        "depth": run.model.options.get("depth", run.model.facts.depth),
+        "width": run.model.options.get("width", run.model.facts.width),
         "seed": run.seed,
         "data": str(run.stage.data),
         "views": _views(run.stage),
@@ -285,14 +284,8 @@ def observations_table(paths: Iterable[str | Path]) -> pa.Table:
     """What was observed of several runs, in one table; raises `UserError` for what is none."""
     found: list[pa.Table] = []
     for path in paths:
-        try:
-            table = pq.read_table(path, page_checksum_verification=True)
-            table = table.replace_schema_metadata(None)
-            found.append(table.cast(found[0].schema) if found else table)
-        except (OSError, ValueError, pa.ArrowException) as error:
-            raise UserError(
-                f"{path}: not a readable table ({error}); delete it and run again to make it anew"
-            ) from error
+        schema = found[0].schema if found else None
+        found.append(tables.load(path, schema, "table", "delete it and run again to make it anew"))
     return pa.concat_tables(found)
 
 
@@ -358,14 +351,7 @@ def _without_place(path: str) -> str:
 
 def write_table(path: str | Path, table: pa.Table) -> None:
     """Write `table`, whole or not at all."""
-    write_pieces(path, table.schema, [table])
-
-
-def write_pieces(path: str | Path, schema: pa.Schema, pieces: Iterable[pa.Table]) -> None:
-    """Write a table of this `schema` that comes in `pieces`, whole or not at all."""
-    with files.whole(path) as partial, pq.ParquetWriter(partial, schema) as writer:
-        for piece in pieces:
-            writer.write_table(piece)
+    tables.write_pieces(path, table.schema, [table])
 
 
 def gaps_page(gaps: pd.DataFrame, study: str) -> str:

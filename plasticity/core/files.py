@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from plasticity.core.errors import PlaceError, UserError
 
@@ -37,19 +36,6 @@ def whole(path: str | Path) -> Iterator[Path]:
         with suppress(OSError):  # the message below matters more than what is left behind
             partial.unlink()
         raise unwritable(path, error) from error
-
-
-def header(path: str | Path) -> dict[str, Any]:
-    """What a file of tensors says about itself, without reading these; raises `UserError`."""
-    try:
-        with safe_open(path, framework="np") as file:
-            said: dict[str, Any] = json.loads(file.metadata()["plasticity"])
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{path}: not a readable file of tensors ({error}); delete it and run again to make it "
-            "anew"
-        ) from error
-    return said
 
 
 def unwritable(path: str | Path, error: Exception) -> PlaceError:
@@ -93,6 +79,7 @@ def held(path: Path, log: Callable[[str], None]) -> Iterator[bool]:
     the log says how to break it. Where the file system knows no locks, `log` is told and all goes
     on without. Raises `PlaceError` where the folder cannot be written.
     """
+    # Not `filelock`: it leaves its file and ends where there are no locks or a handle is stale.
     waited, told = False, -REMIND
     while (lock := _try_to_hold(path, log)) is None:
         waited = True

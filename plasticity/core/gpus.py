@@ -156,7 +156,11 @@ Driver = Mapping[str, Sequence[str]]
 
 
 def _driver_list() -> Driver:
-    """The GPUs that the driver lists; none without a driver."""
+    """The GPUs that the driver lists; none without a driver.
+
+    ``nvidia-smi`` comes with the driver. NVIDIA's package for Python would have to be installed
+    wherever torch is, and be asked for each part of each GPU.
+    """
     try:
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):

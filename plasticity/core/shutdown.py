@@ -1,4 +1,4 @@
-"""A request to end, such as a cluster sends some time before it kills: noted, and then obeyed."""
+"""Graceful shutdown on SIGTERM and SIGINT: a signal is noted, and training ends after its batch."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from types import FrameType
 
 REQUESTS = (signal.SIGTERM, signal.SIGINT)
-"""What asks a process to end: a time limit, preemption and `scancel`; Ctrl-C."""
+"""What asks a process to end: a cluster's time limit, preemption or `scancel`; Ctrl-C."""
 
 
 class Ended(Exception):  # noqa: N818 (no error)
-    """Training left off because it was asked to, and can be continued. Its message says where."""
+    """Training was interrupted by a signal and can be continued; the message says where.
+
+    `status` is the exit status of a process that the signal killed.
+    """
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -22,8 +25,8 @@ class Ended(Exception):  # noqa: N818 (no error)
 
 
 @dataclass
-class Request:
-    """Whether this process was asked to end; false until then."""
+class ShutdownRequest:
+    """False until a signal arrived that asks this process to end; `number` is that signal."""
 
     number: int | None = None
 
@@ -31,19 +34,19 @@ class Request:
         return self.number is not None
 
     def ended(self, where: str) -> Ended:
-        """The exception that obeys this request, with the status of a process that it killed."""
+        """The exception to end with; `where` completes its message."""
         assert self.number is not None
         name = signal.Signals(self.number).name
         return Ended(f"ended by {name} {where}", 128 + self.number)
 
 
 @contextmanager
-def requests() -> Iterator[Request]:
-    """A `Request` that takes the place of a sudden end, for as long as this lasts.
+def graceful_shutdown() -> Iterator[ShutdownRequest]:
+    """While this lasts, a signal sets the request that it gives, in place of ending the process.
 
-    Only the main thread of a process can be asked; in another one nothing changes.
+    Python delivers signals to the main thread alone; in another one nothing changes.
     """
-    request = Request()
+    request = ShutdownRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request
         return

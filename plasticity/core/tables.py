@@ -1,36 +1,98 @@
-"""Parquet files that explain themselves: a table of one schema, and what it is about."""
+"""Parquet files that explain themselves: a table of one schema, and what it is about.
+
+Numbers are read and written without pandas, `pyarrow.compute` and `pyarrow.dataset`, whose loading
+takes as long as a short stage; pyarrow's own `array`, `cast` and `read_table` load them.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from plasticity.core import files
 from plasticity.core.errors import UserError
+from plasticity.core.tensors import KEY
 
 
 def write(path: str | Path, table: pa.Table, schema: pa.Schema, about: Mapping[str, Any]) -> None:
-    """Write `table`, which is of `schema`, with `about` (its run and circumstances) as metadata."""
-    described = schema.with_metadata({"plasticity": json.dumps(about, sort_keys=True)})
-    with files.whole(path) as partial:
-        pq.write_table(table.cast(described), partial, write_page_checksum=True)
+    """Write `table`, which fits `schema`, with `about` (its run and circumstances) as metadata."""
+    described = schema.with_metadata({KEY: json.dumps(about, sort_keys=True)})
+    table = _as(schema, table).replace_schema_metadata(described.metadata)
+    write_pieces(path, described, [table])
 
 
-def read(path: str | Path, schema: pa.Schema, kind: str) -> tuple[pa.Table, dict[str, Any]]:
-    """The table in `path`, of `schema`, and what it is about; `kind` says in a word what it holds.
+def write_pieces(path: str | Path, schema: pa.Schema, pieces: Iterable[pa.Table]) -> None:
+    """Write a table of `schema` that comes in `pieces`, whole or not at all."""
+    with (
+        files.whole(path) as partial,
+        pq.ParquetWriter(partial, schema, write_page_checksum=True) as writer,
+    ):
+        for piece in pieces:
+            writer.write_table(piece)
 
-    Raises `UserError` where it cannot be read or holds something else.
+
+def read(
+    path: str | Path, schema: pa.Schema, what: str, advice: str
+) -> tuple[pa.Table, dict[str, Any]]:
+    """The table in `path`, of `schema`, and what it is about.
+
+    Raises `UserError`, which says that `path` is not `what` and gives `advice`, where it cannot be
+    read or holds something else.
     """
+    return load(path, schema, what, advice), read_about(path, what, advice)
+
+
+def read_about(path: str | Path, what: str, advice: str) -> dict[str, Any]:
+    """What the table in `path` is about, without reading it; raises `UserError` as `read`."""
+    with readable(path, what, advice):
+        about: dict[str, Any] = json.loads(pq.read_schema(path).metadata[KEY.encode()])
+        return about
+
+
+def load(path: str | Path, schema: pa.Schema | None, what: str, advice: str) -> pa.Table:
+    """The table in `path`, of `schema` where there is one, its pages checked; as `read`."""
+    with readable(path, what, advice):
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            table = file.read().replace_schema_metadata(None)
+        if schema is None:
+            return table
+        table = _as(schema, table)
+        for field in schema:
+            if not field.nullable and table[field.name].null_count:
+                raise ValueError(f"gaps in {field.name}")
+        return table
+
+
+@contextmanager
+def readable(path: str | Path, what: str, advice: str) -> Iterator[None]:
+    """Raise `UserError` where the table in `path` cannot be read in this block."""
     try:
-        table = pq.read_table(path, page_checksum_verification=True)
-        about: dict[str, Any] = json.loads(table.schema.metadata[b"plasticity"])
-        return table.cast(schema), about
+        yield
     except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path}: not a readable {kind} file ({error}); delete it and run again to make it anew"
-        ) from error
+        raise UserError(f"{path}: not a readable {what} ({error}); {advice}") from error
+
+
+def of_numbers(columns: Sequence[Sequence[float] | np.ndarray], schema: pa.Schema) -> pa.Table:
+    """A table of `schema` with these `columns`, numbers without gaps."""
+    arrays = []
+    for values, field in zip(columns, schema, strict=True):
+        numbers = np.ascontiguousarray(values, dtype=field.type.to_pandas_dtype())
+        buffers = [None, pa.py_buffer(numbers)]
+        arrays.append(pa.Array.from_buffers(field.type, len(numbers), buffers))
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def numbers(column: pa.ChunkedArray) -> np.ndarray:
+    """A copy of `column`, numbers without gaps; `to_numpy` loads pandas as well."""
+    return np.from_dlpack(column.combine_chunks()).copy()
+
+
+def _as(schema: pa.Schema, table: pa.Table) -> pa.Table:
+    return table if table.schema == schema else table.cast(schema)

@@ -16,38 +16,28 @@ from plasticity.core.errors import UserError
 from plasticity.core.rng import numpy_generator
 from plasticity.data import sources
 from plasticity.data.raw import RawData
-from plasticity.runs import datasets
+from plasticity.runs import DatasetFacts, datasets
 
 
-def _facts(train: int, test: int, classes: int, channels: int, pixels: int) -> dict[str, int]:
-    return {
-        "train": train,
-        "test": test,
-        "classes": classes,
-        "channels": channels,
-        "pixels": pixels,
-    }
-
-
-@datasets.member("cifar10", facts=_facts(50_000, 10_000, 10, 3, 32))
+@datasets.member("cifar10", facts=DatasetFacts(50_000, 10_000, 10, 3, 32))
 def cifar10(source: Path | None, downloads: Path) -> RawData:
     """CIFAR-10: 50,000 + 10,000 colour images of 32 x 32 pixels in 10 classes."""
     return sources.torchvision_or_local("CIFAR10", source, downloads)
 
 
-@datasets.member("cifar100", facts=_facts(50_000, 10_000, 100, 3, 32))
+@datasets.member("cifar100", facts=DatasetFacts(50_000, 10_000, 100, 3, 32))
 def cifar100(source: Path | None, downloads: Path) -> RawData:
     """CIFAR-100: 50,000 + 10,000 colour images of 32 x 32 pixels in 100 classes."""
     return sources.torchvision_or_local("CIFAR100", source, downloads)
 
 
-@datasets.member("svhn", facts=_facts(73_257, 26_032, 10, 3, 32))
+@datasets.member("svhn", facts=DatasetFacts(73_257, 26_032, 10, 3, 32))
 def svhn(source: Path | None, downloads: Path) -> RawData:
     """Street View House Numbers: 73,257 + 26,032 colour images of 32 x 32 pixels, 10 digits."""
     return sources.torchvision_or_local("SVHN", source, downloads)
 
 
-@datasets.member("digits-clutter", facts=_facts(1_200, 597, 10, 1, 12))
+@datasets.member("digits-clutter", facts=DatasetFacts(1_200, 597, 10, 1, 12))
 def digits_clutter(source: Path | None, downloads: Path) -> RawData:
     """scikit-learn's handwritten digits in noise: 1,200 + 597 grey images of 12 x 12 pixels.
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from plasticity.core.errors import UserError
 from plasticity.core.rng import numpy_generator
-from plasticity.runs import Term
+from plasticity.runs import DatasetFacts, Term
 from plasticity.runs.workload import too_many_examples
 
 
@@ -37,7 +37,7 @@ class RawData:
                 )
 
 
-def variant(data: RawData, name: Term) -> RawData:
+def variant(data: RawData, name: Term[DatasetFacts]) -> RawData:
     """The variant of `data` that `name` spells: fewer training examples, fewer pixels."""
     if (examples := name.options["examples"]) is not None:
         if examples > len(data.train_labels):
@@ -58,7 +58,7 @@ def variant(data: RawData, name: Term) -> RawData:
     return data
 
 
-def shrink(images: np.ndarray, pixels: int, name: Term) -> np.ndarray:
+def shrink(images: np.ndarray, pixels: int, name: Term[DatasetFacts]) -> np.ndarray:
     """`images` at `pixels` x `pixels`, each the mean of a square block, rounded to uint8."""
     count, channels, height, width = images.shape
     if height != width or height % pixels:

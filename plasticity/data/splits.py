@@ -1,31 +1,21 @@
 """Data selections: which training examples a stage may use, drawn by the seed.
 
-To add one, declare a function of the labels and a generator that returns example indices. Facts:
-
-- ``size``, a function of the number of all examples and the options: how many an epoch passes over,
-  where that is not all of them (it tells beforehand what a study costs);
-- ``stream``, a template of the options: selections that share it are drawn alike;
-- ``classes``, a function of the options: how many classes the data set must have;
-- ``check``, a function of the options that raises `ValueError` where they do not go together;
-- ``share_of_all``, a function of the progress of the stage in 0 .. 1 and the options: batches are
-  then drawn with replacement, each example from the whole training set with this probability and
-  from the selection otherwise.
+To add one, declare a function of the labels and a generator that returns example indices; what it
+may tell of itself is in `plasticity.runs.facts.SelectionFacts`.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from plasticity.core import columns, files
+from plasticity.core import tables
 from plasticity.core.errors import UserError
 from plasticity.core.rng import numpy_generator
 from plasticity.data.arrivals import arrivals
-from plasticity.runs import Integer, Number, Term, data_selections
+from plasticity.runs import Integer, Number, SelectionFacts, Term, data_selections
 
 SCHEMA = pa.schema([pa.field("index", pa.int64(), nullable=False)])
 
@@ -36,7 +26,7 @@ def full(labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     return np.arange(len(labels))
 
 
-@data_selections.member("half", facts={"size": lambda total: total // 2})
+@data_selections.member("half", facts=SelectionFacts(size=lambda total: total // 2))
 def half(labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """Half of the training examples, drawn uniformly (Berariu et al., section 2)."""
     return _random_half(len(labels), generator)
@@ -47,14 +37,14 @@ def _random_half(total: int, generator: np.random.Generator) -> np.ndarray:
     return chosen
 
 
-def _drifting_share(progress: float, *, gamma: float) -> float:
+def _drifting_fraction(progress: float, *, gamma: float) -> float:
     """The formula of Berariu et al., appendix A.2; `progress` is n / N."""
     return 1.0 - float(gamma ** (50.0 * progress))
 
 
 @data_selections.member(
     "drift{gamma}",
-    facts={"stream": "half", "share_of_all": _drifting_share},
+    facts=SelectionFacts(stream="half", fraction_of_all=_drifting_fraction),
     gamma=Number(above=0.0, below=1.0),
 )
 def drift(labels: np.ndarray, generator: np.random.Generator, *, gamma: float) -> np.ndarray:
@@ -62,7 +52,7 @@ def drift(labels: np.ndarray, generator: np.random.Generator, *, gamma: float) -
     return _random_half(len(labels), generator)
 
 
-@data_selections.member("resampled", facts={"share_of_all": lambda progress: 1.0})
+@data_selections.member("resampled", facts=SelectionFacts(fraction_of_all=lambda progress: 1.0))
 def resampled(labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """Every training example, but drawn with replacement: the control of figure 3."""
     return np.arange(len(labels))
@@ -88,14 +78,14 @@ def _check_stage(*, stage: int, stages: int, ratio: float) -> None:
 
 @data_selections.member(
     "stage{stage}of{stages}r{ratio}",
-    facts={
+    facts=SelectionFacts(
         # Without the stage, as each holds those before it, and without the ratio, so that ratios
         # are compared on the same deal of the classes.
-        "stream": "stages of {stages}",
-        "size": _stage_size,
-        "classes": _classes_needed,
-        "check": _check_stage,
-    },
+        stream="stages of {stages}",
+        size=_stage_size,
+        classes=_classes_needed,
+    ),
+    check=_check_stage,
     stage=Integer(at_least=1),
     stages=Integer(at_least=1, at_most=1000),
     ratio=Number(at_least=0.0, at_most=1.0),
@@ -107,15 +97,19 @@ def stage(
     return np.flatnonzero(arrivals(labels, generator, stages, ratio) <= stage)
 
 
-def draw(selection: Term, labels: np.ndarray, seed: int) -> np.ndarray:
+def draw(selection: Term[SelectionFacts], labels: np.ndarray, seed: int) -> np.ndarray:
     """The ascending indices, int64 [n], that `selection` takes of the examples with `labels`."""
-    stream = selection.facts.get("stream", str(selection)).format(**selection.options)
+    stream = (selection.facts.stream or str(selection)).format(**selection.options)
     generator = numpy_generator(seed, "split", stream)
     return np.sort(selection(labels, generator)).astype(np.int64)
 
 
 def write(
-    path: str | Path, selection: Term, labels: np.ndarray, classes: list[str], seed: int
+    path: str | Path,
+    selection: Term[SelectionFacts],
+    labels: np.ndarray,
+    classes: list[str],
+    seed: int,
 ) -> None:
     """Draw `selection` and write its indices; the class counts go into the file's metadata."""
     indices = draw(selection, labels, seed)
@@ -127,27 +121,13 @@ def write(
         "of": len(labels),
         "class_counts": {name: int(n) for name, n in zip(classes, counts, strict=True)},
     }
-    schema = SCHEMA.with_metadata({"plasticity": json.dumps(about)})
-    with files.whole(path) as partial:
-        column = columns.column(indices, SCHEMA.field("index").type)
-        table = pa.Table.from_arrays([column], schema=schema)
-        pq.write_table(table, partial, write_page_checksum=True)
+    tables.write(path, tables.of_numbers([indices], SCHEMA), SCHEMA, about)
 
 
 def read(path: str | Path, examples: int) -> np.ndarray:
     """The indices in `path`, int64 [n], for a data set of `examples`; raises `UserError`."""
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            table = file.read()
-        if table.schema.names != SCHEMA.names or table["index"].null_count:
-            raise ValueError(f"expected one column without gaps, {SCHEMA.names[0]}")
-        if table.schema != SCHEMA:
-            table = table.cast(SCHEMA)
-        indices = columns.numbers(table["index"])
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise UserError(
-            f"{path}: not a readable split ({error}); delete it and run again to draw it anew"
-        ) from error
+    table = tables.load(path, SCHEMA, "split", "delete it and run again to draw it anew")
+    indices = tables.numbers(table["index"])
     if len(indices) == 0 or indices.min() < 0 or indices.max() >= examples:
         raise UserError(
             f"{path}: its indices do not fit a data set of {examples} examples; "

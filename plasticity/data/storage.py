@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
-from plasticity.core import files
-from plasticity.core.errors import UserError
+from plasticity.core import tensors
+from plasticity.core.tensors import TensorFile
 from plasticity.data.raw import RawData
 
 ADVICE = "delete it and run again to prepare it anew"
@@ -57,19 +51,17 @@ def write(data: RawData, name: str, train: str | Path, test: str | Path) -> None
         Header(
             name=name,
             source=data.source,
-            checksum=_checksum("", *parts.values()),
+            checksum=tensors.checksum(None, *parts.values()),
             classes=data.classes,
             mean=mean.tolist(),
             deviation=deviation.tolist(),
         )
     )
-    text = json.dumps(header, sort_keys=True)
     for path, arrays in parts.items():
-        # A checksum of each file's own, so that one part can be verified without the other.
-        metadata = {"plasticity": json.dumps({"header": text, "file": _checksum(text, arrays)})}
         contiguous = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
-        with files.whole(path) as partial:
-            save_file(contiguous, partial, metadata=metadata)
+        # Each file has a checksum of its own besides, so that one part can be verified without the
+        # other.
+        tensors.write(path, contiguous, {"header": header})
 
 
 def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -84,11 +76,9 @@ def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def read(path: str | Path) -> DataPart:
     """The prepared part in `path`; raises `UserError` where it is not one or is damaged."""
-    with _opened(path) as (file, text, checksum):
-        arrays = {key: file.get_tensor(key) for key in ("images", "labels")}
-        if _checksum(text, arrays) != checksum:
-            raise UserError(f"{path}: damaged, its checksum is wrong; {ADVICE}")
-        return DataPart(arrays["images"], arrays["labels"], Header(**json.loads(text)))
+    with _opened(path) as file:
+        arrays = file.all()
+        return DataPart(arrays["images"], arrays["labels"], Header(**file.header["header"]))
 
 
 def read_raw(train: str | Path, test: str | Path) -> RawData:
@@ -106,25 +96,9 @@ def read_raw(train: str | Path, test: str | Path) -> RawData:
 
 def read_labels(path: str | Path) -> tuple[np.ndarray, Header]:
     """The labels, int64 [n], and the header of `path`, without reading its images."""
-    with _opened(path) as (file, text, _):
-        return file.get_tensor("labels"), Header(**json.loads(text))
+    with _opened(path) as file:
+        return file.some(["labels"])["labels"], Header(**file.header["header"])
 
 
-@contextmanager
-def _opened(path: str | Path) -> Iterator[tuple[Any, str, str]]:
-    """The file in `path`, its header as text, and its checksum."""
-    try:
-        with safe_open(path, framework="np") as file:
-            about = json.loads(file.metadata()["plasticity"])
-            yield file, about["header"], about["file"]
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: not a readable data set ({error}); {ADVICE}") from error
-
-
-def _checksum(text: str, *parts: dict[str, np.ndarray]) -> str:
-    digest = hashlib.sha256(text.encode())
-    for arrays in parts:
-        for name, array in sorted(arrays.items()):
-            digest.update(f"{name} {array.dtype} {list(array.shape)}".encode())
-            digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
+def _opened(path: str | Path) -> AbstractContextManager[TensorFile]:
+    return tensors.opened(path, "data set", ADVICE, "np")

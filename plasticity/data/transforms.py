@@ -23,10 +23,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from plasticity.runs import Integer, Term, transforms
+from plasticity.runs import Integer, Term, TransformFacts, transforms
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
+
+    from plasticity.runs.facts import Changes
 
 PIECE = 1000
 """Images that are blurred at once: it bounds memory."""
@@ -36,7 +38,7 @@ MARGIN = 4
 
 
 # R: the critical periods and the factor are recalled, not stated in the paper at hand.
-@transforms.member("blur{factor}", facts={"changes": "images"}, factor=Integer(at_least=2))
+@transforms.member("blur{factor}", facts=TransformFacts("images"), factor=Integer(at_least=2))
 def blur(images: Tensor, *, factor: int) -> Tensor:
     """Images without detail: averaged over `factor` x `factor` pixels, and back up bilinearly.
 
@@ -61,7 +63,7 @@ def _blurred(images: Tensor, factor: int) -> Tensor:
     return interpolate(small, size=size, mode="bilinear").round().to(torch.uint8)
 
 
-@transforms.member("randomlabels", facts={"changes": "labels"})
+@transforms.member("randomlabels", facts=TransformFacts("labels"))
 def randomlabels(labels: Tensor, classes: int, generator: Generator) -> Tensor:
     """Labels drawn uniformly from all classes, one for each example."""
     import torch
@@ -69,9 +71,7 @@ def randomlabels(labels: Tensor, classes: int, generator: Generator) -> Tensor:
     return torch.randint(classes, labels.shape, generator=generator).to(labels.device)
 
 
-@transforms.member(
-    "rotation", facts={"changes": "batches", "draws": (4,), "classes": 4, "test": True}
-)
+@transforms.member("rotation", facts=TransformFacts("batches", draws=(4,), classes=4, test=True))
 def rotation(images: Tensor, labels: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
     """Square images turned by 0 to 3 quarters, anticlockwise, and how many as their labels."""
     import torch
@@ -85,7 +85,7 @@ def rotation(images: Tensor, labels: Tensor, draws: Tensor) -> tuple[Tensor, Ten
 
 
 @transforms.member(
-    "augment", facts={"changes": "batches", "draws": (2 * MARGIN + 1, 2 * MARGIN + 1, 2)}
+    "augment", facts=TransformFacts("batches", draws=(2 * MARGIN + 1, 2 * MARGIN + 1, 2))
 )
 def augment(images: Tensor, labels: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
     """Images cropped at random out of a black margin, half of them flipped left to right.
@@ -107,17 +107,17 @@ def augment(images: Tensor, labels: Tensor, draws: Tensor) -> tuple[Tensor, Tens
     return framed.gather(2, places).view(images.shape), labels
 
 
-@transforms.member("order{number}", facts={"changes": "order"}, number=Integer(at_least=1))
+@transforms.member("order{number}", facts=TransformFacts("order"), number=Integer(at_least=1))
 def order(*, number: int) -> None:
     """The same examples in another order, the one of this number: nothing else changes."""
 
 
 def apply_to_data(
-    terms: Sequence[Term],
+    terms: Sequence[Term[TransformFacts]],
     images: Tensor,
     labels: Tensor,
     classes: int,
-    generator_for: Callable[[Term], Generator],
+    generator_for: Callable[[Term[TransformFacts]], Generator],
     *,
     test: bool,
 ) -> tuple[Tensor, Tensor]:
@@ -137,20 +137,22 @@ def apply_to_data(
         return images, labels
     position = torch.arange(len(labels), device=labels.device)
     for term in _that_change("batches", terms):
-        if term.facts.get("test", False):
-            draws = torch.stack([position % values for values in term.facts["draws"]], dim=1)
+        if term.facts.test:
+            draws = torch.stack([position % values for values in term.facts.draws], dim=1)
             images, labels = term(images, labels, draws)
     return images, labels
 
 
-def drawn(terms: Sequence[Term], steps: int, batch: int, generator: Generator) -> Tensor:
+def drawn(
+    terms: Sequence[Term[TransformFacts]], steps: int, batch: int, generator: Generator
+) -> Tensor:
     """The random numbers of an epoch for `apply_to_batch`, int64 [steps, batch, k], on the CPU.
 
     Those of all transforms of batches side by side; k may be 0.
     """
     import torch
 
-    values = [number for term in _that_change("batches", terms) for number in term.facts["draws"]]
+    values = [number for term in _that_change("batches", terms) for number in term.facts.draws]
     draws = torch.zeros((steps, batch, len(values)), dtype=torch.int64)
     for column, number in enumerate(values):
         draws[:, :, column] = torch.randint(number, (steps, batch), generator=generator)
@@ -158,7 +160,7 @@ def drawn(terms: Sequence[Term], steps: int, batch: int, generator: Generator) -
 
 
 def apply_to_batch(
-    terms: Sequence[Term], images: Tensor, labels: Tensor, draws: Tensor
+    terms: Sequence[Term[TransformFacts]], images: Tensor, labels: Tensor, draws: Tensor
 ) -> tuple[Tensor, Tensor]:
     """A batch of images, uint8 [b, c, h, w], and labels, int64 [b], as `terms` change it.
 
@@ -166,23 +168,25 @@ def apply_to_batch(
     """
     first = 0
     for term in _that_change("batches", terms):
-        last = first + len(term.facts["draws"])
+        last = first + len(term.facts.draws)
         images, labels = term(images, labels, draws[:, first:last])
         first = last
     return images, labels
 
 
-def classes_of(terms: Sequence[Term], classes: int) -> int:
+def classes_of(terms: Sequence[Term[TransformFacts]], classes: int) -> int:
     """How many classes a network must tell apart under `terms`, on a data set with `classes`."""
-    own = [int(term.facts["classes"]) for term in terms if "classes" in term.facts]
+    own = [term.facts.classes for term in terms if term.facts.classes is not None]
     return own[0] if own else classes
 
 
-def task_of(terms: Sequence[Term]) -> str:
+def task_of(terms: Sequence[Term[TransformFacts]]) -> str:
     """The spelling of the view that has labels of its own, or nothing: the data set's labels."""
-    return next((str(term) for term in terms if "classes" in term.facts), "")
+    return next((str(term) for term in terms if term.facts.classes is not None), "")
 
 
-def _that_change(what: str, terms: Sequence[Term]) -> list[Term]:
+def _that_change(
+    what: Changes, terms: Sequence[Term[TransformFacts]]
+) -> list[Term[TransformFacts]]:
     """The transforms among `terms` that change the `what`, such as the images."""
-    return [term for term in terms if term.facts["changes"] == what]
+    return [term for term in terms if term.facts.changes == what]

@@ -2,16 +2,10 @@
 
 To add one, declare a function that changes the network in place. It is given the network with the
 weights that the stage before ended with, and a generator of its own; ``network.fresh(generator)``
-draws another network from the initial distribution. Facts:
-
-- ``inherits``: whether a stage must stand before (True, the default), may not (False), or may
-  (None: without one, the network that is given is the one at initialisation);
-- ``ticket``: the stage trains a sub-network. The function is given a `masks.Ticket` besides and
-  returns the masks to train with, bool by name. It leaves zeros where weights are pruned, and
-  training keeps them there;
-- ``prunes``: the mask is that of the option ``level`` of iterative magnitude pruning, by the option
-  ``share``, rewinding to the state that the network is given in;
-- ``rewinds``: the mask is that of the stage before.
+draws another network from the initial distribution. What it tells of itself is in
+`plasticity.runs.facts.StartFacts`. Where the stage trains a sub-network, the function is given a
+`perturbations.Ticket` besides and returns the masks to train with, bool by name. It leaves zeros
+where weights are pruned, and training keeps them there.
 """
 
 from __future__ import annotations
@@ -19,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from plasticity.runs import Ascending, Integer, Number, Word, starts
+from plasticity.runs import Ascending, Integer, Number, StartFacts, Word, starts
 
 if TYPE_CHECKING:
     import torch
 
-    from plasticity.models.masks import Scope, Ticket
+    from plasticity.interventions.perturbations import Scope, Ticket
     from plasticity.models.network import Network
 
 LEVEL = Integer(at_least=1, at_most=100)
@@ -37,7 +31,7 @@ SOURCE = Word(("k", "init", "fresh"))
 SCOPE = Word(("global", "layer", "filter"))
 
 
-@starts.member("init", facts={"inherits": False})
+@starts.member("init", facts=StartFacts(inherits=False))
 def init(network: Network, generator: torch.Generator) -> None:
     """A new network: no stage comes before, and nothing is changed."""
 
@@ -61,7 +55,7 @@ def reset(network: Network, generator: torch.Generator, *, modules: tuple[int, .
 
 @starts.member(
     "ticket{level}[-p{share}]",
-    facts={"ticket": True, "prunes": True, "inherits": None},
+    facts=StartFacts(inherits=None, prunes=True),
     level=LEVEL,
     share=SHARE,
 )
@@ -74,8 +68,8 @@ def ticket(
     """
     from plasticity.models import masks
 
-    masks.assign(network, masks.prunable(network), ticket.kept)
-    return ticket.kept
+    masks.assign(network, masks.prunable(network), ticket.mask)
+    return ticket.mask
 
 
 def _check_mixed(*, level: int, signs: str, magnitudes: str, share: float) -> None:
@@ -86,7 +80,8 @@ def _check_mixed(*, level: int, signs: str, magnitudes: str, share: float) -> No
 
 @starts.member(
     "ticket{level}-signs-{signs}-magnitudes-{magnitudes}[-p{share}]",
-    facts={"ticket": True, "prunes": True, "inherits": None, "check": _check_mixed},
+    facts=StartFacts(inherits=None, prunes=True),
+    check=_check_mixed,
     level=LEVEL,
     signs=SOURCE,
     magnitudes=SOURCE,
@@ -106,18 +101,19 @@ def mixed(
 
     Where both are fresh they are of one draw: the ticket initialised anew, the usual control.
     """
+    from plasticity.interventions import perturbations
     from plasticity.models import masks
 
     sources = {"k": masks.prunable(network), "init": ticket.initial}
     if "fresh" in (signs, magnitudes):
         sources["fresh"] = masks.prunable(network.fresh(generator))
-    masks.assign(network, masks.mixed(sources[signs], sources[magnitudes]), ticket.kept)
-    return ticket.kept
+    masks.assign(network, perturbations.mixed(sources[signs], sources[magnitudes]), ticket.mask)
+    return ticket.mask
 
 
 @starts.member(
     "ticket{level}-shuffle-{scope}[-p{share}]",
-    facts={"ticket": True, "prunes": True, "inherits": None},
+    facts=StartFacts(inherits=None, prunes=True),
     level=LEVEL,
     scope=SCOPE,
     share=SHARE,
@@ -137,7 +133,7 @@ def shuffled(
 
 @starts.member(
     "ticket{level}-signshuffle-{scope}[-p{share}]",
-    facts={"ticket": True, "prunes": True, "inherits": None},
+    facts=StartFacts(inherits=None, prunes=True),
     level=LEVEL,
     scope=SCOPE,
     share=SHARE,
@@ -158,17 +154,18 @@ def signshuffled(
 def _permuted(
     network: Network, generator: torch.Generator, ticket: Ticket, scope: Scope, *, same_sign: bool
 ) -> Mapping[str, torch.Tensor]:
+    from plasticity.interventions import perturbations
     from plasticity.models import masks
 
     weights = masks.prunable(network)
-    changed = masks.shuffled(weights, ticket.kept, scope, same_sign, generator)
-    masks.assign(network, changed, ticket.kept)
-    return ticket.kept
+    changed = perturbations.shuffled(weights, ticket.mask, scope, same_sign, generator)
+    masks.assign(network, changed, ticket.mask)
+    return ticket.mask
 
 
 @starts.member(
     "ticket{level}-noise{deviations}[-p{share}]",
-    facts={"ticket": True, "prunes": True, "inherits": None},
+    facts=StartFacts(inherits=None, prunes=True),
     level=LEVEL,
     deviations=Number(above=0),
     share=SHARE,
@@ -183,17 +180,18 @@ def noisy(
     share: float,
 ) -> Mapping[str, torch.Tensor]:
     """Gaussian noise on the survivors, in standard deviations of their layer at initialisation."""
+    from plasticity.interventions import perturbations
     from plasticity.models import masks
 
-    weights, initial = masks.prunable(network), masks.deviations(ticket.initial)
-    changed = masks.noisy(weights, ticket.kept, initial, deviations, generator)
-    masks.assign(network, changed, ticket.kept)
-    return ticket.kept
+    weights, initial = masks.prunable(network), perturbations.stds(ticket.initial)
+    changed = perturbations.noisy(weights, ticket.mask, initial, deviations, generator)
+    masks.assign(network, changed, ticket.mask)
+    return ticket.mask
 
 
 @starts.member(
     "ticket{level}-random[-p{share}]",
-    facts={"ticket": True, "prunes": True, "inherits": None},
+    facts=StartFacts(inherits=None, prunes=True),
     level=LEVEL,
     share=SHARE,
 )
@@ -203,12 +201,12 @@ def random(
     """Survivors drawn at random, as many in each layer as magnitude pruning has at this level."""
     from plasticity.models import masks
 
-    kept = masks.permuted(ticket.kept, generator)
+    kept = masks.permuted(ticket.mask, generator)
     masks.assign(network, masks.prunable(network), kept)
     return kept
 
 
-@starts.member("rewind", facts={"ticket": True, "rewinds": True})
+@starts.member("rewind", facts=StartFacts(rewinds=True))
 def rewind(
     network: Network, generator: torch.Generator, ticket: Ticket
 ) -> Mapping[str, torch.Tensor]:
@@ -216,5 +214,5 @@ def rewind(
     from plasticity.models import masks
 
     network.load_state_dict(ticket.network)
-    masks.assign(network, masks.prunable(network), ticket.kept)
-    return ticket.kept
+    masks.assign(network, masks.prunable(network), ticket.mask)
+    return ticket.mask

@@ -1,4 +1,4 @@
-"""What is measured of the weights in the first updates: one function a quantity.
+"""What is measured of the weights in the first steps: one function a quantity.
 
 To measure something else, add a function of a `Snapshot`, decorated with `quantity`: it is at once
 in the table of observations.
@@ -27,9 +27,9 @@ class Snapshot:
     `weights`, `gradient`, `initial` and `final`, float64 [n], hold all prunable weights in a row,
     of which those removed by pruning are zeros. `gradient` is that of the mean loss of the batch
     just trained on, without weight decay: None at the beginning. `final` is None where it is not
-    known. `tested` are the sums of loss, hits and examples over the test set, float64 [3], or None
-    where it was left out. All are on the device. In float64, because after one update the cosine to
-    the beginning differs from 1 by less than float32 can tell.
+    known. `tested` are the sums of loss, correct answers and examples over the test set,
+    float64 [3], or None where it was left out. All are on the device. In float64, because after one
+    step the cosine to the beginning differs from 1 by less than float32 can tell.
     """
 
     weights: Tensor
@@ -76,13 +76,13 @@ def weight_magnitude(snapshot: Snapshot) -> Tensor:
 
 @quantity("share")
 def nonzero_share(snapshot: Snapshot) -> Tensor:
-    """The share of weights that are not zero: means over all divided by it are over survivors."""
+    """The fraction of weights not zero: means over all divided by it are over survivors."""
     return snapshot.weights.count_nonzero().double() / len(snapshot.weights)
 
 
 @quantity("share")
 def sign_change_share(snapshot: Snapshot) -> Tensor:
-    """The share of all weights whose sign is the opposite of the initial one.
+    """The fraction of all weights whose sign is the opposite of the initial one.
 
     Zero has no sign: neither a weight that is zero now nor one that began as zero counts, and so
     none that was removed by pruning.
@@ -136,7 +136,7 @@ def test_loss(snapshot: Snapshot) -> Tensor | None:
 
 @quantity("share")
 def test_accuracy(snapshot: Snapshot) -> Tensor | None:
-    """The share of the test set that is classified right, in evaluation mode."""
+    """The fraction of the test set that is classified right, in evaluation mode."""
     return None if snapshot.tested is None else snapshot.tested[1] / snapshot.tested[2]
 
 

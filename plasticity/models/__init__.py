@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from plasticity.runs import Integer, models
+from plasticity.runs import Integer, ModelFacts, models
 
 if TYPE_CHECKING:
     from plasticity.models.network import Network
@@ -27,7 +27,8 @@ def _check_size(*, depth: int, width: int) -> None:
 
 @models.member(
     "resnet-d{depth}w{width}",
-    facts={"modules": 6, "check": _check_size},
+    facts=ModelFacts(modules=6),
+    check=_check_size,
     depth=Integer(at_least=1),
     width=Integer(at_least=1),
 )
@@ -38,9 +39,7 @@ def resnet(classes: int, channels: int, *, depth: int, width: int) -> Network:
     return ResNet(classes, channels, depth=depth, width=width)
 
 
-@models.member(
-    "resnet18", facts={"modules": 6, "short_for": "resnet-d2w64", "depth": 2, "width": 64}
-)
+@models.member("resnet18", facts=ModelFacts(modules=6, depth=2, width=64), short_for="resnet-d2w64")
 def resnet18(classes: int, channels: int) -> Network:
     """ResNet-18 for small images: depth 2, width 64 (Berariu et al., appendix A.4)."""
     from plasticity.models.resnet import ResNet
@@ -50,7 +49,7 @@ def resnet18(classes: int, channels: int) -> Network:
 
 @models.member(
     "resnet20-w{width}",
-    facts={"modules": 5, "depth": 3},
+    facts=ModelFacts(modules=5, depth=3),
     width=Integer(at_least=1, at_most=2048),
 )
 def resnet20_of_width(classes: int, channels: int, *, width: int) -> Network:
@@ -60,9 +59,7 @@ def resnet20_of_width(classes: int, channels: int, *, width: int) -> Network:
     return ResNet20(classes, channels, width=width)
 
 
-@models.member(
-    "resnet20", facts={"modules": 5, "short_for": "resnet20-w16", "depth": 3, "width": 16}
-)
+@models.member("resnet20", facts=ModelFacts(modules=5, depth=3, width=16), short_for="resnet20-w16")
 def resnet20(classes: int, channels: int) -> Network:
     """ResNet-20 for small images (He et al. 2016, section 4.2)."""
     from plasticity.models.resnet20 import ResNet20

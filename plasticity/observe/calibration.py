@@ -19,17 +19,10 @@ from plasticity.core.rng import torch_generator
 from plasticity.runs.costs import Calibration, NetworkCost, Throughput
 from plasticity.runs.metrics import EpochMetrics, as_rows
 from plasticity.runs.workload import Workload
+from plasticity.training.backends import bare_step
+from plasticity.training.examples import Batch, Examples
 from plasticity.training.hardware import Hardware, Log
-from plasticity.training.loop import (
-    EVALUATION_BATCH,
-    Batch,
-    EpochProgress,
-    Examples,
-    TrainState,
-    bare_update,
-    evaluate,
-    train_on,
-)
+from plasticity.training.loop import EVALUATION_BATCH, EpochProgress, TrainState, evaluate, train_on
 
 SECONDS = 3.0
 """How long training is measured, after it has warmed up; evaluation for a third of that."""
@@ -108,7 +101,7 @@ class Bench:
         """Images a second of evaluation; that of `training` bounds how many are taken at once."""
         count = min(EVALUATION_BATCH, max(1, round(3 * training * seconds)))
         whole = self.examples
-        some = Examples(whole.images[:count], whole.labels[:count], whole.mean, whole.deviation)
+        some = Examples(whole.images[:count], whole.labels[:count], whole.mean, whole.std)
 
         def work(times: int) -> int:
             return sum(_count(evaluate(self.train_state, some)) for _ in range(times))
@@ -124,7 +117,7 @@ class Bench:
             log(f"warning: {images} images take {first:.1f} s: measured by these alone")
             return images / first
         if self.examples.images.device.type != "cpu":
-            work(1)  # the second update is the one that is recorded
+            work(1)  # the second step is the one that is recorded
         # What came first loaded kernels and took memory. More and more at a time from here on, as
         # in training the host waits for the device once an epoch.
         images, times, began = 0, 1, time.perf_counter()
@@ -136,7 +129,7 @@ class Bench:
 
 
 def _count(sums: Tensor | None) -> int:
-    """The number of images in the sums of loss, hits and examples, once the device is done."""
+    """The number of images in sums of loss, correct answers and images; waits for the device."""
     assert sums is not None  # nothing stops an evaluation here
     return int(sums[2].item())
 
@@ -164,7 +157,7 @@ def _slots(workload: Workload) -> dict[str, Tensor]:
     parameter = nn.Parameter(torch.zeros(1, 1))
     parameter.grad = torch.zeros(1, 1)
     optimiser = workload.optimiser([parameter])
-    bare_update(optimiser)()
+    bare_step(optimiser)()
     state: dict[str, Any] = optimiser.state_dict()["state"].get(0, {})
     return {name: value for name, value in state.items() if isinstance(value, Tensor)}
 

@@ -25,9 +25,12 @@ from plasticity.core.errors import UserError, shown
 from plasticity.core.rng import torch_generator
 from plasticity.observe.jobs import final_state
 from plasticity.runs import Run
+from plasticity.runs.compute import Precision
 from plasticity.runs.provenance import Code
+from plasticity.training.batches import shuffled
+from plasticity.training.examples import Batch, Examples
 from plasticity.training.hardware import Hardware, Log
-from plasticity.training.loop import Batch, Examples, TrainState, evaluate, shuffled
+from plasticity.training.loop import TrainState, evaluate
 from plasticity.training.stages import Inputs, describe, prepare
 from plasticity.training.train import within_memory
 
@@ -50,7 +53,7 @@ SCHEMA = pa.schema(
 )
 """A row for each point of the line, from `alpha` 0, one end, to 1, the other.
 
-Losses are mean cross-entropies in nats, accuracies are shares; all in evaluation mode.
+Losses are mean cross-entropies in nats, accuracies are fractions; all in evaluation mode.
 """
 
 
@@ -78,7 +81,7 @@ class Line:
 
     @property
     def alphas(self) -> list[float]:
-        """How far from the one end each point is, as a share of the whole line."""
+        """How far from the one end each point is, as a fraction of the whole line."""
         return [point / (self.points - 1) for point in range(self.points)]
 
 
@@ -90,7 +93,7 @@ def barrier(
     test: Examples,
     line: Line,
     generator: torch.Generator,
-    precision: str,
+    precision: Precision,
 ) -> pa.Table:
     """Loss and accuracy on `line` from the state `one` to the state `other`, as `LINE` says.
 
@@ -110,9 +113,9 @@ def barrier(
         )
     drawn = shuffled(torch.arange(len(train)), line.batch, generator)
     batches = drawn[: line.batches].to(device)
-    kept = torch.randperm(len(train), generator=generator)[: line.train_examples].to(device)
-    some = replace(train, images=train.images[kept], labels=train.labels[kept])
-    # Nothing is updated: the optimiser is there because a train_state has one.
+    taken = torch.randperm(len(train), generator=generator)[: line.train_examples].to(device)
+    some = replace(train, images=train.images[taken], labels=train.labels[taken])
+    # No step is made: the optimiser is there because a train state has one.
     train_state = TrainState(network, SGD(network.parameters(), lr=0.0), precision)
 
     found = []
@@ -130,7 +133,7 @@ def barrier(
 
 
 def barrier_of(table: pa.Table, part: str = "test") -> float:
-    """The height of the barrier in `table`, of ``test`` or ``train``, as a share of the examples.
+    """The height of the barrier in `table`, of ``test`` or ``train``, in fractions of the examples.
 
     The highest error on the line less the mean of the errors at its two ends. As the ends are on
     the line, it is at least half of the difference between them, and never below zero.
@@ -193,7 +196,7 @@ def write(path: str | Path, table: pa.Table, about: Mapping[str, Any]) -> None:
 
 def read(path: str | Path) -> tuple[pa.Table, dict[str, Any]]:
     """The table in `path` and what it says about its runs; raises `UserError`."""
-    return tables.read(path, SCHEMA, "connectivity")
+    return tables.read(path, SCHEMA, "connectivity file", "delete it and run again to make it anew")
 
 
 # As a job
@@ -210,7 +213,7 @@ def observe_connectivity(
     code: Code,
     log: Log,
 ) -> None:
-    """Write loss and accuracy on the line between the ends of `run` and of its twin.
+    """Write loss and accuracy on the line between the ends of `run` and of the reordered run.
 
     `points` on the line, ends included, each evaluated on the test set and on at most so many
     training `examples`, which are seen as they are, without augmentation. Raises `UserError` for

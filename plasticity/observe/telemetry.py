@@ -26,8 +26,9 @@ from plasticity.observe.jobs import final_state
 from plasticity.runs import Run
 from plasticity.runs.cadence import Cadence
 from plasticity.runs.provenance import Code
+from plasticity.training.examples import Batch
 from plasticity.training.hardware import Hardware, Log
-from plasticity.training.loop import Batch, EpochProgress, evaluate, set_rate, train_on
+from plasticity.training.loop import EpochProgress, evaluate, set_learning_rate, train_on
 from plasticity.training.stages import Inputs, Stage, describe, prepare
 from plasticity.training.train import within_memory
 
@@ -119,9 +120,10 @@ class Observer:
 
     @torch.no_grad()
     def observe(self, iteration: int, tested: Tensor | None = None) -> None:
-        """Measure the network as it is after so many updates, and the gradient of the last one.
+        """Measure the network as it is after so many steps, and the gradient of the last one.
 
-        `tested` are the sums of loss, hits and examples of an evaluation, where there was one.
+        `tested` are the sums of loss, correct answers and examples of an evaluation, where there
+        was one.
         """
         weights = list(self._weights.values())
         gradients = [weight.grad for weight in weights if weight.grad is not None]
@@ -171,14 +173,14 @@ def observe(
     """Train `stage`, freshly prepared, for the first iterations and measure as `cadence` says.
 
     `final` is the state of the network at the end of the run, where it is known. The network ends
-    with the bits that it has after as many updates of the real training. Raises `UserError` where
+    with the bits that it has after as many steps of the real training. Raises `UserError` where
     the stage has fewer.
     """
     run, network, began = stage.run, stage.train_state.network, time.perf_counter()
-    if (updates := stage.clock.end - stage.clock.begin) < cadence.iterations:
+    if (steps := stage.steps.end - stage.steps.begin) < cadence.iterations:
         raise UserError(
             f"iterations: {cadence.iterations:,} asked for, but stage '{run.stage}' of run {run} "
-            f"has {updates:,}; observe fewer of them or a longer stage"
+            f"has {steps:,}; observe fewer of them or a longer stage"
         )
     weights = parameters_of(network)
     traces = draw_traces(weights, TRACES, torch_generator(run.seed, "traces"))
@@ -200,11 +202,11 @@ def observe(
 def iterations(stage: Stage, stops: Sequence[int]) -> Iterator[int]:
     """Train `stage` from its beginning and give each of `stops`, which rise, once it is reached.
 
-    Stops count the updates of the stage itself. The only place here that knows how a stage is
+    Stops count the steps of the stage itself. The only place here that knows how a stage is
     trained: epoch after epoch, like `training.train`, where what happens between two epochs leaves
     the weights alone.
     """
-    clock, done = stage.clock, 0
+    steps, done = stage.steps, 0
     part = EpochProgress.begin(stage.device)
     batches: Iterator[Batch] = iter(())
     for stop in stops:
@@ -215,8 +217,9 @@ def iterations(stage: Stage, stops: Sequence[int]) -> Iterator[int]:
             if done == stop:
                 break
             part = EpochProgress.begin(stage.device)
-            set_rate(stage.train_state.optimiser, stage.rate(clock.begin + done))
-            batches = stage.batches(clock.begin + done)
+            epoch = steps.epoch(steps.begin + done)
+            batches = stage.order.rest_of_epoch(steps.begin + done, 0, stage.device)
+            set_learning_rate(stage.train_state.optimiser, epoch, stage.learning_rate_drops)
         yield stop
 
 
@@ -230,7 +233,7 @@ def write(path: str | Path, table: pa.Table, about: Mapping[str, Any]) -> None:
 
 def read(path: str | Path) -> tuple[pa.Table, dict[str, Any]]:
     """The table in `path` and what it says about its run; raises `UserError`."""
-    return tables.read(path, SCHEMA, "telemetry")
+    return tables.read(path, SCHEMA, "telemetry file", "delete it and run again to make it anew")
 
 
 # As a job
@@ -246,7 +249,7 @@ def observe_telemetry(
     code: Code,
     log: Log,
 ) -> None:
-    """Train the first updates of the last stage of `run` again and write what happens in them.
+    """Train the first steps of the last stage of `run` again and write what happens in them.
 
     `final` is the state at its end, from which distances are measured. Raises `UserError` for
     inputs that cannot be used.

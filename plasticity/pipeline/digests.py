@@ -22,25 +22,16 @@ from typing import Any
 from plasticity.core.errors import UserError
 from plasticity.pipeline import closure
 from plasticity.runs import Run, Term, ancestors
+from plasticity.runs.kinds import Job
 from plasticity.runs.provenance import Code, Equivalences, outdated
 from plasticity.runs.values import decimal
-from plasticity.runs.workload import Workload, clock, examples
-from plasticity.study.pending import Job, made_from
+from plasticity.runs.workload import Workload, examples, step_range
 
 __all__ = ["code_of", "combined", "components", "equivalences", "outdated", "require_unchanged"]
 
 EQUIVALENCES = Path(__file__).with_name("equivalences.csv")
 """Pairs of digests of a component between which no number moved; an empty one stands for no such
 file. Both are named: what was as good as a digest is not as good as all that come after it."""
-
-ROOTS = {
-    "pretrain": ("plasticity.training.train", "train.py"),
-    "tune": ("plasticity.training.train", "train.py"),
-    "masks": ("plasticity.training.prune", "prune.py"),
-    "telemetry": ("plasticity.observe.telemetry", "observe.py"),
-    "connectivity": ("plasticity.observe.connectivity", "observe.py"),
-}
-"""The module that a kind of job calls, and the script that calls it."""
 
 FACTS = ("lineage", "options", "settings")
 """Components that are no files: which jobs a run is made by, what the words of its path mean with
@@ -56,13 +47,14 @@ Settings = Mapping[str, object]
 # What makes a run
 
 
-def components(kind: str, run: Run, settings: Settings | None = None) -> dict[str, str]:
-    """The digest of each component of what a `kind` of job makes of `run`, given its data.
+def components(job: Job, settings: Settings | None = None) -> dict[str, str]:
+    """The digest of each component of the result of `job`, given its data.
 
     They are the same for every seed.
     """
-    lineage, sources = _descent((kind, run))
-    facts = {"lineage": lineage, "options": _hash(_canonical([_meant(t) for t in _terms(run)]))}
+    lineage, sources = _descent(job)
+    meant = [_meant(term) for term in _terms(job.run)]
+    facts = {"lineage": lineage, "options": _hash(_canonical(meant))}
     if settings:
         facts["settings"] = _hash(_canonical(dict(settings)))
     return {**closure.files(sources), **facts}
@@ -73,11 +65,11 @@ def combined(components: Mapping[str, str]) -> str:
     return Code(components).digest
 
 
-def code_of(kind: str, run: Run, settings: Settings | None = None) -> Code:
-    """The components of what a `kind` of job makes of `run`, with the equivalences that hold."""
-    key = (kind, _seedless(run), _canonical(dict(settings or {})))
+def code_of(job: Job, settings: Settings | None = None) -> Code:
+    """The components of the result of `job`, with the equivalences that hold."""
+    key = (*_key(job), _canonical(dict(settings or {})))
     if key not in _codes:
-        _codes[key] = Code(components(kind, run, settings), equivalences())
+        _codes[key] = Code(components(job, settings), equivalences())
     return _codes[key]
 
 
@@ -100,23 +92,16 @@ def plan() -> None:
     os.environ[PLANNED] = json.dumps(closure.every_file())
 
 
-def planned() -> dict[str, str] | None:
-    """What a job was told of the code that it was planned with, if anything."""
-    told: dict[str, str] | None = json.loads(os.environ.get(PLANNED, "null"))
-    return told
+def require_unchanged(job: Job, settings: Settings | None = None) -> Code:
+    """The code that `job` finds when it starts.
 
-
-def require_unchanged(
-    kind: str, run: Run, settings: Settings | None, planned: Mapping[str, str] | None
-) -> Code:
-    """The code that a job finds when it starts.
-
-    Raises `UserError` where a file of it is not as it was `planned`.
+    Raises `UserError` where a file of it is not as it was planned with, if that is told.
     """
-    code = code_of(kind, run, settings)
+    code = code_of(job, settings)
+    planned = json.loads(os.environ.get(PLANNED, "null"))
     files = {name: digest for name, digest in code.components.items() if name not in FACTS}
-    known = files if planned is None else planned
-    if changed := [name for name, digest in files.items() if known.get(name) != digest]:
+    changed = [name for name, digest in files.items() if planned and planned.get(name) != digest]
+    if changed:
         raise UserError(
             f"the code changed since this job was planned: {', '.join(changed)}; "
             "run the same command again"
@@ -134,11 +119,9 @@ def _descent(job: Job) -> Known:
     """Without recursion: a chain may be long."""
     waiting, begun = [job], set()
     while waiting:
-        kind, run = waiting[-1]
-        key = (kind, _seedless(run))
-        earlier = made_from(kind, run)
-        keys = {name: (one, _seedless(before)) for name, (one, before) in earlier.items()}
-        missing = [earlier[name] for name, k in keys.items() if k not in _known and k not in begun]
+        one = waiting[-1]
+        key, earlier = _key(one), one.inputs
+        missing = [e for e in earlier.values() if _key(e) not in _known and _key(e) not in begun]
         if missing and key not in _known:
             begun.add(key)
             waiting += missing
@@ -146,18 +129,25 @@ def _descent(job: Job) -> Known:
         waiting.pop()
         if key not in _known:
             nothing: Known = ("", frozenset())  # of a job that leads to itself
-            before = {name: _known.get(k, nothing) for name, k in keys.items()}
+            before = {name: _known.get(_key(e), nothing) for name, e in earlier.items()}
             lineage = [key, {name: found[0] for name, found in before.items()}]
-            sources = {*ROOTS[kind], *_declaring(run)}
-            sources = sources.union(*(found[1] for found in before.values()))
-            _known[key] = (_hash(_canonical(lineage)), frozenset(sources))
-    return _known[job[0], _seedless(job[1])]
+            own = frozenset({*one.kind.roots, *_declaring(one.run)})
+            sources = own.union(*(found[1] for found in before.values()))
+            _known[key] = (_hash(_canonical(lineage)), sources)
+    return _known[_key(job)]
 
 
-def _terms(run: Run) -> list[Term]:
+def _key(job: Job) -> tuple[str, str]:
+    """`job` without its seed."""
+    return (str(job.kind), job.run.path.replace(f"/seed{job.run.seed}/", "/", 1))
+
+
+def _terms(run: Run) -> list[Term[Any]]:
     """All that the path of `run` says but its seed and lengths."""
-    stages = [(s.data, *s.transforms, s.optimiser, s.start) for s in run.stages]
-    return [run.dataset, run.model, *(term for stage in stages for term in stage)]
+    terms: list[Term[Any]] = [run.dataset, run.model]
+    for stage in run.stages:
+        terms += (stage.data, *stage.transforms, stage.optimiser, stage.start)
+    return terms
 
 
 def _declaring(run: Run) -> set[str]:
@@ -168,26 +158,21 @@ def _declaring(run: Run) -> set[str]:
     return {closure.source_of(term.member.function) for term in terms}
 
 
-def _meant(term: Term) -> list[Any]:
+def _meant(term: Term[Any]) -> list[Any]:
     """`term` with all of its options, those that it does not spell included."""
     options = {k: decimal(v) if isinstance(v, float) else v for k, v in term.options.items()}
     return [term.member.kind, term.member.name, options]
 
 
-def _seedless(run: Run) -> str:
-    """The path of `run` without its seed."""
-    return run.path.replace(f"/seed{run.seed}/", "/", 1)
-
-
 # What makes other results
 
 
-def split(selection: Term) -> str:
+def split(selection: Term[Any]) -> str:
     """The digest of all that draws `selection`."""
     return digest("plasticity.data.splits", terms=[selection])
 
 
-def dataset(name: Term) -> str:
+def dataset(name: Term[Any]) -> str:
     """The digest of all that prepares the data set `name`."""
     return digest("plasticity.data.storage", terms=[name])
 
@@ -237,13 +222,13 @@ def lengths(runs: Iterable[Run]) -> str:
     found = []
     for run in (*ancestors(runs := list(runs)), *runs):
         try:
-            found.append(f"{run} {clock(run)} {examples(run)}")
+            found.append(f"{run} {step_range(run)} {examples(run)}")
         except UserError as error:  # the preview itself will say so
             found.append(f"{run} {error}")
     return _hash("\n".join(found))
 
 
-def digest(*roots: str, terms: Iterable[Term] = ()) -> str:
+def digest(*roots: str, terms: Iterable[Term[Any]] = ()) -> str:
     """A digest of the modules `roots`, of those below them, and of `terms` with all options."""
     terms = list(terms)
     sources = {*roots, *(closure.source_of(term.member.function) for term in terms)}

@@ -1,37 +1,18 @@
-"""Why a result is made again: its components as they are recorded, beside the present ones.
-
-What is compared is always the header of the result. Snakemake compares parameters with those on its
-own records: it is told the same as before where the header is as good as of the present code.
-"""
+"""Why a result is made again: its components as they are recorded, beside the present ones."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from plasticity.core import files
+from plasticity.core import tensors
 from plasticity.core.errors import UserError
 from plasticity.pipeline import closure, digests
 from plasticity.runs import Run
-from plasticity.runs.layout import FILES_OF_RUNS
-from plasticity.runs.provenance import Code
-
-
-def parameter(code: Code, changed: Sequence[str] | None, on_record: Iterable[str]) -> str:
-    """What Snakemake is told of the `code` of a job, to be compared with what is `on_record`.
-
-    `changed` names the components for which the result that is there is outdated; None where there
-    is none. `on_record` are Snakemake's written parameters of that result. They have to differ
-    where it is outdated, and else not: the text on record then says what changed once.
-    """
-    known = [text[1:-1] for text in on_record if text.startswith("'code ")]
-    if changed is not None and not changed and known:
-        return known[0]
-    text = f"code {code.digest}" + (f", changed: {', '.join(changed)}" if changed else "")
-    return f"{text}, again" if changed and text in known else text
+from plasticity.runs.kinds import KINDS, Job
 
 
 def main() -> None:
@@ -55,11 +36,11 @@ def explained(file: str | Path) -> Iterator[str]:
     for a file that is no result of a run.
     """
     about = header(Path(file))
-    kinds = [part for part in Path(file).parts if part in FILES_OF_RUNS]
+    kinds = [KINDS[part] for part in Path(file).parts if part in KINDS]
     if not kinds or "run" not in about:
         raise UserError(f"{file}: no result of a run; name a file below results/ that a job made")
     recorded: Mapping[str, str] = about.get("components", {})
-    code = digests.code_of(kinds[-1], Run.parse(about["run"]))
+    code = digests.code_of(Job(kinds[-1], Run.parse(about["run"])))
     present = {**code.components, **{k: v for k, v in recorded.items() if k == "settings"}}
     changed = digests.outdated(recorded, present, code.equivalences)
     for name in sorted({*recorded, *present}):
@@ -79,6 +60,6 @@ def header(path: Path) -> dict[str, Any]:
         from plasticity.runs import metrics
 
         return metrics.about(path)
-    about = files.header(path)
+    about = tensors.read_header(path)
     found: dict[str, Any] = about.get("identity", about)
     return found

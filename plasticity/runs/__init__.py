@@ -1,5 +1,13 @@
 """What a run is: a chain of stages, spelt as a path (pure: no torch, no files)."""
 
+from plasticity.runs.facts import (
+    DatasetFacts,
+    ModelFacts,
+    OptimiserFacts,
+    SelectionFacts,
+    StartFacts,
+    TransformFacts,
+)
 from plasticity.runs.grammar import SpellingError
 from plasticity.runs.registry import Member, Registry, Term
 from plasticity.runs.run import RUNGS, Length, Run, Stage, ancestors, states_of
@@ -16,15 +24,21 @@ from plasticity.runs.vocabulary import (
 __all__ = [
     "RUNGS",
     "Ascending",
+    "DatasetFacts",
     "Integer",
     "Length",
     "Member",
+    "ModelFacts",
     "Number",
+    "OptimiserFacts",
     "Registry",
     "Run",
+    "SelectionFacts",
     "SpellingError",
     "Stage",
+    "StartFacts",
     "Term",
+    "TransformFacts",
     "Word",
     "ancestors",
     "data_selections",

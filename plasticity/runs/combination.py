@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 from plasticity.runs import vocabulary
+from plasticity.runs.facts import TransformFacts
 from plasticity.runs.registry import Term
 
 
-def combination(terms: Iterable[Term]) -> tuple[Term, ...]:
+def combination(terms: Iterable[Term[TransformFacts]]) -> tuple[Term[TransformFacts], ...]:
     """The transforms `terms` in their one order, which is that of their declaration.
 
     Raises `ValueError` where two are of one member, or more than one gives the examples labels.
@@ -21,7 +22,7 @@ def combination(terms: Iterable[Term]) -> tuple[Term, ...]:
             raise ValueError(
                 f"the transforms '{first}' and '{second}' are of one kind: take one of them"
             )
-    labelling = [term for term in ordered if _gives_labels(term)]
+    labelling = [term for term in ordered if term.facts.relabels]
     if len(labelling) > 1:
         first, second = labelling[:2]
         raise ValueError(
@@ -29,7 +30,3 @@ def combination(terms: Iterable[Term]) -> tuple[Term, ...]:
             "them"
         )
     return ordered
-
-
-def _gives_labels(term: Term) -> bool:
-    return term.facts["changes"] == "labels" or "classes" in term.facts

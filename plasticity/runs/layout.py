@@ -4,6 +4,7 @@ import hashlib
 
 from plasticity.core.errors import named
 from plasticity.runs import Run, SpellingError, data_selections, datasets
+from plasticity.runs.kinds import KINDS, MASK, PRETRAIN, Job
 from plasticity.runs.run import seed_of
 
 RESULTS = "results"
@@ -11,13 +12,6 @@ COMPILED = f"{RESULTS}/compiled"
 """What torch's compiler made, for other jobs; it can be deleted."""
 
 FIGURE_SUFFIXES = ("svg", "pdf", "png", "csv")
-FILES_OF_RUNS = {
-    "pretrain": ("metrics.parquet", "checkpoint.safetensors"),
-    "tune": ("metrics.parquet",),
-    "masks": ("mask.safetensors",),
-    "telemetry": ("observations.parquet",),
-    "connectivity": ("observations.parquet",),
-}
 
 
 def dataset(name: object) -> dict[str, str]:
@@ -30,47 +24,48 @@ def split(run: Run) -> str:
     return f"{RESULTS}/splits/{run.dataset}/seed{run.seed}/{run.stage.data}.parquet"
 
 
-def folder(run: Run, kind: str) -> str:
-    """The folder of a run as a `kind` of job, such as ``pretrain`` or ``tune``."""
-    return f"{RESULTS}/{kind}/{run}"
+def folder(job: Job) -> str:
+    """The folder of all that a `job` makes."""
+    return f"{RESULTS}/{job.kind}/{job.run}"
+
+
+def done(job: Job) -> str:
+    """The file by which a `job` is known to be done, and which is never dropped."""
+    return f"{folder(job)}/{job.kind.done}"
+
+
+def handed_on(job: Job) -> str:
+    """The file of a `job` that later ones are given."""
+    return f"{folder(job)}/{job.kind.handed_on}"
 
 
 def checkpoint(run: Run) -> str:
     """The state that a later stage continues from."""
-    return f"{folder(run, 'pretrain')}/checkpoint.safetensors"
-
-
-def metrics(run: Run, kind: str) -> str:
-    """What was measured, an epoch a row."""
-    return f"{folder(run, kind)}/metrics.parquet"
+    return handed_on(Job(PRETRAIN, run))
 
 
 def mask(ticket: Run) -> str:
     """Which weights a plain `ticket` trains with, and all that have its mask."""
-    return f"{folder(ticket, 'masks')}/mask.safetensors"
+    return done(Job(MASK, ticket))
 
 
-def observations(run: Run, kind: str) -> str:
-    """What was observed besides the metrics: ``telemetry`` or ``connectivity``."""
-    return f"{folder(run, kind)}/observations.parquet"
-
-
-def run_of(path: str) -> Run:
-    """The run that a file of a run in `path` belongs to; raises `SpellingError`."""
+def job_of(path: str) -> Job:
+    """The job that makes the file of a run in `path`; raises `SpellingError`."""
     results, _, below = path.partition("/")
-    kind, _, below = below.partition("/")
+    word, _, below = below.partition("/")
     text, _, name = below.rpartition("/")
-    if results != RESULTS or kind not in FILES_OF_RUNS:
-        places = " or ".join(f"{RESULTS}/{kind}/" for kind in FILES_OF_RUNS)
+    if results != RESULTS or word not in KINDS:
+        places = " or ".join(f"{RESULTS}/{kind}/" for kind in KINDS)
         raise SpellingError(f"{named(path)}: no file of a run; expected a path below {places}")
-    if name not in FILES_OF_RUNS[kind]:
-        names = " or ".join(FILES_OF_RUNS[kind])
+    kind = KINDS[word]
+    if name not in kind.files:
+        names = " or ".join(kind.files)
         raise SpellingError(f"{named(path)}: expected a run's folder and in it {names}")
     run = Run.parse(text)
-    if kind == "masks" and run.ticket != run:
+    if kind is MASK and run.ticket != run:
         right = f"its mask is that of {run.ticket}" if run.ticket else "it prunes nothing"
         raise SpellingError(f"{named(path)}: no mask of its own; {right}")
-    return run
+    return Job(kind, run)
 
 
 def require_spelt(path: str) -> None:

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from plasticity.core import columns, files
-from plasticity.core.errors import UserError
+from plasticity.core import tables
 
 
 @dataclass(frozen=True)
 class EpochMetrics:
     """One epoch of training, or a part of one, and the evaluation that follows it.
 
-    `epoch` and `iteration`, the number of updates, are told by the clock of the stage, at the end.
-    Losses are mean cross-entropies in nats, accuracies are shares in 0 .. 1. Those of training are
-    taken over the epoch's batches as they pass, each before its update and in training mode; those
-    of testing over the whole test set, after the epoch and in evaluation mode. `seconds` is the
-    wall time of both and the only column that differs between two executions of the same run.
+    `epoch` and `iteration`, the number of steps, are told by the clock of the stage, at the end.
+    Losses are mean cross-entropies in nats, accuracies are fractions in 0 .. 1. Those of training
+    are taken over the epoch's batches as they pass, each before its step and in training mode;
+    those of testing over the whole test set, after the epoch and in evaluation mode. `seconds` is
+    the wall time of both and the only column that differs between two executions of the same run.
     """
 
     epoch: int
@@ -34,6 +31,8 @@ class EpochMetrics:
     test_accuracy: float
     seconds: float
 
+
+ADVICE = "delete it and run again to train anew"
 
 COUNTS = {"epoch": pa.int32(), "iteration": pa.int64()}
 SCHEMA = pa.schema(
@@ -56,36 +55,15 @@ def from_rows(rows: Sequence[Sequence[float]]) -> list[EpochMetrics]:
 
 def write(path: str | Path, history: Sequence[EpochMetrics], about: Mapping[str, Any]) -> None:
     """Write `history`, an epoch a row, with `about` (the run and its circumstances) as metadata."""
-    schema = SCHEMA.with_metadata({"plasticity": json.dumps(about, sort_keys=True)})
-    values = [
-        columns.column([getattr(metrics, field.name) for metrics in history], field.type)
-        for field in SCHEMA
-    ]
-    table = pa.Table.from_arrays(values, schema=schema)
-    with files.whole(path) as partial:
-        pq.write_table(table, partial, write_page_checksum=True)
+    columns = [[getattr(metrics, name) for metrics in history] for name in SCHEMA.names]
+    tables.write(path, tables.of_numbers(columns, SCHEMA), SCHEMA, about)
 
 
 def about(path: str | Path) -> dict[str, Any]:
     """What the file in `path` says about its run, without its table; raises `UserError`."""
-    try:
-        said: dict[str, Any] = json.loads(pq.read_schema(path).metadata[b"plasticity"])
-    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
-        raise _unreadable(path, error) from error
-    return said
+    return tables.read_about(path, "metrics file", ADVICE)
 
 
 def read(path: str | Path) -> tuple[pa.Table, dict[str, Any]]:
     """The table in `path` and what it says about its run; raises `UserError`."""
-    try:
-        table = pq.read_table(path, page_checksum_verification=True)
-        about = json.loads(table.schema.metadata[b"plasticity"])
-        return table.cast(SCHEMA), about
-    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: str | Path, error: Exception) -> UserError:
-    return UserError(
-        f"{path}: not a readable metrics file ({error}); delete it and run again to train anew"
-    )
+    return tables.read(path, SCHEMA, "metrics file", ADVICE)

@@ -14,22 +14,28 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from plasticity.core.errors import shown
 from plasticity.runs.grammar import SpellingError, Template
 from plasticity.runs.values import Value, ValueKind
 
+F = TypeVar("F")
+"""The facts of a registry: a dataclass of `plasticity.runs.facts`."""
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
 
 @dataclass(frozen=True, eq=False)
-class Member:
+class Member(Generic[F]):
     """One word of a registry."""
 
     kind: str
     function: Callable[..., Any]
     template: Template
     common: frozenset[str]
-    facts: Mapping[str, Any]
+    facts: F
+    check: Callable[..., None] | None
 
     @property
     def name(self) -> str:
@@ -38,10 +44,10 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Term:
+class Term(Generic[F]):
     """A member with its options: one token of a path."""
 
-    member: Member
+    member: Member[F]
     values: tuple[tuple[str, Value | None], ...]
 
     @cached_property
@@ -55,7 +61,7 @@ class Term:
         return {name: v for name, v in self.options.items() if name not in self.member.common}
 
     @property
-    def facts(self) -> Mapping[str, Any]:
+    def facts(self) -> F:
         """What the member declares about itself."""
         return self.member.facts
 
@@ -72,37 +78,47 @@ class Term:
         return self.spelling
 
 
-class Registry:
+class Registry(Generic[F]):
     """The words of one kind, such as optimisers.
 
-    `kind` names one of them in messages; `home` is the module that declares them. `suffix`
+    `kind` names one of them in messages; `facts` is the class of what they declare about
+    themselves; `home` is the module that declares them. `suffix`
     and `common` are optional parts that every member takes and that the member's function is not
     given, such as the batch size of an optimiser.
     """
 
-    def __init__(self, kind: str, home: str, suffix: str = "", **common: ValueKind) -> None:
+    def __init__(
+        self, kind: str, facts: type[F], home: str, suffix: str = "", **common: ValueKind
+    ) -> None:
         self.kind = kind
+        self.facts = facts
         self.home = home
         self._suffix = suffix
         self._common = common
-        self._members: dict[str, Member] = {}
+        self._members: dict[str, Member[F]] = {}
         self._short: dict[str, str] = {}
         self.parse = lru_cache(maxsize=None)(self._parse)
 
     def member(
-        self, template: str, facts: Mapping[str, Any] | None = None, **kinds: ValueKind
-    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        self,
+        template: str,
+        *,
+        facts: F | None = None,
+        short_for: str | None = None,
+        check: Callable[..., None] | None = None,
+        **kinds: ValueKind,
+    ) -> Callable[[_Function], _Function]:
         """Declare the decorated function as a word spelt by `template`.
 
         `kinds` gives the kind of each field, under the name of the keyword-only parameter that
-        receives it. `facts` is what the spec must know of the member without calling it. Two facts
-        mean the same for every registry: ``short_for`` names another member's term that is no
-        longer spelt out; ``check`` is called with the options and raises `ValueError` where they do
-        not go together. Raises `ValueError` where template, kinds and parameters do not agree, or
-        the docstring is missing.
+        receives it. `facts` is what must be known of the member without calling it; they may be
+        left out where each has a default. `short_for` names another member's term that is no longer
+        spelt out; `check` is called with the options and raises `ValueError` where they do not go
+        together. Raises `ValueError` where template, kinds and parameters do not agree, facts are
+        missing or those of another registry, or the docstring is missing.
         """
 
-        def declare(function: Callable[..., Any]) -> Callable[..., Any]:
+        def declare(function: _Function) -> _Function:
             parameters = inspect.signature(function).parameters.values()
             keywords = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
             name = function.__name__
@@ -119,23 +135,36 @@ class Registry:
                 )
             if parsed.text in [member.template.text for member in self._members.values()]:
                 raise ValueError(f"{self.kind} {name}: template {template!r} is declared twice")
+            known = self._facts_of(name, facts)
             self._members[name] = Member(
-                self.kind, function, parsed, frozenset(self._common), facts or {}
+                self.kind, function, parsed, frozenset(self._common), known, check
             )
-            if facts and "short_for" in facts:
-                self._short[facts["short_for"]] = template
+            if short_for is not None:
+                self._short[short_for] = template
             self.parse.cache_clear()
             return function
 
         return declare
 
+    def _facts_of(self, name: str, facts: F | None) -> F:
+        if facts is None:
+            try:
+                return self.facts()
+            except TypeError as error:
+                raise ValueError(f"{self.kind} {name}: facts are missing: {error}") from None
+        if not isinstance(facts, self.facts):
+            raise ValueError(
+                f"{self.kind} {name}: expected facts={self.facts.__name__}(...), got {facts!r}"
+            )
+        return facts
+
     @property
-    def members(self) -> dict[str, Member]:
+    def members(self) -> dict[str, Member[F]]:
         """Every member by name."""
         importlib.import_module(self.home)
         return self._members
 
-    def term(self, name: str, options: Mapping[str, object]) -> Term:
+    def term(self, name: str, options: Mapping[str, object]) -> Term[F]:
         """The term of the member called `name` with `options`; the others take their defaults.
 
         Raises `SpellingError` for an unknown member and `ValueError`, beginning with the option's
@@ -145,21 +174,21 @@ class Registry:
             raise SpellingError(self._unknown(name, list(self.members)))
         member = self.members[name]
         term = Term(member, tuple(member.template.complete(options).items()))
-        if "check" in member.facts:
-            member.facts["check"](**term.own)
+        if member.check:
+            member.check(**term.own)
         head = member.template.head(term.options)
         if head in self._short:
             return self._parse(self._short[head] + str(term).removeprefix(head))
         return term
 
-    def _parse(self, text: str) -> Term:
+    def _parse(self, text: str) -> Term[F]:
         """The term that `text` spells; raises `SpellingError`, naming the right spelling."""
         term = self.read(text)
         if str(term) != text:
             raise SpellingError(f"{self.kind} {shown(text)} is spelt {str(term)!r}")
         return term
 
-    def read(self, text: str) -> Term:
+    def read(self, text: str) -> Term[F]:
         """The term that `text` means, in whatever spelling; raises `SpellingError`."""
         for name, member in self.members.items():
             options = member.template.match(text)

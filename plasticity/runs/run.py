@@ -7,7 +7,6 @@ Data set, model and seed, then a folder a stage. The parent of a stage is the fo
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -17,6 +16,14 @@ from typing import Literal, get_args
 from plasticity.core.errors import shown
 from plasticity.runs import vocabulary
 from plasticity.runs.combination import combination
+from plasticity.runs.facts import (
+    DatasetFacts,
+    ModelFacts,
+    OptimiserFacts,
+    SelectionFacts,
+    StartFacts,
+    TransformFacts,
+)
 from plasticity.runs.grammar import SpellingError
 from plasticity.runs.registry import Term
 from plasticity.runs.values import LARGEST
@@ -91,11 +98,11 @@ class Stage:
     `transforms` say how the stage sees its examples, in their one order.
     """
 
-    data: Term
-    optimiser: Term
+    data: Term[SelectionFacts]
+    optimiser: Term[OptimiserFacts]
     length: Length
-    start: Term
-    transforms: tuple[Term, ...] = ()
+    start: Term[StartFacts]
+    transforms: tuple[Term[TransformFacts], ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> Stage:
@@ -123,12 +130,12 @@ class Stage:
     @property
     def prunes(self) -> bool:
         """Whether the stage trains what is left of the network after pruning it."""
-        return bool(self.start.facts.get("prunes"))
+        return self.start.facts.prunes
 
     @property
     def is_new(self) -> bool:
         """Whether the stage begins at the initialisation, with nothing done to it."""
-        return self.start.facts.get("inherits", True) is False
+        return self.start.facts.inherits is False
 
     @cached_property
     def spelling(self) -> str:
@@ -143,18 +150,18 @@ class Stage:
 class Run:
     """A network's history: its data set, model and seed, and one or more stages of training."""
 
-    dataset: Term
-    model: Term
+    dataset: Term[DatasetFacts]
+    model: Term[ModelFacts]
     seed: int
     stages: tuple[Stage, ...]
 
     def __post_init__(self) -> None:
         self._require_short()
-        modules = self.model.facts["modules"]
-        classes = self.dataset.facts.get("classes", math.inf)
+        modules = self.model.facts.modules
+        classes = self.dataset.facts.classes
         for position, stage in enumerate(self.stages):
             # None is for a start that may stand anywhere.
-            inherits = stage.start.facts.get("inherits", True)
+            inherits = stage.start.facts.inherits
             if position == 0 and stage.length.unit == "till":
                 raise SpellingError(
                     f"stage '{stage}' goes on till epoch {stage.length.number}, but no stage "
@@ -178,8 +185,8 @@ class Run:
                     f"start '{stage.start}': {self.model} has the modules 1 to {modules}, "
                     f"there is no module {impossible[0]}"
                 )
-            if "classes" in stage.data.facts:
-                needed = stage.data.facts["classes"](**stage.data.own)
+            if stage.data.facts.classes:
+                needed = stage.data.facts.classes(**stage.data.own)
                 if needed > classes:
                     raise SpellingError(
                         f"data selection '{stage.data}' deals out the classes to {needed} stages, "
@@ -187,7 +194,7 @@ class Run:
                     )
             if position > 0 and stage.length.unit == "till":
                 self._require_time_left(self.stages[position - 1], stage)
-            if stage.start.facts.get("rewinds") and not any(
+            if stage.start.facts.rewinds and not any(
                 before.prunes for before in self.stages[:position]
             ):
                 raise SpellingError(
@@ -297,7 +304,7 @@ class Run:
         on the length of the stage.
         """
         stage = self.stage
-        if stage.length.unit != "e" or stage.prunes or "share_of_all" in stage.data.facts:
+        if stage.length.unit != "e" or stage.prunes or stage.data.facts.fraction_of_all:
             return None
         lower = [epochs for epochs in RUNGS if epochs < stage.length.number]
         return self._ending(length=Length("e", max(lower))) if lower else None
@@ -345,7 +352,7 @@ class Run:
         straight = all(
             stage.length.unit == "till"
             and (stage.seen, stage.optimiser) == (first.seen, first.optimiser)
-            and "share_of_all" not in stage.data.facts  # which depends on the whole length
+            and not stage.data.facts.fraction_of_all  # which depends on the whole length
             for stage in later
         )
         if not self.parent or (straight and first.is_new and self.parent.is_plain):
@@ -366,7 +373,7 @@ class Run:
                 f"run {shown(self.path)}: its last stage has an order of its own; the two that are "
                 "compared are the usual one and order1, so leave it out"
             )
-        if any("classes" in view.facts for view in self.stage.transforms):
+        if any(view.facts.classes is not None for view in self.stage.transforms):
             raise SpellingError(
                 f"run {shown(self.path)}: its last stage has labels of its own, and networks are "
                 "compared by how they tell the classes of the data set"
@@ -381,7 +388,7 @@ class Run:
     @property
     def _usual(self) -> Run:
         """The same run with the usual order of the examples in its last stage."""
-        transforms = [view for view in self.stage.transforms if view.facts["changes"] != "order"]
+        transforms = [view for view in self.stage.transforms if view.facts.changes != "order"]
         return self._ending(transforms=tuple(transforms))
 
     def _ending(self, **changes: object) -> Run:
@@ -390,7 +397,7 @@ class Run:
         return Run.parse("/".join([*self.path.split("/")[:-1], stage.spelling]))
 
 
-def transforms_of(text: str) -> tuple[Term, ...]:
+def transforms_of(text: str) -> tuple[Term[TransformFacts], ...]:
     """The transforms in the data token `text`, in their order; raises `SpellingError`."""
     selection, *spelt = text.split("+")
     transforms = tuple(vocabulary.transforms.parse(view) for view in spelt)

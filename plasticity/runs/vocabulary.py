@@ -1,20 +1,30 @@
 """The six registries whose words make up a path."""
 
+from plasticity.runs.facts import (
+    DatasetFacts,
+    ModelFacts,
+    OptimiserFacts,
+    SelectionFacts,
+    StartFacts,
+    TransformFacts,
+)
 from plasticity.runs.registry import Registry
 from plasticity.runs.values import Ascending, Integer
 
 datasets = Registry(
     "data set",
+    DatasetFacts,
     home="plasticity.data.datasets",
     # A smaller variant: the first n training examples of a fixed shuffle; r by r pixels.
     suffix="[-n{examples}][-r{pixels}]",
     examples=Integer(at_least=1, default=None),
     pixels=Integer(at_least=1, default=None),
 )
-models = Registry("model", home="plasticity.models")
-data_selections = Registry("data selection", home="plasticity.data.splits")
+models = Registry("model", ModelFacts, home="plasticity.models")
+data_selections = Registry("data selection", SelectionFacts, home="plasticity.data.splits")
 optimisers = Registry(
     "optimiser",
+    OptimiserFacts,
     home="plasticity.interventions.rules",
     # The batch size belongs to the update rule. 128 as in Berariu et al., appendix A. The rate is
     # divided by 10 after each of the epochs in `drops`: constant where there are none.
@@ -22,5 +32,5 @@ optimisers = Registry(
     batch=Integer(at_least=1, default=128),
     drops=Ascending(at_least=1, separator="x", default=()),
 )
-transforms = Registry("transform", home="plasticity.data.transforms")
-starts = Registry("start", home="plasticity.interventions.starts")
+transforms = Registry("transform", TransformFacts, home="plasticity.data.transforms")
+starts = Registry("start", StartFacts, home="plasticity.interventions.starts")

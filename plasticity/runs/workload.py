@@ -6,10 +6,11 @@ All of it is told by a run's path and the facts of its words, before anything is
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 
 from plasticity.core.errors import UserError
 from plasticity.runs import vocabulary
+from plasticity.runs.facts import DatasetFacts, ModelFacts, OptimiserFacts
 from plasticity.runs.registry import Term
 from plasticity.runs.run import Run
 
@@ -17,35 +18,17 @@ RATE = 0.001
 """The learning rate that stands for all: how fast a step is does not depend on it."""
 
 
-@dataclass(frozen=True)
-class DataFacts:
-    """A data set in numbers: examples to train and test on, classes, channels, pixels a side."""
-
-    train: int
-    test: int
-    classes: int
-    channels: int
-    pixels: int
-
-    @classmethod
-    def of(cls, dataset: Term) -> DataFacts:
-        """The facts of `dataset`, which may be a smaller variant; raises `UserError`."""
-        names = [field.name for field in fields(cls)]
-        missing = [name for name in names if name not in dataset.facts]
-        if missing:
-            raise UserError(
-                f"data set {dataset}: without the facts {', '.join(missing)} nobody can tell how "
-                "long an epoch is and what a study on it costs; declare them in facts={...} beside "
-                "its template"
-            )
-        facts = {name: int(dataset.facts[name]) for name in names}
-        wanted = dataset.options["examples"]
-        if wanted is not None and wanted > facts["train"]:
-            raise UserError(too_many_examples(dataset, facts["train"]))
-        for option, name in (("examples", "train"), ("pixels", "pixels")):
-            if dataset.options[option] is not None:
-                facts[name] = dataset.options[option]
-        return cls(**facts)
+def facts_of(dataset: Term[DatasetFacts]) -> DatasetFacts:
+    """The facts of `dataset`, which may be a smaller variant; raises `UserError`."""
+    facts = dataset.facts
+    wanted, pixels = dataset.options["examples"], dataset.options["pixels"]
+    if wanted is not None and wanted > facts.train:
+        raise UserError(too_many_examples(dataset, facts.train))
+    return replace(
+        facts,
+        train=facts.train if wanted is None else wanted,
+        pixels=facts.pixels if pixels is None else pixels,
+    )
 
 
 @dataclass(frozen=True)
@@ -58,18 +41,23 @@ class Workload:
     channels: int
     pixels: int
     classes: int
-    model: Term
-    optimiser: Term
+    model: Term[ModelFacts]
+    optimiser: Term[OptimiserFacts]
 
     @classmethod
     def of(cls, run: Run) -> Workload:
-        """The workload of the last stage of `run`; raises `UserError` for an unknown data set."""
+        """The workload of the last stage of `run`; raises `UserError` for too many examples."""
         return cls.on(run.dataset, run.model, run.stage.optimiser)
 
     @classmethod
-    def on(cls, dataset: Term, model: Term, optimiser: Term) -> Workload:
+    def on(
+        cls,
+        dataset: Term[DatasetFacts],
+        model: Term[ModelFacts],
+        optimiser: Term[OptimiserFacts],
+    ) -> Workload:
         """The workload of training `model` on `dataset`; raises `UserError`."""
-        facts = DataFacts.of(dataset)
+        facts = facts_of(dataset)
         if "lr" in optimiser.options:
             options = {**optimiser.options, "lr": RATE}
             optimiser = vocabulary.optimisers.term(optimiser.member.name, options)
@@ -95,21 +83,21 @@ class Workload:
         return f"{self.classes}x{self.channels}x{self.pixels}/{self.model}/{self.optimiser}"
 
 
-def too_many_examples(dataset: Term, there: int) -> str:
+def too_many_examples(dataset: Term[DatasetFacts], there: int) -> str:
     """The message for a variant of more training examples than are `there`."""
     return f"data set {dataset}: there are only {there} training examples; ask for fewer with -n"
 
 
 def examples(run: Run) -> int:
     """The training examples that the last stage of `run` may see; raises `UserError`."""
-    data, count = run.stage.data, DataFacts.of(run.dataset).train
-    if "size" in data.facts and "share_of_all" not in data.facts:
-        return int(data.facts["size"](count, **data.own))
+    data, count = run.stage.data, facts_of(run.dataset).train
+    if data.facts.size and not data.facts.fraction_of_all:
+        return data.facts.size(count, **data.own)
     return count
 
 
-def updates_an_epoch(run: Run) -> int:
-    """The updates in an epoch of the last stage of `run`: its whole batches."""
+def steps_per_epoch(run: Run) -> int:
+    """The steps in an epoch of the last stage of `run`: its whole batches."""
     return int(examples(run) // run.stage.optimiser.options["batch"])
 
 
@@ -123,17 +111,17 @@ def require_a_batch(run: Run, count: int) -> None:
         )
 
 
-def clock(run: Run) -> tuple[int, int]:
-    """The updates on the clock of the last stage of `run` when it begins, and at its end.
+def step_range(run: Run) -> tuple[int, int]:
+    """The steps on the clock of the last stage of `run` when it begins, and at its end.
 
-    Raises `UserError` for an unknown data set, and where the end comes before the beginning.
+    Raises `UserError` for too many examples, and where the end comes before the beginning.
     """
     length = run.stage.length
-    end = length.number if length.unit == "i" else length.number * updates_an_epoch(run)
+    end = length.number if length.unit == "i" else length.number * steps_per_epoch(run)
     if length.unit != "till":
         return 0, end
     assert run.parent is not None
-    begin = clock(run.parent)[1]
+    begin = step_range(run.parent)[1]
     require_time_left(run, begin, end)
     return begin, end
 
@@ -150,6 +138,6 @@ def require_time_left(run: Run, begin: int, end: int) -> None:
 
 def evaluations(run: Run) -> int:
     """The epochs that the last stage of `run` trains on, begun ones too: each is evaluated."""
-    begin, end = clock(run)
-    steps = max(1, updates_an_epoch(run))  # less than a batch is refused when it is to be trained
+    begin, end = step_range(run)
+    steps = max(1, steps_per_epoch(run))  # less than a batch is refused when it is to be trained
     return -(-end // steps) - begin // steps

@@ -14,14 +14,14 @@ from typing import get_args
 from plasticity.core.errors import UserError
 from plasticity.runs import RUNGS, Run, datasets, layout, models
 from plasticity.runs.costs import Calibration, NetworkCost, Throughput
+from plasticity.runs.kinds import PRETRAIN, TUNE, Job, Kind
 from plasticity.runs.workload import (
-    DataFacts,
     Workload,
-    clock,
     evaluations,
+    facts_of,
+    step_range,
 )
-from plasticity.study import pending
-from plasticity.study.pending import Present
+from plasticity.study.pending import Present, pending
 from plasticity.study.plan import Study
 from plasticity.study.settings import Keep, Settings
 
@@ -35,23 +35,20 @@ KEPT: tuple[str, ...] = get_args(Keep)
 """The values of the setting ``keep``."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """The training of the last stage of `run`; `kind` is ``pretrain`` or ``tune``."""
-
-    kind: str
-    run: Run
+class Training(Job):
+    """A training job, and what of it is its own: what comes after the shorter one it continues."""
 
     @property
     def rung(self) -> Run | None:
         """The shorter training that this job continues."""
-        return self.run.rung if self.kind == "pretrain" else None
+        rung = self.inputs.get("rung")
+        return rung.run if rung else None
 
     @property
     def updates(self) -> int:
         """The updates that this job makes itself: those after its rung."""
-        begin, end = clock(self.run)
-        return end - (clock(self.rung)[1] if self.rung else begin)
+        begin, end = step_range(self.run)
+        return end - (step_range(self.rung)[1] if self.rung else begin)
 
     @property
     def epochs(self) -> int:
@@ -59,11 +56,11 @@ class Job:
         return evaluations(self.run) - (evaluations(self.rung) if self.rung else 0)
 
 
-def jobs_of(wanted: Iterable[pending.Job], present: Present = lambda path: False) -> list[Job]:
+def trainings(wanted: Iterable[Job], present: Present = lambda path: False) -> list[Training]:
     """The training jobs that are left for what is `wanted`; all where nothing is `present`."""
-    left = pending.pending(wanted, present=present)
-    kinds = (("pretrain", left.pretrain), ("tune", left.tune))
-    return [Job(kind, run) for kind, some in kinds for run in sorted(some, key=str)]
+    left = pending(wanted, present=present)
+    runs = {kind: [job.run for job in left if job.kind is kind] for kind in (PRETRAIN, TUNE)}
+    return [Training(kind, run) for kind in runs for run in sorted(runs[kind], key=str)]
 
 
 def is_kept(run: Run, keep: str) -> bool:
@@ -102,36 +99,36 @@ class Rates:
     throughput: Mapping[Workload, Throughput]
     networks: Mapping[Workload, NetworkCost]
 
-    def budget(self, name: str, wanted: Iterable[pending.Job], present: Present) -> Budget:
+    def budget(self, name: str, wanted: Iterable[Job], present: Present) -> Budget:
         """The budget of what is `wanted`; raises `UserError` for a data set without facts."""
         wanted = list(wanted)
-        jobs, left = jobs_of(wanted), jobs_of(wanted, present)
+        jobs, left = trainings(wanted), trainings(wanted, present)
         epochs, images, seconds = 0, 0, 0.0
         stored = dict.fromkeys(KEPT, 0)
         for job in left:
             workload = Workload.of(job.run)
             throughput = self.throughput[workload]
             trained = job.updates * job.run.stage.optimiser.options["batch"]
-            tested = job.epochs * DataFacts.of(job.run.dataset).test
+            tested = job.epochs * facts_of(job.run.dataset).test
             epochs += job.epochs
             images += trained
             seconds += trained / throughput.training + tested / throughput.evaluation
-            if job.kind == "pretrain" and not present(layout.checkpoint(job.run)):
+            if job.kind.state and not present(layout.checkpoint(job.run)):
                 size = self.networks[workload].checkpoint(evaluations(job.run))
                 for keep in stored:
                     stored[keep] += size if is_kept(job.run, keep) else 0
 
-        def count(kind: str) -> tuple[int, int]:
-            total, open_ = (sum(job.kind == kind for job in some) for some in (jobs, left))
+        def count(kind: Kind) -> tuple[int, int]:
+            total, open_ = (sum(job.kind is kind for job in some) for some in (jobs, left))
             return total, total - open_
 
-        return Budget(name, count("pretrain"), count("tune"), epochs, images, seconds, stored)
+        return Budget(name, count(PRETRAIN), count(TUNE), epochs, images, seconds, stored)
 
 
 def workloads_of(study: Study) -> list[Workload]:
     """What the targets of `study` train, in one order; raises `UserError`."""
     wanted = study.jobs_of(study.targets)
-    return sorted({Workload.of(job.run) for job in jobs_of(wanted)}, key=str)
+    return sorted({Workload.of(job.run) for job in trainings(wanted)}, key=str)
 
 
 def networks_of(study: Study) -> list[Workload]:

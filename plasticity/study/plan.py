@@ -15,8 +15,8 @@ from typing import Any
 
 from plasticity.core.errors import UserError, named, shown
 from plasticity.runs import Run, layout, starts, states_of
-from plasticity.runs.workload import clock, updates_an_epoch
-from plasticity.study.pending import KINDS, Job, made_from
+from plasticity.runs.kinds import KINDS, PRETRAIN, TELEMETRY, TUNE, Job, Kind
+from plasticity.runs.workload import step_range, steps_per_epoch
 from plasticity.study.settings import FigureSettings, Settings, unknown
 from plasticity.study.template import RunTemplate
 
@@ -26,6 +26,10 @@ MOST_RUNS = 200_000
 Planning takes a second or two for every ten thousand; more are a slip in a grid, whose sizes
 multiply, and would fill the memory before anything is said.
 """
+
+
+WHOLE = ("all", "summarise_study", "claims")
+"""Rules of the workflow that are made from all figures that are targets."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,8 @@ class Figure:
     @property
     def observed(self) -> list[Job]:
         """What is observed besides the metrics, a job a run; empty for most figures."""
-        kind = self.settings.observe
-        return [(kind, run) for run in self.runs] if kind else []
+        kind = KINDS.get(self.settings.observe or "")
+        return [Job(kind, run) for run in self.runs] if kind else []
 
     @property
     def roles(self) -> dict[str, list[str]]:
@@ -92,6 +96,12 @@ class Study:
             raise UserError(unknown("targets", "figure", name, self.figures))
         return self.figures[name]
 
+    def group(self, name: str) -> list[Figure]:
+        """The figures of the group called `name`; raises `UserError` where there is none."""
+        if name not in self.groups:
+            raise UserError(unknown("targets", "group", name, self.groups))
+        return self.groups[name]
+
     @cached_property
     def groups(self) -> dict[str, list[Figure]]:
         """The figures that are made together under a name."""
@@ -115,17 +125,17 @@ class Study:
     def _figures_of(self, name: str) -> list[Figure]:
         return self.groups.get(name) or [self.figure(name)]
 
-    def kind_of(self, run: Run) -> str:
+    def kind_of(self, run: Run) -> Kind:
         """The kind of job that measures `run`.
 
         Usually tuning, which leaves nothing to go on from. A run from whose state others of the
         study are made is measured where it makes that state, so that it is trained once.
         """
-        return "pretrain" if run in self._shared_states else "tune"
+        return PRETRAIN if run in self._shared_states else TUNE
 
     def measured(self, runs: Iterable[Run]) -> list[Job]:
         """The jobs that measure `runs`."""
-        return [(self.kind_of(run), run) for run in runs]
+        return [Job(self.kind_of(run), run) for run in runs]
 
     def jobs_of(self, figures: Iterable[Figure]) -> list[Job]:
         """All that `figures` are drawn from: jobs that measure and observe their runs."""
@@ -138,50 +148,50 @@ class Study:
         """The runs whose states other runs of any figure, or what is observed, are made from."""
         figures = list(self.figures.values())
         observed = [job for figure in figures for job in figure.observed]
-        given = [made_from(*job).values() for job in observed]
-        states = {run for jobs in given for kind, run in jobs if kind == "pretrain"}
+        given = [one for job in observed for one in job.inputs.values()]
+        states = {job.run for job in given if job.kind.state}
         return frozenset(states | states_of({*runs_of(figures), *states}))
 
-    def asked(self, arguments: Iterable[str]) -> Asked:
-        """What the targets among `arguments` of the command line ask for.
+    def asked(self, targets: Iterable[str]) -> Asked:
+        """What `targets` ask for, as Snakemake is told them.
 
         Figures by their name or a file of theirs, runs by a file of theirs, and all targets of the
         study where there is none of these. Raises `UserError` for an unknown figure or a path in a
         wrong spelling: Snakemake would only say that it has no rule for it.
         """
         figures: dict[str, Figure] = {}
-        runs: list[Job] = []
-        places = (
-            f"{layout.RESULTS}/figures/{self.name}/",
-            f"{layout.RESULTS}/summary/{self.name}/",
-        )
-        for argument in map(os.path.normpath, arguments):
-            if argument in self.groups:
-                figures |= {figure.name: figure for figure in self.groups[argument]}
-            elif argument in self.figures or re.fullmatch(r"fig\d+", argument):
-                figures[argument] = self.figure(argument)
-            elif argument.startswith((places[0], f"{layout.RESULTS}/preview/{self.name}/")):
-                figures[argument] = self.figure(Path(argument).stem)
-            elif argument.startswith(f"{places[1]}figures/"):
-                name = argument.split("/")[4]
-                figures |= {figure.name: figure for figure in self._figures_of(name)}
-            elif argument.startswith(f"{layout.RESULTS}/claims/{self.name}-"):
-                name = Path(argument).stem.removeprefix(f"{self.name}-")
-                figures |= {figure.name: figure for figure in self._figures_of(name)}
-            for kind in KINDS:
-                if argument.startswith(f"{layout.RESULTS}/{kind}/"):
-                    runs.append((kind, layout.run_of(argument)))
-            layout.require_spelt(argument)
+        asked: list[Job] = []
+        for target in map(os.path.normpath, targets):
+            figures |= {figure.name: figure for figure in self._figures_in(target)}
+            if target.startswith(tuple(f"{layout.RESULTS}/{kind}/" for kind in KINDS)):
+                asked.append(layout.job_of(target))
+            layout.require_spelt(target)
         self._require_time_left(figures.values())
-        for kind, run in runs:
-            require_time_left(run)
-            if kind == "telemetry":
-                self._require_updates(run)
-        jobs = [*runs, *self.jobs_of(figures.values())]
+        for job in asked:
+            require_time_left(job.run)
+            if job.kind is TELEMETRY:
+                self._require_updates(job.run)
+        jobs = [*asked, *self.jobs_of(figures.values())]
         if not jobs:
             jobs = self.jobs_of(self.targets)
-        states = [run for kind, run in jobs if kind == "pretrain" and (kind, run) in runs]
-        return Asked(tuple(dict.fromkeys(jobs)), tuple(states))
+        states = [job.run for job in asked if job.kind.state]
+        return Asked(tuple(dict.fromkeys(jobs)), tuple(dict.fromkeys(states)))
+
+    def _figures_in(self, target: str) -> list[Figure]:
+        """The figures that a `target` names or is a file of; raises `UserError`."""
+        place = f"{layout.RESULTS}/{{}}/{self.name}".format
+        whole = re.escape(place("summary")) + r"/[^/]+|" + re.escape(place("claims")) + r"\.[^/]+"
+        if target in WHOLE or re.fullmatch(whole, target):
+            return self.targets
+        if target in self.groups or target in self.figures or re.fullmatch(r"fig\d+", target):
+            return self._figures_of(target)
+        if target.startswith((f"{place('figures')}/", f"{place('preview')}/")):
+            return [self.figure(Path(target).stem)]
+        if target.startswith(f"{place('summary')}/figures/"):
+            return self._figures_of(target.split("/")[4])
+        if target.startswith(f"{place('claims')}-"):
+            return self.group(Path(target).stem.removeprefix(f"{self.name}-"))
+        return []
 
     def source(self, dataset: str) -> str | None:
         """Where the configuration says that a local copy of `dataset` is."""
@@ -223,8 +233,8 @@ class Study:
 
     def _require_updates(self, run: Run) -> None:
         """Raise `UserError` where `run` has fewer updates than are to be observed."""
-        if "train" in run.dataset.facts and updates_an_epoch(run):
-            begin, end = clock(run)
+        if steps_per_epoch(run):
+            begin, end = step_range(run)
             wanted = self.settings.telemetry.iterations
             if end - begin < wanted:
                 raise UserError(
@@ -340,5 +350,5 @@ def require_time_left(run: Run) -> None:
 
     As far as the number of examples is known.
     """
-    if "train" in run.dataset.facts and updates_an_epoch(run):
-        clock(run)
+    if steps_per_epoch(run):
+        step_range(run)

@@ -25,7 +25,7 @@ from pydantic import (
 )
 
 from plasticity.core.errors import UserError, named, shown
-from plasticity.runs import datasets, models, optimisers, starts
+from plasticity.runs import Registry, datasets, models, optimisers, starts
 from plasticity.runs.compute import Execution, Precision, impossible
 from plasticity.runs.run import LONGEST_RUN, MOST_EPOCHS
 from plasticity.runs.values import LARGEST, describe
@@ -255,8 +255,9 @@ class Settings(_Settings):
     @classmethod
     def _spelt_place(cls, text: str, info: ValidationInfo) -> str:
         if "{" not in text:  # words in braces are filled by each figure's grid
+            words: Registry[Any] = datasets if info.field_name == "dataset" else models
             try:
-                {"dataset": datasets, "model": models}[str(info.field_name)].parse(text)
+                words.parse(text)
             except UserError as error:
                 raise ValueError(str(error)) from None
         return text

@@ -7,23 +7,19 @@ is read is unpickled.
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from plasticity.core import files
+from plasticity.core import tensors
 from plasticity.core.errors import UserError
+from plasticity.runs import Run
 from plasticity.runs.metrics import EpochMetrics, as_rows, from_rows
 from plasticity.runs.provenance import Code
 
@@ -77,7 +73,7 @@ class Checkpoint:
     """The state after the last epoch of `history`; tensors are on the CPU.
 
     Or within the epoch that follows: `part`, float64 [5], then tells how far it has come (the
-    number of batches, and then what `loop.EpochProgress` measures). `kept` says, by name, which
+    number of batches, and then what `loop.EpochProgress` measures). `mask` says, by name, which
     weights of a pruned network are left, bool of their shape.
     """
 
@@ -86,7 +82,7 @@ class Checkpoint:
     optimiser: dict[str, Tensor]
     history: list[EpochMetrics]
     part: Tensor | None = None
-    kept: Mapping[str, Tensor] = field(default_factory=dict)
+    mask: Mapping[str, Tensor] = field(default_factory=dict)
 
     @cached_property
     def digest(self) -> str:
@@ -96,7 +92,7 @@ class Checkpoint:
         written otherwise: a parent that was dropped and trained again is the same parent.
         """
         facts = {name: value for name, value in self.identity.facts.items() if name != "code"}
-        return _checksum(facts, {**self.network, **self._masks()})
+        return tensors.checksum(facts, {**self.network, **self._masks()})
 
     def _tensors(self) -> dict[str, Tensor]:
         """The state as it is stored: one name a tensor."""
@@ -109,7 +105,7 @@ class Checkpoint:
         }
 
     def _masks(self) -> dict[str, Tensor]:
-        return {f"kept/{name}": mask for name, mask in self.kept.items()}
+        return {f"kept/{name}": mask for name, mask in self.mask.items()}
 
     @property
     def epoch(self) -> int:
@@ -128,7 +124,7 @@ def capture(
     optimiser: Optimizer,
     history: Sequence[EpochMetrics],
     part: Tensor | None = None,
-    kept: Mapping[str, Tensor] = MappingProxyType({}),
+    mask: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> Checkpoint:
     """A copy of the present state."""
     slots = {
@@ -143,7 +139,7 @@ def capture(
         optimiser={name: _copy(value) for name, value in slots.items()},
         history=list(history),
         part=part,
-        kept={name: _copy(mask) for name, mask in kept.items()},
+        mask={name: _copy(layer) for name, layer in mask.items()},
     )
 
 
@@ -166,38 +162,23 @@ def restore(checkpoint: Checkpoint, network: nn.Module, optimiser: Optimizer) ->
 
 def save(path: str | Path, checkpoint: Checkpoint) -> None:
     """Write `checkpoint` to `path`, whole or not at all."""
-    identity, tensors = asdict(checkpoint.identity), checkpoint._tensors()
-    header = {"identity": identity, "checksum": _checksum(identity, tensors)}
-    with files.whole(path) as partial:
-        # One key: safetensors does not promise an order between several.
-        save_file(
-            tensors,
-            partial,
-            metadata={"plasticity": json.dumps(header, sort_keys=True)},
-        )
+    named, header = checkpoint._tensors(), {"identity": asdict(checkpoint.identity)}
+    tensors.write(path, named, header)
 
 
 def load(path: str | Path) -> Checkpoint:
     """The checkpoint in `path`; raises `UserError` where it is damaged."""
     advice = "delete it and run again: Snakemake trains it anew"
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads(file.metadata()["plasticity"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        identity = Identity(**header["identity"])
-        checksum = header["checksum"]
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not a readable checkpoint ({error}); {advice}") from error
-    if _checksum(header["identity"], tensors) != checksum:
-        raise UserError(f"{path}: damaged, its checksum is wrong; {advice}")
-    return Checkpoint(
-        identity=identity,
-        network=_below("network/", tensors),
-        optimiser=_below("optimiser/", tensors),
-        history=from_rows(tensors["history"].tolist()),
-        part=tensors.get("part"),
-        kept=_below("kept/", tensors),
-    )
+    with tensors.opened(path, "checkpoint", advice) as file:
+        identity, found = Identity(**file.header["identity"]), file.all()
+        return Checkpoint(
+            identity=identity,
+            network=_below("network/", found),
+            optimiser=_below("optimiser/", found),
+            history=from_rows(found["history"].tolist()),
+            part=found.get("part"),
+            mask=_below("kept/", found),
+        )
 
 
 def require(
@@ -225,17 +206,41 @@ def require(
             )
 
 
+def to_continue(
+    resume: Path,
+    rung: Path | None,
+    run: Run,
+    identity: Identity,
+    code: Code,
+    log: Callable[[str], None],
+) -> Checkpoint | None:
+    """The state of `run` to continue from: that of a killed attempt, else the rung's, else none.
+
+    They are in `resume` and `rung`, where these exist. Raises `UserError` for a foreign one.
+    """
+    if resume.exists():
+        state = load(resume)
+        require(resume, state, identity.facts, code)
+        where = position(state.history, state.batches)
+        log(f"resuming {where}, where an earlier attempt was ended")
+        return state
+    if rung:
+        state = load(rung)
+        require(rung, state, {**identity.facts, "run": str(run.rung)}, code)
+        log(f"continuing from the shorter pretraining of {state.epoch} epochs")
+        return state
+    return None
+
+
+def position(history: Sequence[EpochMetrics], batches: int) -> str:
+    """How far training has come, in words."""
+    epochs = len(history)
+    return f"after {epochs} epochs" + (f" and {batches} batches of the next" if batches else "")
+
+
 def _copy(value: Tensor) -> Tensor:
     return value.detach().to("cpu", copy=True).contiguous()
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-
-def _checksum(identity: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode())
-    for name in sorted(tensors):
-        digest.update(f"{name} {tensors[name].dtype} {list(tensors[name].shape)}".encode())
-        digest.update(tensors[name].numpy().data)
-    return digest.hexdigest()

@@ -17,14 +17,13 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from plasticity.core.errors import UserError
+from plasticity.training.backends import is_out_of_memory
+from plasticity.training.examples import Batch, Examples
 from plasticity.training.loop import (
-    Batch,
     EagerExecution,
-    Examples,
     Step,
     TrainState,
     evaluate_all,
-    is_out_of_memory,
     never,
     no_sums,
 )
@@ -36,7 +35,7 @@ class Recorder(Protocol):
     """What records work on a device."""
 
     def prepare(self, optimiser: Optimizer) -> None:
-        """Make `optimiser`, which has made no update yet, fit to be recorded."""
+        """Make `optimiser`, which has made no step yet, fit to be recorded."""
 
     def record(self, work: Work) -> Work:
         """What does `work` over again, on the memory that it uses now; waits for nothing.
@@ -49,7 +48,7 @@ class Recorder(Protocol):
 class CudaGraphs:
     """CUDA graphs on the current device, each with memory of its own.
 
-    Were it shared, an evaluation could overwrite the gradients that the last update left, which
+    Were it shared, an evaluation could overwrite the gradients that the last step left, which
     telemetry reads.
     """
 
@@ -60,12 +59,12 @@ class CudaGraphs:
         self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
 
     def prepare(self, optimiser: Optimizer) -> None:
-        """Let the count of updates live on the device, where it can be recorded."""
+        """Let the count of steps live on the device, where it can be recorded."""
         for group in optimiser.param_groups:
             if "capturable" in group:
                 group["capturable"] = True
-        # Its first update is not recorded, and torch would warn of that.
-        optimiser._warned_capturable_if_run_uncaptured = True
+        # Its first step is not recorded, of which torch would warn.
+        warnings.filterwarnings("ignore", "This instance was constructed with capturable=True")
 
     def record(self, work: Work) -> Work:
         """See `Recorder`."""
@@ -121,16 +120,18 @@ def unrecordable(error: BaseException) -> UserError:
 
 @dataclass(frozen=True)
 class Recording:
-    """A recorded update: `replay` makes the update on `batch`, whose tensors are filled anew."""
+    """A recorded step: `replay` makes the step on `batch`, whose tensors are filled anew."""
 
     examples: Examples
-    rates: tuple[float, ...]
+    learning_rates: tuple[float, ...]
     batch: Batch
     replay: Work
 
     def fits(self, train_state: TrainState, examples: Examples, batch: Batch) -> bool:
-        """Whether it is a recording of an update on such a batch, at the present rates."""
-        same = self.examples is examples and self.rates == rates_of(train_state.optimiser)
+        """Whether it is a recording of a step on such a batch, at the present learning rates."""
+        same = self.examples is examples and self.learning_rates == learning_rates_of(
+            train_state.optimiser
+        )
         return same and shapes_of(self.batch) == shapes_of(batch)
 
     def fill(self, batch: Batch) -> None:
@@ -140,34 +141,34 @@ class Recording:
 
 
 class CudaGraphExecution(EagerExecution):
-    """Updates and evaluations of one train_state by recordings.
+    """Steps and evaluations of one train_state by recordings.
 
-    The update at hand is kept, and recorded again where the rate or the shape of batches changes;
+    The step at hand is kept, and recorded again where the rate or the shape of batches changes;
     so is one evaluation.
     """
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._sums: Tensor | None = None
-        self._update: Recording | None = None
+        self._step: Recording | None = None
         self._evaluation: tuple[Examples, Tensor, Work] | None = None
 
     @contextmanager
     def training(self, train_state: TrainState, examples: Examples, sums: Tensor) -> Iterator[Step]:
-        """See `engine.EagerExecution`."""
+        """See `EagerExecution`."""
         own = self._own_sums(examples)
         with super().training(train_state, examples, own) as by_hand:
 
             def step(batch: Batch) -> None:
-                if not (self._update and self._update.fits(train_state, examples, batch)):
+                if not (self._step and self._step.fits(train_state, examples, batch)):
                     # Let go first, so that there is never memory for two.
-                    self._update = None
+                    self._step = None
                     if self._makes_state(train_state, own, by_hand, batch):
                         by_hand(batch)
                         return
-                    self._update = self._record(train_state, examples, own, by_hand, batch)
-                self._update.fill(batch)
-                self._update.replay()
+                    self._step = self._record(train_state, examples, own, by_hand, batch)
+                self._step.fill(batch)
+                self._step.replay()
 
             own.copy_(sums)
             yield step
@@ -176,7 +177,7 @@ class CudaGraphExecution(EagerExecution):
     def evaluation(
         self, train_state: TrainState, examples: Examples, stop: Callable[[], bool] = never
     ) -> Tensor | None:
-        """See `engine.EagerExecution`; once begun it goes on to the end."""
+        """See `EagerExecution`; once begun it goes on to the end."""
         if self._evaluation is None or self._evaluation[0] is not examples:
             self._evaluation = None
             sums = no_sums(examples.images.device)
@@ -195,9 +196,9 @@ class CudaGraphExecution(EagerExecution):
     def _makes_state(
         self, train_state: TrainState, sums: Tensor, by_hand: Step, batch: Batch
     ) -> bool:
-        """Whether the optimiser has yet to make its state, in the update on `batch`.
+        """Whether the optimiser has yet to make its state, in the step on `batch`.
 
-        That update cannot be recorded: each replay would make the state anew. So it is the first
+        That step cannot be recorded: each replay would make the state anew. So it is the first
         one of a stage, and never the first one after a stage was resumed.
         """
         state = train_state.optimiser.state
@@ -212,12 +213,12 @@ class CudaGraphExecution(EagerExecution):
     def _record(
         self, train_state: TrainState, examples: Examples, sums: Tensor, by_hand: Step, batch: Batch
     ) -> Recording:
-        """A recording of the update on such a batch; changes nothing."""
+        """A recording of the step on such a batch; changes nothing."""
         require_on_device(train_state.optimiser, examples.images.device)
         own = Batch(*(tensor.clone() for tensor in tensors_of(batch)))
         with put_back([*memory_of(train_state), sums]):
             replay = self._recorder.record(lambda: by_hand(own))
-        return Recording(examples, rates_of(train_state.optimiser), own, replay)
+        return Recording(examples, learning_rates_of(train_state.optimiser), own, replay)
 
 
 @contextmanager
@@ -245,7 +246,7 @@ def require_on_device(optimiser: Optimizer, device: torch.device) -> None:
 
 
 def memory_of(train_state: TrainState) -> list[Tensor]:
-    """All that an update of `train_state` changes."""
+    """All that a step of `train_state` changes."""
     slots = [slot for state in train_state.optimiser.state.values() for slot in state.values()]
     network = train_state.network
     return [
@@ -255,7 +256,7 @@ def memory_of(train_state: TrainState) -> list[Tensor]:
     ]
 
 
-def rates_of(optimiser: Optimizer) -> tuple[float, ...]:
+def learning_rates_of(optimiser: Optimizer) -> tuple[float, ...]:
     """The learning rates of the groups of `optimiser`, which a recording holds fast."""
     return tuple(group["lr"] for group in optimiser.param_groups)
 

@@ -16,9 +16,10 @@ from torch.optim import Optimizer
 
 from plasticity.core.errors import PlaceError, UserError
 from plasticity.core.gpus import claim_gpu
-from plasticity.runs.compute import EXECUTIONS, PRECISIONS, impossible
+from plasticity.runs.compute import EXECUTIONS, PRECISIONS, Execution, Precision, impossible
+from plasticity.training.backends import prepare_backends
 from plasticity.training.cuda_graphs import CudaGraphExecution, CudaGraphs
-from plasticity.training.loop import EagerExecution, TrainState, prepare_backends
+from plasticity.training.loop import EagerExecution, TrainState
 
 Log = Callable[[str], None]
 
@@ -28,14 +29,14 @@ class Hardware:
     """Where and how to compute: device ``cuda`` or ``cpu``, a precision, threads on the CPU.
 
     `slots` is how many jobs may share a GPU, which changes no result. `execution` is one of
-    `computing.EXECUTIONS`; what is compiled is kept in `cache`, for other jobs.
+    `runs.compute.EXECUTIONS`; what is compiled is kept in `cache`, for other jobs.
     """
 
     device: str
-    precision: str
+    precision: Precision
     threads: int = 1
     slots: int = 1
-    execution: str = "auto"
+    execution: Execution = "auto"
     cache: Path | None = None
 
     def __post_init__(self) -> None:
@@ -47,9 +48,9 @@ class Hardware:
             raise UserError(complaint)
 
     @property
-    def carried_out(self) -> str:
+    def carried_out(self) -> Execution:
         """How operations reach the device, where ``auto`` stands for what is right for it."""
-        usual = "graph" if self.device == "cuda" else "eager"
+        usual: Execution = "graph" if self.device == "cuda" else "eager"
         return usual if self.execution == "auto" else self.execution
 
     @property
@@ -79,19 +80,19 @@ class Hardware:
         self,
         network: nn.Module,
         optimiser: Optimizer,
-        kept: Mapping[str, Tensor] = MappingProxyType({}),
+        mask: Mapping[str, Tensor] = MappingProxyType({}),
     ) -> TrainState:
-        """`network`, on the device, with its `optimiser`, which has made no update yet.
+        """`network`, on the device, with its `optimiser`, which has made no step yet.
 
-        `kept` says, by name, which weights of a pruned network are left.
+        `mask` says, by name, which weights of a pruned network are left.
         """
         if self.carried_out == "compiled":
             network.compile(dynamic=False)
         masks = []
-        for name, mask in kept.items():
+        for name, layer in mask.items():
             weight = network.get_parameter(name)
             # In the memory order of the weight, which makes multiplying fast.
-            masks.append((weight, torch.empty_like(weight).copy_(mask).detach()))
+            masks.append((weight, torch.empty_like(weight).copy_(layer).detach()))
         return TrainState(network, optimiser, self.precision, masks, self._execution(optimiser))
 
     def _execution(self, optimiser: Optimizer) -> EagerExecution:

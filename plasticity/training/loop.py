@@ -1,18 +1,15 @@
-"""The training loop: one epoch of updates, then an evaluation, read from the device once.
+"""The training loop: one epoch of steps, then an evaluation, read from the device once.
 
-The data set lives on the device as uint8. Losses and hits add up there; nothing inside an epoch
-waits for the device, unless it is left off to be continued.
+The data set lives on the device as uint8. Losses and correct answers add up there; nothing
+inside an epoch waits for the device, unless it is left off to be continued.
 """
 
 from __future__ import annotations
 
-import inspect
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import torch
@@ -20,56 +17,17 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
-from plasticity.data.transforms import apply_to_batch
-from plasticity.runs import Term
+from plasticity.runs.compute import Precision
 from plasticity.runs.metrics import EpochMetrics
+from plasticity.training.backends import DTYPES, bare_step
+from plasticity.training.examples import Batch, Examples
 
-DTYPES = {
-    "float32": torch.float32,
-    "tfloat32": torch.float32,
-    "bfloat16": torch.bfloat16,
-}
-"""What the forward pass computes in, by the name of a precision."""
 EVALUATION_BATCH = 1000
 """Test images that are evaluated at once: it bounds memory."""
 
 
-@dataclass(frozen=True)
-class Batch:
-    """The indices of some examples, int64 [b], and what their transforms drew, int64 [b, k]."""
-
-    indices: Tensor | slice
-    draws: Tensor | None = None
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Examples on the device: images uint8 [n, c, h, w] and labels int64 [n].
-
-    `mean` and `deviation`, float32 [1, c, 1, 1] on a scale of 0 .. 255, normalise the images.
-    """
-
-    images: Tensor
-    labels: Tensor
-    mean: Tensor
-    deviation: Tensor
-    transforms: tuple[Term, ...] = ()
-    """How they are seen; of these, some change batches as they pass."""
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def batch(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Normalised images, float32 in channels-last order, and labels of a batch."""
-        images, labels = self.images[batch.indices], self.labels[batch.indices]
-        if batch.draws is not None:
-            images, labels = apply_to_batch(self.transforms, images, labels, batch.draws)
-        images = images.to(torch.float32, memory_format=torch.channels_last)
-        return (images - self.mean) / self.deviation, labels
-
-
 Step = Callable[[Batch], object]
-"""One update, on a batch."""
+"""One step of training, on a batch."""
 
 
 @dataclass(frozen=True)
@@ -78,34 +36,34 @@ class TrainState:
 
     network: nn.Module
     optimiser: Optimizer
-    precision: str
+    precision: Precision
     masks: Sequence[tuple[nn.Parameter, Tensor]] = ()
-    """Weights of which some are pruned, and 1 where they are kept or 0, float32 of their shape."""
+    """Weights of which some are pruned, and their masks, 1 or 0, float32 of their shape."""
     execution: EagerExecution = field(default_factory=lambda: EagerExecution())
-    """How the operations of updates and evaluations reach the device."""
+    """How the operations of steps and evaluations reach the device."""
 
-    def update(self) -> Callable[[], object]:
-        """An update of all weights by their gradients. Pruned weights stay at 0.
+    def step(self) -> Callable[[], object]:
+        """What makes a step of the optimiser by the gradients. Pruned weights stay at 0.
 
         The gradient is masked too, so that momentum keeps nothing of what was pruned.
         """
-        bare = bare_update(self.optimiser)
+        bare = bare_step(self.optimiser)
         if not self.masks:
             return bare
         weights: list[Tensor] = [weight for weight, _ in self.masks]
-        kept: Any = [mask for _, mask in self.masks]
+        masks: Any = [mask for _, mask in self.masks]
 
-        def update() -> None:
+        def step() -> None:
             gradients = [weight.grad for weight in weights if weight.grad is not None]
             with torch.no_grad():
-                torch._foreach_mul_(gradients, kept)
+                torch._foreach_mul_(gradients, masks)
                 bare()
-                torch._foreach_mul_(weights, kept)
+                torch._foreach_mul_(weights, masks)
 
-        return update
+        return step
 
     def autocast(self, device: torch.device) -> torch.autocast:
-        """The context in which the forward pass runs. Weights and updates stay in float32."""
+        """The context in which the forward pass runs. Weights and their steps stay in float32."""
         dtype = DTYPES[self.precision]
         return torch.autocast(device.type, dtype=dtype, enabled=dtype is not torch.float32)
 
@@ -114,7 +72,8 @@ class TrainState:
 class EpochProgress:
     """How far an epoch has come: batches trained on, and what was measured on the way.
 
-    `sums` of loss, hits and examples, float64 [3], stay on the device; `seconds` is wall time.
+    `sums` of loss, correct answers and examples, float64 [3], stay on the device; `seconds` is wall
+    time.
     """
 
     sums: Tensor
@@ -122,13 +81,10 @@ class EpochProgress:
     seconds: float = 0.0
 
     @classmethod
-    def begin(cls, device: torch.device) -> EpochProgress:
-        """Nothing of the epoch yet."""
-        return cls(no_sums(device))
-
-    @classmethod
-    def from_tensor(cls, stored: Tensor, device: torch.device) -> EpochProgress:
-        """The inverse of `as_tensor`."""
+    def begin(cls, device: torch.device, stored: Tensor | None = None) -> EpochProgress:
+        """Nothing of the epoch yet, or where `as_tensor` was `stored`."""
+        if stored is None:
+            return cls(no_sums(device))
         batches, seconds, *sums = stored.tolist()
         return cls(torch.tensor(sums, dtype=torch.float64, device=device), int(batches), seconds)
 
@@ -143,13 +99,13 @@ def never() -> bool:
 
 
 class EagerExecution:
-    """Updates and evaluations operation by operation, as Python comes to them."""
+    """Steps and evaluations operation by operation, as Python comes to them."""
 
     @contextmanager
     def training(self, train_state: TrainState, examples: Examples, sums: Tensor) -> Iterator[Step]:
-        """What makes an update on a batch of `examples`; `sums` are right once this is left."""
+        """What makes a step on a batch of `examples`; `sums` are right once this is left."""
         train_state.network.train()
-        update = train_state.update()
+        optimiser_step = train_state.step()
 
         def step(batch: Batch) -> None:
             images, labels = examples.batch(batch)
@@ -158,7 +114,7 @@ class EagerExecution:
             loss = cross_entropy(logits.float(), labels)
             train_state.optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            update()
+            optimiser_step()
             add_batch(sums, loss.detach(), logits.detach(), labels)
 
         yield step
@@ -178,9 +134,9 @@ def train_on(
     part: EpochProgress,
     pause: Callable[[], bool] = never,
 ) -> bool:
-    """One update for each of `batches`, added to `part`.
+    """One step for each of `batches`, added to `part`.
 
-    `pause` is asked after each update. Returns whether the batches came to their end; where not,
+    `pause` is asked after each step. Returns whether the batches came to their end; where not,
     calling this again goes on.
     """
     began = time.perf_counter()
@@ -216,14 +172,14 @@ def finish_epoch(
         return None
     # The one place in an epoch where the host waits for the device.
     sums = torch.cat([part.sums, evaluated]).tolist()
-    train_loss, train_hits, trained, test_loss, test_hits, tested = sums
+    train_loss, train_correct, trained, test_loss, test_correct, tested = sums
     return EpochMetrics(
         epoch=epoch,
         iteration=iteration,
         train_loss=train_loss / trained,
-        train_accuracy=train_hits / trained,
+        train_accuracy=train_correct / trained,
         test_loss=test_loss / tested,
-        test_accuracy=test_hits / tested,
+        test_accuracy=test_correct / tested,
         seconds=part.seconds + time.perf_counter() - began,
     )
 
@@ -231,7 +187,7 @@ def finish_epoch(
 def evaluate(
     train_state: TrainState, examples: Examples, stop: Callable[[], bool] = never
 ) -> Tensor | None:
-    """The sums of loss, hits and examples over all of `examples`, in evaluation mode.
+    """The sums of loss, correct answers and examples over all of `examples`, in evaluation mode.
 
     None where `stop`, which is asked now and then, said so.
     """
@@ -256,102 +212,23 @@ def evaluate_all(
 
 
 def no_sums(device: torch.device) -> Tensor:
-    """Sums of loss, hits and examples before there are any, float64 [3]."""
+    """Sums of loss, correct answers and examples before there are any, float64 [3]."""
     return torch.zeros(3, dtype=torch.float64, device=device)
 
 
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether the device had too little memory; torch and CUDA's libraries use different words."""
-    words = ("out of memory", "ALLOC_FAILED")
-    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)
-
-
-def bare_update(optimiser: Optimizer) -> Callable[[], object]:
-    """The update of `optimiser` without torch's wrappers, which load its compiler."""
-    step = partial(inspect.unwrap(type(optimiser).step), optimiser)
-    return torch.no_grad()(step)
-
-
 def add_batch(sums: Tensor, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-    """Add a batch with mean `loss` to `sums` of loss, hits and examples, on the device."""
-    hits = (logits.argmax(dim=1) == labels).sum()
+    """Add a batch with mean `loss` to `sums` of loss, correct answers and examples, there."""
+    correct = (logits.argmax(dim=1) == labels).sum()
     sums[0] += loss * len(labels)
-    sums[1] += hits
+    sums[1] += correct
     sums[2] += len(labels)
 
 
-def shuffled(indices: Tensor, batch: int, generator: torch.Generator) -> Tensor:
-    """`indices` in a random order, in batches, int64 [steps, batch]; the last short one is dropped.
+def set_learning_rate(optimiser: Optimizer, epoch: int, drops: Sequence[int]) -> None:
+    """Set the learning rate for an `epoch`, counted from 1.
 
-    Dropping it gives the 390 updates an epoch of Berariu et al., appendix A.2. Drawn on the CPU, so
-    that it is the same on every device.
+    It is the one that `optimiser` was made with, divided by 10 after each of the epochs in `drops`.
     """
-    order = indices[torch.randperm(len(indices), generator=generator)]
-    return order[: len(order) // batch * batch].view(-1, batch)
-
-
-def mixed(
-    early: Tensor, examples: int, share: Tensor, batch: int, generator: torch.Generator
-) -> Tensor:
-    """Batches that are drawn with replacement, int64 [steps, batch]: one for each of `share`.
-
-    Each index is uniform over all `examples` with the probability `share`, float64 [steps], and
-    uniform over `early`, int64 [n], otherwise. Drawn on the CPU, as `shuffled`.
-    """
-    shape = (len(share), batch)
-    anywhere = torch.randint(examples, shape, generator=generator)
-    inside = early[torch.randint(len(early), shape, generator=generator)]
-    chance = torch.rand(shape, generator=generator, dtype=torch.float64)
-    return torch.where(chance < share[:, None], anywhere, inside)
-
-
-def batches_on(
-    device: torch.device, indices: Tensor, draws: Tensor | None, first: int, last: int
-) -> Iterator[Batch]:
-    """The batches `first` to `last` of an epoch: rows of `indices` and `draws`, copied at once."""
-    there = indices[first:last].to(device)
-    if draws is None:
-        return map(Batch, there)
-    return map(Batch, there, draws[first:last].to(device))
-
-
-def set_rate(optimiser: Optimizer, factor: float) -> None:
-    """Set every learning rate of `optimiser` to `factor` times that which it was made with."""
+    factor = float(10.0 ** -sum(drop < epoch for drop in drops))
     for group in optimiser.param_groups:
         group["lr"] = factor * group.setdefault("initial_lr", group["lr"])
-
-
-def prepare_backends(threads: int, precision: str = "float32", *, compiles: bool = False) -> None:
-    """Ask torch for the same bits on every execution, with `threads` threads on the CPU.
-
-    Without `compiles` torch's compiler is left unloaded.
-    """
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic with it
-    # float32 means float32, not TF32, whatever the environment says.
-    rounds = precision == "tfloat32"
-    torch.set_float32_matmul_precision("high" if rounds else "highest")
-    cudnn: Any = torch.backends.cudnn
-    cudnn.allow_tf32 = rounds  # it and the next two must agree, or torch cannot read it
-    cudnn.conv.fp32_precision = cudnn.rnn.fp32_precision = "tf32" if rounds else "ieee"
-    # As use_deterministic_algorithms(True), which loads the compiler to tell it as well.
-    torch.set_deterministic_debug_mode("error")
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    torch.backends.cudnn.benchmark = False  # it may choose another algorithm in another process
-    torch.set_num_threads(threads)
-    if compiles:
-        torch.use_deterministic_algorithms(True)  # also for what the compiler chooses among
-    else:
-        leave_compiler_unloaded()
-
-
-def leave_compiler_unloaded() -> None:
-    """Spare every job the seconds that importing torch's compiler takes.
-
-    The first call of some methods of an optimiser imports it, only to mark them as not to be
-    compiled. Nothing is compiled here, so the methods are marked with themselves. The mark is
-    private to torch: where another version does not read it, the import comes back and nothing
-    else changes. `bare_update` does the same for the update itself.
-    """
-    for method in vars(Optimizer).values():
-        if (wrapped := getattr(method, "__wrapped__", None)) is not None:
-            wrapped.__dynamo_disable = wrapped

@@ -11,13 +11,14 @@ from plasticity.core.errors import UserError
 from plasticity.models import masks
 from plasticity.models.masks import Mask
 from plasticity.runs import Run
+from plasticity.runs.compute import Precision
 from plasticity.runs.provenance import Code
 from plasticity.training import checkpoint
 from plasticity.training.hardware import Log
 
 
 def make_mask(
-    ticket: Run, state: Path, output: Path, *, code: Code, precision: str, log: Log
+    ticket: Run, state: Path, output: Path, *, code: Code, precision: Precision, log: Log
 ) -> None:
     """Prune the network in `state`, at the end of the level before `ticket`, and write the mask.
 
@@ -40,10 +41,10 @@ def make_mask(
     before = {
         # A mask of other labels' head is not one of this.
         name: mask if mask.shape == weights[name].shape else torch.ones_like(weights[name]).bool()
-        for name, mask in trained.kept.items()
+        for name, mask in trained.mask.items()
     }
     mask = Mask(
-        kept=masks.prune(weights, before or None, options["share"]),
+        layers=masks.prune(weights, before or None, options["share"]),
         run=str(ticket.pruned_from),
         level=options["level"],
         share=options["share"],
@@ -51,7 +52,7 @@ def make_mask(
         code=code,
         precision=precision,
     )
-    if mask.survivors == (sum(int(kept.sum()) for kept in before.values()) or mask.total):
+    if mask.survivors == (sum(int(layer.sum()) for layer in before.values()) or mask.total):
         raise UserError(
             f"start '{ticket.stage.start}': of the {mask.survivors} weights that are left, "
             f"{options['share']} is less than one; take fewer levels"

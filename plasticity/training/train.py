@@ -12,26 +12,22 @@ from typing import Any
 
 from plasticity.core import files
 from plasticity.core.errors import UserError
-from plasticity.core.shutdown import requests
+from plasticity.core.shutdown import graceful_shutdown
 from plasticity.runs import Run, metrics
 from plasticity.runs.metrics import EpochMetrics
 from plasticity.runs.provenance import Code
 from plasticity.training import checkpoint
-from plasticity.training.checkpoint import Checkpoint, Identity
+from plasticity.training.backends import is_out_of_memory
+from plasticity.training.batches import StepRange
+from plasticity.training.checkpoint import Checkpoint
 from plasticity.training.hardware import Hardware, Log
-from plasticity.training.loop import (
-    EpochProgress,
-    finish_epoch,
-    is_out_of_memory,
-    set_rate,
-    train_on,
-)
+from plasticity.training.loop import EpochProgress, finish_epoch, set_learning_rate, train_on
 from plasticity.training.stages import Inputs, Stage, describe, prepare
 
 RESUME_EVERY = 30.0
 """Seconds between two saves of the state that a killed job goes on from."""
 
-SAVING_SHARE = 50
+TRAINING_TO_SAVING = 50
 """Where saving is slow, training lasts so many times as long before the state is saved again."""
 
 
@@ -60,7 +56,7 @@ def train_stage(
     """Train the last stage of `run` and write its outputs.
 
     `code` is what trains it; states written under another one are refused. Raises `UserError` for
-    inputs that cannot be used, and `signals.Ended` where this process was asked to end: the state
+    inputs that cannot be used, and `shutdown.Ended` where this process was asked to end: the state
     is then saved, and another call continues from it.
     """
     with files.held(outputs.resume.with_name(".lock"), log) as waited:
@@ -70,10 +66,11 @@ def train_stage(
             if waited and is_finished(outputs, about):
                 log("the attempt that was waited for has finished this run: nothing is left to do")
                 return
-            history = train(stage, inputs, outputs, log, resume_every)
+            history = train(stage, inputs.rung, outputs.resume, log, resume_every)
+        state = state_of(stage, history)
         metrics.write(outputs.metrics, history, about)
         if outputs.checkpoint:
-            checkpoint.save(outputs.checkpoint, state_of(stage, history))
+            checkpoint.save(outputs.checkpoint, state)
         outputs.resume.unlink(missing_ok=True)
 
 
@@ -84,15 +81,19 @@ def is_finished(outputs: Outputs, about: Mapping[str, Any]) -> bool:
 
 
 def train(
-    stage: Stage, inputs: Inputs, outputs: Outputs, log: Log, resume_every: float
+    stage: Stage, rung: Path | None, resume: Path, log: Log, resume_every: float
 ) -> list[EpochMetrics]:
     """Train `stage` from where an earlier attempt or a rung left off to its last epoch.
 
-    The state is saved every `resume_every` seconds (0: after every batch), less often where saving
-    is slow, and when this process is asked to end, which raises `signals.Ended`.
+    The state is saved to `resume` every `resume_every` seconds (0: after every batch), less often
+    where saving is slow, and when this process is asked to end, which raises `shutdown.Ended`.
     """
-    train_state, clock = stage.train_state, stage.clock
-    history, part = begin(stage, inputs, outputs, log)
+    train_state, steps = stage.train_state, stage.steps
+    earlier = checkpoint.to_continue(resume, rung, stage.run, stage.identity, stage.code, log)
+    if earlier:
+        checkpoint.restore(earlier, train_state.network, train_state.optimiser)
+    history = earlier.history if earlier else []
+    part = EpochProgress.begin(stage.device, earlier.part if earlier else None)
     saved, pause = time.monotonic(), resume_every
 
     def due() -> bool:
@@ -101,35 +102,32 @@ def train(
     def save() -> None:
         nonlocal saved, pause
         began = time.monotonic()
-        checkpoint.save(outputs.resume, state_of(stage, history, part))
+        state = state_of(stage, history, part)
+        checkpoint.save(resume, state)
         saved = time.monotonic()
-        pause = max(resume_every, SAVING_SHARE * (saved - began)) if resume_every else 0.0
+        pause = max(resume_every, TRAINING_TO_SAVING * (saved - began)) if resume_every else 0.0
         if request:
-            where = position(history, part.batches)
+            where = checkpoint.position(history, part.batches)
             raise request.ended(f"{where}; the next attempt goes on from there")
 
-    with requests() as request:
-        while (done := history[-1].iteration if history else clock.begin) < clock.end:
-            set_rate(train_state.optimiser, stage.rate(done))
-            batches = stage.batches(done, part.batches)
+    with graceful_shutdown() as request:
+        while (done := history[-1].iteration if history else steps.begin) < steps.end:
+            epoch = steps.epoch(done)
+            batches = stage.order.rest_of_epoch(done, part.batches, stage.device)
+            set_learning_rate(train_state.optimiser, epoch, stage.learning_rate_drops)
             while not train_on(train_state, stage.train, batches, part, due):
                 save()
             measured = finish_epoch(
-                train_state,
-                clock.epoch(done),
-                done + part.batches,
-                part,
-                stage.test,
-                request.__bool__,
+                train_state, epoch, done + part.batches, part, stage.test, request.__bool__
             )
             if measured is None:
                 save()
                 continue
             history.append(measured)
             part = EpochProgress.begin(stage.device)
-            log(progress(history, stage))
+            log(progress(history, steps, stage.order.batch))
             # Even after the last epoch: who asked a job to end no longer accepts its results.
-            if request or (due() and measured.iteration < clock.end):
+            if request or (due() and measured.iteration < steps.end):
                 save()
     return history
 
@@ -140,30 +138,8 @@ def state_of(
     """The present state of `stage`, after the epochs of `history` and `part` of the next one."""
     network, optimiser = stage.train_state.network, stage.train_state.optimiser
     unfinished = part.as_tensor() if part and part.batches else None
-    kept = stage.initial_state.handed_on
-    return checkpoint.capture(stage.identity, network, optimiser, history, unfinished, kept)
-
-
-def begin(
-    stage: Stage, inputs: Inputs, outputs: Outputs, log: Log
-) -> tuple[list[EpochMetrics], EpochProgress]:
-    """Put the network of `stage` where an earlier attempt or a rung left off, or at its beginning.
-
-    Returns the epochs that are done and what is done of the next one.
-    """
-    earlier = earlier_state(stage.run, inputs, outputs, stage.identity, stage.code, log)
-    if not earlier:
-        return [], EpochProgress.begin(stage.device)
-    checkpoint.restore(earlier, stage.train_state.network, stage.train_state.optimiser)
-    if earlier.part is None:
-        return earlier.history, EpochProgress.begin(stage.device)
-    return earlier.history, EpochProgress.from_tensor(earlier.part, stage.device)
-
-
-def position(history: Sequence[EpochMetrics], batches: int) -> str:
-    """How far training has come, in words."""
-    epochs = len(history)
-    return f"after {epochs} epochs" + (f" and {batches} batches of the next" if batches else "")
+    mask = stage.initial_state.inherited_mask
+    return checkpoint.capture(stage.identity, network, optimiser, history, unfinished, mask)
 
 
 @contextmanager
@@ -188,35 +164,17 @@ def out_of_memory(run: Run, error: Exception) -> UserError:
     )
 
 
-def earlier_state(
-    run: Run, inputs: Inputs, outputs: Outputs, identity: Identity, code: Code, log: Log
-) -> Checkpoint | None:
-    """The state to continue from: that of a killed attempt, else the rung's, else none."""
-    if outputs.resume.exists():
-        state = checkpoint.load(outputs.resume)
-        checkpoint.require(outputs.resume, state, identity.facts, code)
-        where = position(state.history, state.batches)
-        log(f"resuming {where}, where an earlier attempt was ended")
-        return state
-    if inputs.rung:
-        state = checkpoint.load(inputs.rung)
-        checkpoint.require(inputs.rung, state, {**identity.facts, "run": str(run.rung)}, code)
-        log(f"continuing from the shorter pretraining of {state.epoch} epochs")
-        return state
-    return None
-
-
-def progress(history: Sequence[EpochMetrics], stage: Stage) -> str:
+def progress(history: Sequence[EpochMetrics], steps: StepRange, batch: int) -> str:
     """One line on the last epoch: accuracies, training images a second, time left."""
-    last, clock = history[-1], stage.clock
-    before = history[-2].iteration if len(history) > 1 else clock.begin
-    images = (last.iteration - before) * stage.run.stage.optimiser.options["batch"]
+    last = history[-1]
+    before = history[-2].iteration if len(history) > 1 else steps.begin
+    images = (last.iteration - before) * batch
     recent = history[-10:]
-    first = history[-11].iteration if len(history) > 10 else clock.begin
+    first = history[-11].iteration if len(history) > 10 else steps.begin
     spent = sum(epoch.seconds for epoch in recent)
-    left = round(spent * (clock.end - last.iteration) / (last.iteration - first))
+    left = round(spent * (steps.end - last.iteration) / (last.iteration - first))
     minutes, seconds = divmod(left, 60)
-    epochs = clock.epoch(clock.end - 1)
+    epochs = steps.epoch(steps.end - 1)
     return (
         f"epoch {last.epoch:>{len(str(epochs))}}/{epochs}  "
         f"loss {last.train_loss:.4f}  train {last.train_accuracy:6.2%}  "

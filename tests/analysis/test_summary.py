@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from plasticity.analysis import summary
+from plasticity.core import tables
 from plasticity.core.errors import UserError
 from plasticity.runs import Run, metrics
 from plasticity.runs.metrics import EpochMetrics
@@ -282,13 +283,13 @@ def test_curves_come_in_pieces_that_join_to_the_same(tuned, tmp_path, monkeypatc
     monkeypatch.setattr(summary, "ROWS_AT_ONCE", 10)
     pieces = list(summary.curves(tuned, {}))
     assert [len(piece) for piece in pieces] == [10, 10, 10, 5]
-    summary.write_pieces(tmp_path / "curves.parquet", summary.CURVES, pieces)
+    tables.write_pieces(tmp_path / "curves.parquet", summary.CURVES, pieces)
     assert pq.read_table(tmp_path / "curves.parquet").equals(whole)
 
 
 def test_no_runs_have_no_curves(tmp_path):
     assert list(summary.curves({}, {})) == []
-    summary.write_pieces(tmp_path / "curves.parquet", summary.CURVES, [])
+    tables.write_pieces(tmp_path / "curves.parquet", summary.CURVES, [])
     table = pq.read_table(tmp_path / "curves.parquet")
     assert (len(table), table.schema) == (0, summary.CURVES)
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from benchmarks import all as everything
-from benchmarks import packing, startup, telemetry, training
+from benchmarks import contest, packing, startup, telemetry, training
 from benchmarks.measure import markdown
 from benchmarks.stand import Bench, epoch, laid_out, with_batch
 from plasticity.training.hardware import Hardware
@@ -106,10 +106,10 @@ def test_packing_needs_no_more(tmp_path: Path):
 def test_a_mode_that_fails_leaves_the_others_their_rows(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    def fail(self: training.Engine) -> None:
+    def fail(self: contest.Engine) -> None:
         raise RuntimeError("CUDA out of memory")
 
-    monkeypatch.setattr(training.Engine, "start", fail)
+    monkeypatch.setattr(contest.Engine, "start", fail)
     monkeypatch.setattr(training, "seconds_of_import", lambda: 1.0)
     with pytest.raises(SystemExit):
         training.main([*TINY, *words("--seconds 0 --repeats 1 --steps 0 --reference tuned")])
@@ -173,13 +173,11 @@ def test_numbers_stand_to_the_right_whatever_is_not_known():
 def test_all_goes_on_after_a_part_that_fails(tmp_path: Path):
     python = [sys.executable, "-c"]
     parts = [
-        everything.EpochProgress("good", [*python, "print('well')"], 60, writes=False),
-        everything.EpochProgress("bad", [*python, "raise SystemExit(3)"], 60, writes=False),
-        everything.EpochProgress(
-            "slow", [*python, "import time; time.sleep(60)"], 0.5, writes=False
-        ),
-        everything.EpochProgress("absent", ["there/is/no/such/program"], 60),
-        everything.EpochProgress("useless", [*python, ""], 60, missing="no GPU"),
+        everything.Part("good", [*python, "print('well')"], 60, writes=False),
+        everything.Part("bad", [*python, "raise SystemExit(3)"], 60, writes=False),
+        everything.Part("slow", [*python, "import time; time.sleep(60)"], 0.5, writes=False),
+        everything.Part("absent", ["there/is/no/such/program"], 60),
+        everything.Part("useless", [*python, ""], 60, missing="no GPU"),
     ]
     outcomes = [str(everything.carry_out(part, tmp_path, 100)["outcome"]) for part in parts]
     assert outcomes[:2] == ["done", "failed: ended with 3"]
@@ -192,6 +190,7 @@ def test_all_goes_on_after_a_part_that_fails(tmp_path: Path):
 
 
 def test_the_parts_are_commands_that_are_understood():
+    assert everything.GPU_TESTS.exists()
     for device in ("cpu", "cuda"):
         given = argparse.Namespace(device=device, quick=False)
         for part in everything.parts_of(given):

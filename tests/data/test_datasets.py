@@ -629,7 +629,7 @@ def test_the_header_explains_itself(prepared):
     from safetensors import safe_open
 
     with safe_open(prepared["train"], framework="np") as file:
-        about = json.loads(json.loads(file.metadata()["plasticity"])["header"])
+        about = json.loads(file.metadata()["plasticity"])["header"]
     assert about["name"] == "random"
     assert about["source"] == "random numbers"
     assert about["classes"] == ["ant", "bee", "cow"]

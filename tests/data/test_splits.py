@@ -190,7 +190,7 @@ def test_a_drift_begins_with_the_half_of_the_same_seed():
 
 def test_a_drift_follows_the_formula_of_the_paper():
     drift = data_selections.parse("drift0.3")
-    share = drift.facts["share_of_all"]
+    share = drift.facts.fraction_of_all
     for progress in (0.0, 0.01, 0.1, 1.0):
         assert share(progress, **drift.own) == 1 - 0.3 ** (50 * progress)
 
@@ -198,7 +198,7 @@ def test_a_drift_follows_the_formula_of_the_paper():
 def test_resampling_draws_from_everything_all_the_time():
     control = data_selections.parse("resampled")
     assert len(splits.draw(control, LABELS, 0)) == len(LABELS)
-    assert control.facts["share_of_all"](0.01) == 1.0
+    assert control.facts.fraction_of_all(0.01) == 1.0
 
 
 # Growing the data in stages (appendix A.3)
@@ -254,7 +254,7 @@ def test_the_size_of_even_stages_is_known_beforehand(examples, stages):
     for stage in range(1, stages + 1):
         term = data_selections.parse(f"stage{stage}of{stages}r1")
         drawn = splits.draw(term, labels, seed=0)
-        assert term.facts["size"](examples, **term.own) == len(drawn)
+        assert term.facts.size(examples, **term.own) == len(drawn)
 
 
 def test_whole_classes_arrive_at_ratio_0():
@@ -272,7 +272,7 @@ def test_whole_classes_arrive_at_ratio_0():
 def test_ratios_share_the_deal_of_the_classes():
     """So that the accuracies at two ratios differ by the ratio and not by the classes."""
     terms = [data_selections.parse(f"stage1of4r{ratio}") for ratio in ("0", "0.5")]
-    (stream,) = {term.facts["stream"].format(**term.options) for term in terms}
+    (stream,) = {term.facts.stream.format(**term.options) for term in terms}
     labels = np.repeat(np.arange(10), 10)
     whole, part = (arrivals(labels, numpy_generator(0, stream), 4, r) for r in (0.0, 0.5))
     by_class = numpy_generator(0, stream).permutation(100)[50:]

@@ -78,11 +78,11 @@ def test_a_wrong_spelling_is_refused_with_the_right_one(spelling, message):
 
 
 def test_every_view_says_what_it_changes_in_the_order_of_their_application():
-    kinds = [member.facts["changes"] for member in transforms.members.values()]
+    kinds = [member.facts.changes for member in transforms.members.values()]
     order = ("images", "labels", "batches", "order")
     assert kinds == sorted(kinds, key=order.index)
     for member in transforms.members.values():
-        assert ("draws" in member.facts) == (member.facts["changes"] == "batches")
+        assert bool(member.facts.draws) == (member.facts.changes == "batches")
 
 
 # Several transforms

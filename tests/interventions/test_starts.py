@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from plasticity.core.rng import torch_generator
+from plasticity.interventions.perturbations import Ticket
 from plasticity.models import masks
-from plasticity.models.masks import Ticket
 from plasticity.models.network import initialise
 from plasticity.runs import SpellingError, models, starts
 
@@ -180,7 +180,7 @@ def multiset(values):
 
 
 def test_every_ticket_is_tested_here():
-    declared = {name for name, member in starts.members.items() if member.facts.get("ticket")}
+    declared = {name for name, member in starts.members.items() if member.facts.ticket}
     assert {starts.parse(spelling).member.name for spelling in TICKETS} == declared
 
 
@@ -199,12 +199,12 @@ def test_pruned_weights_are_zero_and_nothing_but_weights_is_touched(spelling, re
 
 @pytest.mark.parametrize("spelling", TICKETS)
 def test_the_mask_is_that_of_the_level_but_for_the_random_one(spelling, rewound, ticket):
-    given = {name: mask.clone() for name, mask in ticket.kept.items()}
+    given = {name: mask.clone() for name, mask in ticket.mask.items()}
     _, kept = take(spelling, rewound, ticket)
     differs = [name for name in given if not torch.equal(kept[name], given[name])]
     assert bool(differs) == (spelling == "ticket2-random")
     assert all(kept[name].sum() == given[name].sum() for name in given)
-    assert all(torch.equal(ticket.kept[name], given[name]) for name in given)
+    assert all(torch.equal(ticket.mask[name], given[name]) for name in given)
 
 
 @pytest.mark.parametrize("spelling", ["ticket2", "ticket2-random"])
@@ -256,8 +256,8 @@ def test_a_plain_ticket_has_no_other_spelling():
 @pytest.mark.parametrize("word", ["shuffle", "signshuffle"])
 @pytest.mark.parametrize("scope", ["global", "layer", "filter"])
 def test_a_shuffle_stays_within_its_scope(word, scope, rewound, ticket):
-    before = survivors(copy(rewound), ticket.kept)
-    after = survivors(take(f"ticket2-{word}-{scope}", rewound, ticket)[0], ticket.kept)
+    before = survivors(copy(rewound), ticket.mask)
+    after = survivors(take(f"ticket2-{word}-{scope}", rewound, ticket)[0], ticket.mask)
     assert torch.equal(multiset(after.values()), multiset(before.values()))
     same = [torch.equal(multiset([after[n]]), multiset([before[n]])) for n in before]
     assert all(same) == (scope != "global")
@@ -326,12 +326,12 @@ def test_facts_of_tickets():
     for member in starts.members.values():
         facts = member.facts
         takes_one = "ticket" in inspect.signature(member.function).parameters
-        assert facts.get("ticket", False) == takes_one
-        assert facts.get("prunes", False) == ("level" in member.template.kinds)
-        if facts.get("prunes"):
-            assert facts["inherits"] is None
-        if facts.get("rewinds"):
-            assert facts.get("inherits", True)
+        assert facts.ticket == takes_one
+        assert facts.prunes == ("level" in member.template.kinds)
+        if facts.prunes:
+            assert facts.inherits is None
+        if facts.rewinds:
+            assert facts.inherits
 
 
 @pytest.mark.parametrize("spelling", TICKETS)

@@ -40,7 +40,7 @@ def test_resnet18_is_depth_2_and_width_64():
     named, spelt = term(10, 3), models.term("resnet", {"depth": 2, "width": 64})(10, 3)
     shapes = {name: value.shape for name, value in named.state_dict().items()}
     assert shapes == {name: value.shape for name, value in spelt.state_dict().items()}
-    assert (term.facts["depth"], term.facts["width"]) == (2, 64)
+    assert (term.facts.depth, term.facts.width) == (2, 64)
 
 
 def test_resnet20_has_as_many_parameters_as_counted_by_hand():
@@ -55,9 +55,9 @@ def test_resnet20_has_as_many_parameters_as_counted_by_hand():
 def test_resnet20_is_width_16():
     term = models.parse("resnet20")
     assert models.term("resnet20_of_width", {"width": 16}) == term
-    assert (term.facts["depth"], term.facts["width"]) == (3, 16)
+    assert (term.facts.depth, term.facts.width) == (3, 16)
     other = models.parse("resnet20-w4")
-    assert (other.facts["depth"], other.options["width"]) == (3, 4)
+    assert (other.facts.depth, other.options["width"]) == (3, 4)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_resnet20_is_width_16():
 def test_the_numbered_modules_are_as_many_as_stated_and_hold_all_parameters(spelling, modules):
     term = models.parse(spelling)
     network = term(10, 3)
-    assert len(network.numbered) == term.facts["modules"] == modules
+    assert len(network.numbered) == term.facts.modules == modules
     numbered = [p for number in range(1, modules + 1) for p in network.module(number).parameters()]
     assert {id(p) for p in numbered} == {id(p) for p in network.parameters()}
     assert len(numbered) == len(list(network.parameters()))
@@ -81,7 +81,7 @@ def test_the_numbered_modules_are_as_many_as_stated_and_hold_all_parameters(spel
 
 def test_every_model_says_how_many_modules_it_has():
     for member in models.members.values():
-        assert member.facts["modules"] >= 1
+        assert member.facts.modules >= 1
 
 
 @pytest.mark.parametrize("spelling", ["resnet18", "resnet20"])

@@ -6,13 +6,14 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 import plasticity
 from plasticity.core.errors import UserError
-from plasticity.pipeline import closure, digests
+from plasticity.pipeline import closure, digests, tokens
 from plasticity.pipeline.why import explained
 from plasticity.runs import (
     Integer,
@@ -25,6 +26,7 @@ from plasticity.runs import (
     optimisers,
     starts,
 )
+from plasticity.runs.kinds import CONNECTIVITY, KINDS, MASK, TELEMETRY, TUNE, Job
 
 ADAM = Run.parse("cifar10/resnet18/seed0/full_adam-lr0.001_e500_init")
 TICKET = Run.parse("cifar10/resnet20/seed0/full+augment_sgd-lr0.1_e160_ticket8-noise1")
@@ -35,12 +37,16 @@ RESET = Run.parse(
 REWOUND = Run.parse(
     "cifar10/resnet20/seed0/full_sgd-lr0.1_i500_init/full_sgd-lr0.1_till160_ticket2-random"
 )
-BOTH = ("tune", "masks")
+BOTH = (TUNE, MASK)
 ROOT = Path(plasticity.__file__).parents[1]
 
 
+digest_of = cache(tokens.digest_of)
+"""All tests look at the same files, of which each changes a few."""
+
+
 def training(run):
-    return digests.components("tune", run)
+    return digests.components(Job(TUNE, run))
 
 
 @pytest.fixture
@@ -50,6 +56,7 @@ def package(tmp_path, monkeypatch):
     package = shutil.copytree(ROOT / "plasticity", tmp_path / "plasticity", ignore=ignored)
     shutil.copytree(ROOT / "workflow", tmp_path / "workflow")
     monkeypatch.setattr(closure, "PACKAGE", package)
+    monkeypatch.setattr(tokens, "digest_of", digest_of)
     digests.forget()
     yield package
     digests.forget()
@@ -134,8 +141,8 @@ def test_training_has_the_components_that_move_numbers():
 
 
 def test_each_component_is_a_file_or_a_fact():
-    for kind in digests.ROOTS:
-        files = digests.components(kind, TICKET, {"each": 1}).keys() - {*digests.FACTS}
+    for kind in KINDS.values():
+        files = digests.components(Job(kind, TICKET), {"each": 1}).keys() - {*digests.FACTS}
         places = [ROOT / name if "workflow" in name else closure.PACKAGE / name for name in files]
         assert all(place.is_file() for place in places)
         assert files <= closure.every_file().keys()
@@ -153,7 +160,7 @@ def test_a_change_to_other_files_moves_nothing(package):
     before = training(ADAM)
     used = before.keys()
     others = [p for p in package.rglob("*.py") if closure.name_of(p) not in used]
-    empty = [p for p in others if not closure.tokens.significant(p.read_text())]
+    empty = [p for p in others if not tokens.significant(p.read_text())]
     assert {*others} >= {package / name for name in SILENT if "workflow" not in name}
     for path in {*others} - {*empty}:
         path.write_text(f"{path.read_text()}\n\nprint('changed')\n")
@@ -264,7 +271,8 @@ def test_a_word_of_the_users_own_is_a_component_with_what_it_imports(package, ow
 
 
 def test_the_seed_does_not_count():
-    assert digests.code_of("tune", replace(REWOUND, seed=3)) == digests.code_of("tune", REWOUND)
+    other = Job(TUNE, replace(REWOUND, seed=3))
+    assert digests.code_of(other) == digests.code_of(Job(TUNE, REWOUND))
     assert training(replace(REWOUND, seed=3)) == training(REWOUND)
 
 
@@ -292,7 +300,7 @@ def test_a_changed_default_counts(monkeypatch):
         *((kind, "pruned_from", lambda run: run.ticket) for kind in BOTH),
         *((kind, "parent", lambda run: None) for kind in BOTH),
         *((kind, "rung", lambda run: None) for kind in BOTH),
-        ("tune", "ticket", lambda run: run if run.stage.prunes else None),
+        (TUNE, "ticket", lambda run: run if run.stage.prunes else None),
     ],
 )
 def test_what_a_run_descends_from_counts_by_value(monkeypatch, kind, name, other):
@@ -300,7 +308,7 @@ def test_what_a_run_descends_from_counts_by_value(monkeypatch, kind, name, other
         digests.forget()
         Run.parse.__func__.cache_clear()  # what a run is asked for it keeps
         run = Run.parse(str(REWOUND))
-        return digests.components(kind, run if kind == "tune" else run.ticket)
+        return digests.components(Job(kind, run if kind is TUNE else run.ticket))
 
     before = found()
     with monkeypatch.context() as changed:
@@ -313,49 +321,65 @@ def test_what_a_run_descends_from_counts_by_value(monkeypatch, kind, name, other
 def test_long_chains_have_a_lineage():
     stages = "/".join(["full_sgd-lr0.1_e2_ticket100"] * 40)
     run = Run.parse(f"cifar10/resnet20/seed0/{stages}")
-    assert digests.components("tune", run)["lineage"]
+    assert training(run)["lineage"]
 
 
 # Observations
 
 
 def test_what_is_observed_depends_on_training_and_on_how_it_is_observed(package):
-    for kind, other in (("telemetry", "connectivity"), ("connectivity", "telemetry")):
-        before = digests.components(kind, ADAM, {"each": 3})
+    for kind, other in ((TELEMETRY, CONNECTIVITY), (CONNECTIVITY, TELEMETRY)):
+
+        def seen(each=3, job=Job(kind, ADAM)):  # noqa: B008
+            return digests.components(job, {"each": each})
+
+        before = seen()
         assert {*training(ADAM)} <= {*before}
-        assert moved(before, digests.components(kind, ADAM, {"each": 4})) == ["settings"]
+        assert moved(before, seen(each=4)) == ["settings"]
         append(package / "observe" / f"{other}.py")
-        assert digests.components(kind, ADAM, {"each": 3}) == before
+        assert seen() == before
         for name in (f"observe/{kind}.py", "training/loop.py"):
-            before = digests.components(kind, ADAM, {"each": 3})
+            before = seen()
             append(package / name)
-            assert moved(before, digests.components(kind, ADAM, {"each": 3})) == [name]
+            assert moved(before, seen()) == [name]
 
 
 def test_the_other_order_of_a_connectivity_counts():
     order = ADAM.reordered_run.stage.transforms[-1]
-    assert file_of(order) in digests.components("connectivity", ADAM)
+    assert file_of(order) in digests.components(Job(CONNECTIVITY, ADAM))
 
 
 # A job and its plan
 
 
-def test_a_job_goes_on_where_its_code_is_as_it_was_planned(package):
-    planned = closure.every_file()
+@pytest.fixture
+def planned(package, monkeypatch):
+    """The code of a package is told to jobs before it is changed."""
+    monkeypatch.setenv(digests.PLANNED, "")
+    digests.plan()
     digests.forget()
-    code = digests.require_unchanged("tune", ADAM, None, planned)
-    assert code.components == training(ADAM)
+    return package
 
 
-def test_a_job_names_what_changed_since_it_was_planned(package):
-    planned = closure.every_file()
-    append(package / "training" / "loop.py")
-    append(package / "training" / "prune.py")
+def test_a_job_goes_on_where_its_code_is_as_it_was_planned(planned):
+    append(planned / "observe" / "telemetry.py")
+    assert digests.require_unchanged(Job(TUNE, ADAM)).components == training(ADAM)
+
+
+def test_a_job_names_what_changed_since_it_was_planned(planned):
+    append(planned / "training" / "loop.py")
+    append(planned / "training" / "prune.py")
     expected = r"the code changed since this job was planned: training/loop\.py; run the same"
     with pytest.raises(UserError, match=expected):
-        digests.require_unchanged("tune", ADAM, None, planned)
+        digests.require_unchanged(Job(TUNE, ADAM))
     with pytest.raises(UserError, match=r"training/loop\.py, training/prune\.py; "):
-        digests.require_unchanged("tune", TICKET, None, planned)
+        digests.require_unchanged(Job(TUNE, TICKET))
+
+
+def test_a_job_that_is_told_of_no_plan_goes_on(planned, monkeypatch):
+    append(planned / "training" / "loop.py")
+    monkeypatch.delenv(digests.PLANNED)
+    assert digests.require_unchanged(Job(TUNE, ADAM)).components == training(ADAM)
 
 
 # Equivalences and the command line
@@ -389,14 +413,14 @@ def test_results_of_equivalent_code_stay(package, table):
     append(package / "training" / "loop.py")
     (package / "training" / "part.py").write_text("PART = 1\n")
     append(package / "training" / "loop.py", "from plasticity.training.part import PART")
-    second = digests.code_of("tune", ADAM)
+    second = digests.code_of(Job(TUNE, ADAM))
     assert second.changed_since(first) == ["training/loop.py", "training/part.py"]
     accept(table, "training/part.py", "", second.components["training/part.py"])
     loop = "training/loop.py"
     accept(table, loop, first[loop], second.components[loop])
-    assert digests.code_of("tune", ADAM).changed_since(first) == []
+    assert digests.code_of(Job(TUNE, ADAM)).changed_since(first) == []
     append(package / "training" / "loop.py")
-    assert digests.code_of("tune", ADAM).changed_since(first) == [loop]
+    assert digests.code_of(Job(TUNE, ADAM)).changed_since(first) == [loop]
 
 
 def test_why_a_result_is_made_again_is_told(package, table, tmp_path):

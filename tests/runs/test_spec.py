@@ -14,7 +14,6 @@ from plasticity.runs import (
     Integer,
     Length,
     Number,
-    Registry,
     Run,
     SpellingError,
     Stage,
@@ -103,7 +102,7 @@ def _has_default(kind):
 
 
 def inherits(member):
-    return member.facts.get("inherits", True)
+    return member.facts.inherits
 
 
 @st.composite
@@ -135,15 +134,13 @@ def runs(draw):
         pruned = any(stage.prunes for stage in stages)
 
         def allowed(member, wanted=bool(position), pruned=pruned):
-            return inherits(member) in (wanted, None) and (
-                pruned or not member.facts.get("rewinds")
-            )
+            return inherits(member) in (wanted, None) and (pruned or not member.facts.rewinds)
 
         before = stages[-1].length if stages else None
         if before and before.epochs == 10**6:
             before = None
         length = draw(lengths(before))
-        start = draw(terms(starts, allowed, model.facts["modules"]))
+        start = draw(terms(starts, allowed, model.facts.modules))
         if not position and start.member.name == "mixed":  # what "k" means there is tested apart
             start = starts.parse("ticket1-signs-init-magnitudes-fresh")
         same = length.unit == "till"  # as is what an epoch is
@@ -543,7 +540,7 @@ def test_the_rungs_below_a_length():
 def test_the_rung_is_the_same_run_at_the_next_lower_length(run):
     length = run.stage.length
     lower = [rung for rung in RUNGS if length.unit == "e" and rung < length.number]
-    if "share_of_all" in run.stage.data.facts or run.stage.prunes:
+    if run.stage.data.facts.fraction_of_all or run.stage.prunes:
         assert run.rung is None  # what a batch holds, what is pruned depends on the whole length
     elif lower:
         assert run.rung.stage.length.number == lower[-1]
@@ -589,130 +586,6 @@ def test_ancestors_come_once_and_parents_first():
 
 def test_a_cold_run_has_no_ancestors():
     assert ancestors([Run.parse(COLD)]) == []
-
-
-# The registry itself
-
-
-@pytest.fixture
-def toys():
-    # The home is imported when the first word is looked up: any module without members will do.
-    return Registry("toy", "plasticity.core.errors", "[-n{count}]", count=Integer(default=1))
-
-
-def test_a_member_is_spellable_at_once(toys):
-    with pytest.raises(SpellingError, match="unknown toy 'top-s2'"):
-        toys.parse("top-s2")
-
-    @toys.member("top-s{speed}[-c{colour}]", speed=Integer(), colour=Integer(default=0))
-    def top(where, *, speed, colour):
-        """A top."""
-        return where, speed, colour
-
-    assert toys.parse("top-s2-c3-n4").options == {"speed": 2, "colour": 3, "count": 4}
-    assert str(toys.term("top", {"speed": 2, "count": 4})) == "top-s2-n4"
-
-
-def test_a_term_calls_its_function_without_the_common_options(toys):
-    @toys.member("top-s{speed}", speed=Integer())
-    def top(where, *, speed):
-        """A top."""
-        return where, speed
-
-    assert toys.parse("top-s2-n4")("here") == ("here", 2)
-
-
-@pytest.mark.parametrize(
-    ("template", "kinds", "message"),
-    [
-        ("top-s{speed", {"speed": Integer()}, "has the fields"),
-        ("top[-s{speed}", {"speed": Integer(default=0)}, "optional parts are written [key{field}]"),
-        ("top[{speed}]", {"speed": Integer(default=0)}, "optional parts are written [key{field}]"),
-        ("top[-s{speed}]x", {"speed": Integer(default=0)}, "optional parts are written"),
-        ("top[-s]", {}, "optional parts are written [key{field}]"),
-        ("top-s{speed}", {"pace": Integer()}, "has the fields"),
-        ("top[-s{speed}]", {"speed": Integer()}, "optional speed needs a default"),
-    ],
-)
-def test_a_bad_template_is_refused(template, kinds, message):
-    with pytest.raises(ValueError, match=re.escape(message)):
-        Template(template, kinds)
-
-
-def test_a_bad_template_is_an_error_where_it_is_declared(toys):
-    def top(*, speed):
-        """A top."""
-
-    with pytest.raises(ValueError, match="optional parts are written"):
-        toys.member("top[-s{speed}", speed=Integer(default=0))(top)
-
-
-def test_a_parameter_that_is_not_declared_is_an_error(toys):
-    def top(*, speed):
-        """A top."""
-
-    with pytest.raises(ValueError, match=r"toy top takes \{'speed'\}, declares set\(\)"):
-        toys.member("top")(top)
-
-
-def test_a_member_needs_a_docstring(toys):
-    def top():
-        pass
-
-    with pytest.raises(ValueError, match="toy top has no docstring"):
-        toys.member("top")(top)
-
-
-def test_a_member_is_declared_once(toys):
-    def top():
-        """A top."""
-
-    toys.member("top")(top)
-    with pytest.raises(ValueError, match="toy top is declared twice"):
-        toys.member("top")(top)
-
-
-def test_options_are_checked_by_name(toys):
-    @toys.member("top-s{speed}", speed=Integer(at_least=1))
-    def top(*, speed):
-        """A top."""
-
-    with pytest.raises(ValueError, match=r"^speed: missing, expected a whole number of at least 1"):
-        toys.term("top", {})
-    with pytest.raises(ValueError, match=r"^speed: expected a whole number of at least 1, got 0"):
-        toys.term("top", {"speed": 0})
-    with pytest.raises(ValueError, match=r"^pace: no such option .* \(its options: speed, count\)"):
-        toys.term("top", {"speed": 1, "pace": 2})
-    with pytest.raises(SpellingError, match="unknown toy 'pot': expected one of top"):
-        toys.term("pot", {})
-
-
-def test_a_name_may_be_short_for_another_member_with_its_options(toys):
-    @toys.member("top-s{speed}", speed=Integer())
-    def top(*, speed):
-        """A top."""
-
-    @toys.member("humming-top", facts={"short_for": "top-s9"})
-    def humming():
-        """A top that hums."""
-
-    assert str(toys.parse("humming-top")) == "humming-top"
-    assert str(toys.parse("top-s8")) == "top-s8"
-    with pytest.raises(SpellingError, match="'top-s9' is spelt 'humming-top'"):
-        toys.parse("top-s9")
-
-
-def test_the_short_name_is_also_meant_where_common_options_follow(toys):
-    @toys.member("top-s{speed}", speed=Integer())
-    def top(*, speed):
-        """A top."""
-
-    @toys.member("humming-top", facts={"short_for": "top-s9"})
-    def humming():
-        """A top that hums."""
-
-    with pytest.raises(SpellingError, match="'top-s9-n4' is spelt 'humming-top-n4'"):
-        toys.parse("top-s9-n4")
 
 
 # Scale

@@ -14,7 +14,7 @@ from tiny import HARDWARE, PRETRAIN, Folder
 from plasticity.core.errors import UserError
 from plasticity.observe import calibration
 from plasticity.observe.calibration import calibrate, network_cost
-from plasticity.runs import Run, datasets, layout, models, optimisers
+from plasticity.runs import Run, datasets, kinds, layout, models, optimisers
 from plasticity.runs.costs import (
     Calibration,
     NetworkCost,
@@ -65,13 +65,13 @@ figures:
 COST = NetworkCost(multiply_adds=10, state=1000, epoch=10)
 PLACE = "cifar10-n1000-r16/resnet-d1w4/seed0"
 HALF = PLACE + "/half_adam-lr0.01_e{}_init"
-COLD = layout.metrics(Run.parse(f"{PLACE}/full_adam-lr0.01_e12_init"), "tune")
-WARM = layout.metrics(Run.parse(HALF.format(35) + "/full_adam-lr0.01_e12_keep"), "tune")
+COLD = layout.done(kinds.Job(kinds.TUNE, Run.parse(f"{PLACE}/full_adam-lr0.01_e12_init")))
+WARM = layout.done(kinds.Job(kinds.TUNE, Run.parse(HALF.format(35) + "/full_adam-lr0.01_e12_keep")))
 PRETRAINED = [
     file
     for epochs in (10, 20, 35)
     for run in [Run.parse(HALF.format(epochs))]
-    for file in (layout.metrics(run, "pretrain"), layout.checkpoint(run))
+    for file in (layout.done(kinds.Job(kinds.PRETRAIN, run)), layout.checkpoint(run))
 ]
 
 
@@ -85,7 +85,7 @@ def budgets(present: tuple[str, ...] = (), **changes: object) -> dict[str, budge
     figures = {name: [figure] for name, figure in study.figures.items()}
     wanted = {name: study.jobs_of(some) for name, some in figures.items()}
     wanted["together"] = study.jobs_of(study.targets)
-    found = {Workload.of(run) for some in wanted.values() for _, run in some}
+    found = {Workload.of(job.run) for some in wanted.values() for job in some}
     rates = budget.Rates(dict.fromkeys(found, Throughput(100, 1000)), dict.fromkeys(found, COST))
     return {
         name: rates.budget(name, some, lambda path: path in present)
@@ -168,15 +168,6 @@ class TestWorkloads:
             of("cifar100", "adam-lr0.1"),
         }
         assert len(different) == 5
-
-    def test_a_data_set_without_facts(self, monkeypatch: pytest.MonkeyPatch):
-        member = datasets.members["svhn"]
-        monkeypatch.setitem(member.facts, "test", 1)  # restored afterwards
-        del member.facts["test"]
-        with pytest.raises(
-            UserError, match="data set svhn: without the facts test nobody can tell"
-        ):
-            budgets(dataset="svhn")
 
 
 class TestScaling:
@@ -340,11 +331,11 @@ class TestWorkflow:
         config = yaml.safe_load((ROOT / "config.yaml").read_text())
         _overlay(config, yaml.safe_load(overlay.read_text()))
         study = Study(config)
-        jobs = budget.jobs_of(study.jobs_of(study.targets))
+        jobs = budget.trainings(study.jobs_of(study.targets))
         planned = clone.planned(study=name)
         pretrain = planned["pretrain"] + planned.get("pretrain_rung", 0)
-        kinds = [job.kind for job in jobs]
-        assert (kinds.count("pretrain"), kinds.count("tune")) == (pretrain, planned["tune"])
+        found = [job.kind for job in jobs]
+        assert (found.count(kinds.PRETRAIN), found.count(kinds.TUNE)) == (pretrain, planned["tune"])
 
     def test_without_a_gpu(self, clone: Clone):
         status, printed = clone.snakemake("budget", study=None)
@@ -356,7 +347,7 @@ class TestWorkflow:
     def test_given_then_measured(self, clone: Clone):
         # Somebody trained one of the pretrained networks elsewhere.
         run = Run.parse("digits-clutter-n64-r6/resnet-d1w2/seed0/half_adam-lr0.01-b16_e2_init")
-        for file in (layout.metrics(run, "pretrain"), layout.checkpoint(run)):
+        for file in (layout.done(kinds.Job(kinds.PRETRAIN, run)), layout.checkpoint(run)):
             (clone.path / file).parent.mkdir(parents=True, exist_ok=True)
             (clone.path / file).touch()
         status, printed = clone.snakemake("budget", "--config", "images_per_second=50")

@@ -23,6 +23,7 @@ from snakemake.utils import update_config
 from plasticity.core import files
 from plasticity.core.errors import LONGEST, UserError, named, shown
 from plasticity.runs import Run, SpellingError, layout
+from plasticity.runs.kinds import PRETRAIN, TUNE, Job
 from plasticity.runs.run import LONGEST_RUN, LONGEST_STAGE
 from plasticity.runs.values import Number, describe
 from plasticity.study import Study
@@ -280,13 +281,17 @@ def paths_of(study):
         yield from paths_of_run(run)
 
 
+def run_of(path):
+    return layout.job_of(path).run
+
+
 def paths_of_run(run):
     yield from layout.dataset(run.dataset).values()
     yield layout.split(run)
     while run:
         yield layout.checkpoint(run)
-        yield layout.metrics(run, "pretrain")
-        yield layout.metrics(run, "tune")
+        yield layout.done(Job(PRETRAIN, run))
+        yield layout.done(Job(TUNE, run))
         yield f"results/logs/pretrain/{run}.log"
         run = run.parent
 
@@ -391,9 +396,9 @@ def hostile_paths(draw):
 def test_a_path_is_refused_or_spells_a_run(text):
     for read, path in (
         (Run.parse, text),
-        (layout.run_of, f"results/tune/{text}/metrics.parquet"),
-        (layout.run_of, f"results/pretrain/{text}/checkpoint.safetensors"),
-        (layout.run_of, text),
+        (run_of, f"results/tune/{text}/metrics.parquet"),
+        (run_of, f"results/pretrain/{text}/checkpoint.safetensors"),
+        (run_of, text),
     ):
         with Watch():
             try:
@@ -403,8 +408,8 @@ def test_a_path_is_refused_or_spells_a_run(text):
                 continue
         written = {
             str(run),
-            layout.metrics(run, "tune"),
-            layout.metrics(run, "pretrain"),
+            layout.done(Job(TUNE, run)),
+            layout.done(Job(PRETRAIN, run)),
             layout.checkpoint(run),
         }
         assert path in written
@@ -434,7 +439,7 @@ def test_a_command_line_is_understood_or_refused(study, place, text, end):
         require_one_line(error)
     else:
         for run in asked.states:
-            assert layout.run_of(layout.checkpoint(run)) == run
+            assert run_of(layout.checkpoint(run)) == run
 
 
 # What was found, a mistake a test
@@ -576,7 +581,7 @@ def test_a_large_study_is_no_mistake():
 )
 def test_a_file_of_no_run_is_refused(path, message):
     with pytest.raises(SpellingError, match=re.escape(message)):
-        layout.run_of(path)
+        layout.job_of(path)
 
 
 @pytest.mark.parametrize(

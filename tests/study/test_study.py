@@ -9,6 +9,7 @@ import yaml
 from snakemake.utils import update_config
 
 from plasticity.core.errors import UserError
+from plasticity.runs.kinds import CONNECTIVITY, PRETRAIN, TELEMETRY, TUNE
 from plasticity.study import Study
 from plasticity.study.settings import _distinct
 
@@ -106,15 +107,15 @@ def test_figures_share_runs(paper):
 def test_a_run_that_others_are_made_from_is_measured_where_it_makes_its_state(paper):
     kinds = {str(run): paper.kind_of(run) for run in paper.runs_of("early_tickets")}
     last = {path for path in kinds if path.endswith("_ticket15")}
-    assert {kinds[path] for path in last} == {"tune"}
-    assert {kind for path, kind in kinds.items() if path not in last} == {"pretrain"}
-    assert {paper.kind_of(run) for run in paper.figures["fig06"].runs} == {"tune"}
+    assert {kinds[path] for path in last} == {TUNE}
+    assert {kind for path, kind in kinds.items() if path not in last} == {PRETRAIN}
+    assert {paper.kind_of(run) for run in paper.figures["fig06"].runs} == {TUNE}
 
 
 def test_a_group_asks_for_its_figures(paper):
-    asked = paper.asked(["early_phase", "-n"])
+    asked = paper.asked(["early_phase"])
     assert set(asked.jobs) == set(paper.jobs_of(paper.groups["early_phase"]))
-    assert {kind for kind, _ in asked.jobs} == {"pretrain", "tune", "telemetry", "connectivity"}
+    assert {job.kind for job in asked.jobs} == {PRETRAIN, TUNE, TELEMETRY, CONNECTIVITY}
     page = paper.asked(["results/claims/paper-early_phase.html"])
     assert page.jobs == asked.jobs
 
@@ -242,10 +243,11 @@ def test_figures_that_are_no_targets_are_planned_but_not_made():
     ("arguments", "figures"),
     [
         (["-n"], None),
-        (["all", "--cores", "2"], None),
+        (["all"], None),
+        ([], None),
         (["claims"], None),
-        (["fig06", "--cores", "8"], ["fig06"]),
-        (["fig01", "fig11", "-n"], ["fig01", "fig11"]),
+        (["fig06"], ["fig06"]),
+        (["fig01", "fig11"], ["fig01", "fig11"]),
         (["results/figures/paper/fig03.svg"], ["fig03"]),
         (["./results/summary/paper/figures/fig05/runs.parquet"], ["fig05"]),
         (["results/preview/paper/fig03.png"], ["fig03"]),
@@ -256,19 +258,19 @@ def test_what_a_command_line_asks_for(paper, arguments, figures):
     if figures:
         expected = list(dict.fromkeys(r for name in figures for r in paper.figures[name].runs))
     asked = paper.asked(arguments)
-    assert [job for job in asked.jobs if job[0] in ("pretrain", "tune")] == paper.measured(expected)
+    assert [job for job in asked.jobs if job.kind in (PRETRAIN, TUNE)] == paper.measured(expected)
     assert asked.states == ()
 
 
 def test_a_command_line_may_ask_for_runs(paper):
     half = "cifar10/resnet18/seed9/half_adam-lr0.001_e3_init"
     asked = paper.asked(
-        [f"results/pretrain/{half}/checkpoint.safetensors", "--cores", "1",
+        [f"results/pretrain/{half}/checkpoint.safetensors",
          f"results/tune/{half}/full_adam-lr0.001_e5_keep/metrics.parquet"]
     )  # fmt: skip
-    assert [(kind, str(run)) for kind, run in asked.jobs] == [
-        ("pretrain", half),
-        ("tune", f"{half}/full_adam-lr0.001_e5_keep"),
+    assert [(job.kind, str(job.run)) for job in asked.jobs] == [
+        (PRETRAIN, half),
+        (TUNE, f"{half}/full_adam-lr0.001_e5_keep"),
     ]
     assert [str(run) for run in asked.states] == [half]
 

@@ -1,6 +1,6 @@
 """Recorded updates and evaluations: the same bits as operation by operation, resumed or not.
 
-A tape stands for CUDA graphs, which tests/test_gpu.py holds against the same outcome.
+A tape stands for CUDA graphs, which tests/training/test_gpu.py holds against the same outcome.
 """
 
 from __future__ import annotations

@@ -194,8 +194,8 @@ def test_masks_are_nested_and_exact(chain: Chain):
             left -= (left + 1) // 2  # half of it, rounded up
         assert mask.survivors == left
     for outer, inner in pairwise(levels):
-        for name in outer.kept:
-            assert not (inner.kept[name] & ~outer.kept[name]).any()
+        for name in outer.layers:
+            assert not (inner.layers[name] & ~outer.layers[name]).any()
 
 
 def test_the_same_ticket_twice_gives_the_same_bits_and_a_killed_one_too(chain: Chain):
@@ -211,7 +211,7 @@ def test_the_same_ticket_twice_gives_the_same_bits_and_a_killed_one_too(chain: C
         chain.folder.train(run, "killed", log=end, resume_every=0.0, **given)
     again = chain.folder.train(run, "killed", **given)
     assert equal(whole, checkpoint.load(again.checkpoint))
-    assert all(torch.equal(whole.kept[name], masks.read_mask(given["mask"]).kept[name])
+    assert all(torch.equal(whole.kept[name], masks.read_mask(given["mask"]).layers[name])
                for name in whole.kept)  # fmt: skip
 
 
@@ -243,7 +243,7 @@ def test_a_sub_network_is_rewound_and_pretrained_on_another_task(chain: Chain):
     ticket = Run.parse(START.format(2))
     middle = Run.parse(f"{ticket}/full+rotation_{SGD}_e1_rewind")
     stage = chain.prepared(middle)
-    mask = masks.read_mask(chain.mask(ticket)).kept
+    mask = masks.read_mask(chain.mask(ticket)).layers
     initial = chain.prepared(Run.parse(f"{PLACE}/full+rotation_{SGD}_e1_init")).train_state.network
     weights = masks.prunable(stage.train_state.network)
     for name, start in masks.prunable(initial).items():
@@ -315,9 +315,9 @@ def test_a_missing_mask_is_named(chain: Chain):
 def test_a_mask_for_another_model_is_refused(chain: Chain, tmp_path: Path):
     run = Run.parse(START.format(1))
     mask = masks.read_mask(chain.mask(run))
-    name = next(iter(mask.kept))
+    name = next(iter(mask.layers))
     masks.write_mask(
-        tmp_path / "wrong", replace(mask, kept={**mask.kept, name: torch.ones(3).bool()})
+        tmp_path / "wrong", replace(mask, layers={**mask.layers, name: torch.ones(3).bool()})
     )
     with pytest.raises(UserError, match=f"a mask for another model: layer {name}"):
         chain.folder.train(run, mask=tmp_path / "wrong")
@@ -360,8 +360,8 @@ def test_a_resume_file_of_another_mask_is_refused(chain: Chain):
         chain.folder.train(run, log=end, resume_every=0.0, mask=mask)
     assert outputs.resume.exists()
     found = masks.read_mask(mask)
-    kept = {name: value.flip(0) for name, value in found.kept.items()}
-    masks.write_mask(mask, replace(found, kept=kept))
+    kept = {name: value.flip(0) for name, value in found.layers.items()}
+    masks.write_mask(mask, replace(found, layers=kept))
     with pytest.raises(UserError, match="trained with other weights pruned"):
         chain.folder.train(run, mask=mask)
 

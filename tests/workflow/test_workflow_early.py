@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from clone import Clone
 
-from plasticity.core import files
+from plasticity.core import tensors
 
 SMALL = """
 study: small
@@ -104,7 +104,7 @@ def test_nothing_is_left_to_do(study: Clone):
     """Though all states were dropped; masks stay, and say what they are."""
     assert study.planned("early_phase", study="small") == {}
     assert not list((study.path / "results").rglob("checkpoint.safetensors"))
-    header = files.header(study.path / f"results/masks/{TICKET}2/mask.safetensors")
+    header = tensors.read_header(study.path / f"results/masks/{TICKET}2/mask.safetensors")
     assert header["run"] == f"{TICKET}1"
     assert header["density"] == pytest.approx(0.64, abs=0.001)
     assert len(header["densities"]) > 20

@@ -2,9 +2,6 @@
 
 from plasticity.study import budget
 
-if "budget" in sys.argv[1:]:  # here, where the message stands alone
-    checked(budget.networks_of, study)
-
 
 rule calibrate:
     input:
@@ -22,12 +19,12 @@ rule calibrate:
         mem_mb=8000,
         slots_per_gpu=study.settings.slots_per_gpu,
     params:
-        workloads=lambda wildcards: list(map(str, budget.workloads_of(study))),
+        workloads=lambda wildcards: list(map(str, checked(budget.workloads_of, study))),
         device=study.settings.device,
         precision=study.settings.precision,
         execution=study.settings.execution,
         threads=study.settings.threads,
-        code=lambda wildcards: digests.calibration(budget.workloads_of(study)),
+        code=lambda wildcards: digests.calibration(checked(budget.workloads_of, study)),
         adapter=digests.script("calibrate.py"),
     script:
         "../scripts/calibrate.py"
@@ -42,8 +39,8 @@ rule network_costs:
     conda:
         "../../envs/train.yaml"
     params:
-        workloads=lambda wildcards: list(map(str, budget.networks_of(study))),
-        code=lambda wildcards: digests.calibration(budget.networks_of(study)),
+        workloads=lambda wildcards: list(map(str, checked(budget.networks_of, study))),
+        code=lambda wildcards: digests.calibration(checked(budget.networks_of, study)),
         adapter=digests.script("network_costs.py"),
     script:
         "../scripts/network_costs.py"

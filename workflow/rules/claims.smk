@@ -3,10 +3,7 @@
 
 rule claims:
     input:
-        runs=layout.summary(study.name, "runs"),
-        curves=layout.summary(study.name, "curves"),
-        pictures=pictures_of(study.targets),
-        observations=observations_of(study.targets),
+        unpack(lambda wildcards: inputs.claims(study, study.targets)),
     output:
         table=layout.claims(study.name, "parquet"),
         page=report(
@@ -23,7 +20,7 @@ rule claims:
     params:
         study=study.name,
         # A function, because Snakemake takes words in braces in a text for wildcards.
-        figures=lambda wildcards: judged_in_words(study.targets),
+        figures=lambda wildcards: inputs.judged_in_words(study.targets),
         code=digests.claims(),
         adapter=digests.script("claims.py"),
     script:
@@ -32,10 +29,11 @@ rule claims:
 
 use rule claims as group_claims with:
     input:
-        runs=layout.summary(study.name, "runs", "{group}"),
-        curves=layout.summary(study.name, "curves", "{group}"),
-        pictures=lambda wildcards: pictures_of(study.groups[wildcards.group]),
-        observations=lambda wildcards: observations_of(study.groups[wildcards.group]),
+        unpack(
+            lambda wildcards: inputs.claims(
+                study, group_of(wildcards), wildcards.group
+            )
+        ),
     output:
         table=layout.claims(f"{study.name}-{{group}}", "parquet"),
         page=report(
@@ -50,9 +48,9 @@ use rule claims as group_claims with:
     log:
         f"results/logs/claims/{study.name}-{{group}}.log",
     wildcard_constraints:
-        group="|".join(study.groups) or "none",
+        group="[^/]+",
     params:
         study=f"{study.name}, {{group}}",
-        figures=lambda wildcards: judged_in_words(study.groups[wildcards.group]),
+        figures=lambda wildcards: inputs.judged_in_words(group_of(wildcards)),
         code=digests.claims(),
         adapter=digests.script("claims.py"),

@@ -27,7 +27,7 @@ rule dataset:
 
 rule dataset_variant:
     input:
-        **layout.dataset("{base}"),
+        unpack(lambda wildcards: nothing() or layout.dataset(wildcards.base)),
     output:
         **layout.dataset("{base}{variant}"),
     log:
@@ -49,7 +49,7 @@ rule dataset_variant:
 
 rule split:
     input:
-        lambda wildcards: layout.dataset(wildcards.dataset)["train"],
+        lambda wildcards: nothing() or layout.dataset(wildcards.dataset)["train"],
     output:
         "results/splits/{dataset}/seed{seed}/{data}.parquet",
     log:

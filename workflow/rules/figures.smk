@@ -3,7 +3,7 @@
 
 rule figure:
     input:
-        unpack(tables_of),
+        unpack(lambda wildcards: inputs.tables(study, figure_of(wildcards))),
     output:
         svg=report(
             layout.figure(study.name, "{figure}", "svg"),
@@ -42,10 +42,7 @@ for name in study.figures:
         name:
             name
         input:
-            [
-                layout.figure(study.name, name, suffix)
-                for suffix in layout.FIGURE_SUFFIXES
-            ],
+            inputs.pictures(study, [study.figures[name]]),
         localrule: True
 
 
@@ -55,10 +52,6 @@ for name, figures in study.groups.items():
         name:
             name
         input:
-            [
-                layout.figure(study.name, figure.name, suffix)
-                for figure in figures
-                for suffix in layout.FIGURE_SUFFIXES
-            ],
+            inputs.pictures(study, figures),
             layout.claims(f"{study.name}-{name}", "html"),
         localrule: True

@@ -3,11 +3,11 @@
 
 rule telemetry:
     input:
-        unpack(inputs_of("telemetry")),
+        unpack(inputs_of(kinds.TELEMETRY)),
     output:
-        f"results/telemetry/{LINEAGE}/observations.parquet",
+        "results/telemetry/{run}/observations.parquet",
     log:
-        f"results/logs/telemetry/{LINEAGE}.log",
+        "results/logs/telemetry/{run}.log",
     conda:
         "../../envs/train.yaml"
     threads: study.settings.threads
@@ -19,34 +19,31 @@ rule telemetry:
         slots_per_gpu=study.settings.slots_per_gpu,
         execution=study.settings.execution,
     params:
-        run=lambda wildcards: str(run_of(wildcards)),
+        run=lambda wildcards: wildcards.run,
         precision=study.settings.precision,
         settings=dict(study.settings.telemetry),
-        code=code_told("telemetry"),
+        code=code_of(kinds.TELEMETRY),
     script:
         "../scripts/observe.py"
 
 
 use rule telemetry as connectivity with:
     input:
-        unpack(inputs_of("connectivity")),
+        unpack(inputs_of(kinds.CONNECTIVITY)),
     output:
-        f"results/connectivity/{LINEAGE}/observations.parquet",
+        "results/connectivity/{run}/observations.parquet",
     log:
-        f"results/logs/connectivity/{LINEAGE}.log",
+        "results/logs/connectivity/{run}.log",
     params:
-        run=lambda wildcards: str(run_of(wildcards)),
+        run=lambda wildcards: wildcards.run,
         precision=study.settings.precision,
         settings=dict(study.settings.connectivity),
-        code=code_told("connectivity"),
+        code=code_of(kinds.CONNECTIVITY),
 
 
 rule summarise_observations:
     input:
-        lambda wildcards: [
-            layout.observations(run, kind)
-            for kind, run in study.figures[wildcards.figure].observed
-        ],
+        lambda wildcards: inputs.observations(figure_of(wildcards)),
     output:
         layout.summary(study.name, "observations", "{figure}"),
     log:

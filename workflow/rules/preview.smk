@@ -1,8 +1,10 @@
 """Preview: the study's figures with made-up numbers, before anything is trained."""
 
 
-# It has no input: all that it needs of a run is its path.
+# All that it needs of a run is its path.
 rule preview_figure:
+    input:
+        nothing,
     output:
         png=layout.preview(study.name, "{figure}"),
     log:
@@ -16,7 +18,7 @@ rule preview_figure:
         roles=lambda wildcards: json.dumps(study.figures[wildcards.figure].roles),
         labels=lambda wildcards: json.dumps(study.figures[wildcards.figure].labels),
         observe=lambda wildcards: study.figures[wildcards.figure].settings.observe,
-        settings=lambda wildcards: observing(wildcards.figure),
+        settings=lambda wildcards: inputs.observing(study, figure_of(wildcards)),
         code=lambda wildcards: digests.preview(
             study.figures[wildcards.figure].settings.draw,
             study.figures[wildcards.figure].runs,

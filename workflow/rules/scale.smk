@@ -72,7 +72,7 @@ def name_environments_once():
 
     def conda_env_spec(self):
         name = self.rule.name
-        if name not in TRAINING:
+        if name not in kinds.OF_RULES:
             return named(self)
         if name not in found:
             found[name] = named(self)
@@ -81,9 +81,10 @@ def name_environments_once():
     snakemake_jobs.Job.conda_env_spec = property(conda_env_spec)
 
 
-collect_seldom()
-if re.match(r"9\.27\.", snakemake_version):
-    remember_signatures()
-    remember_producers()
-    name_environments_once()
-    check_scripts_once()
+import os
+_on = os.environ.get("PATCH", "gsipe")
+if "g" in _on: collect_seldom()
+if "i" in _on: remember_signatures()
+if "p" in _on: remember_producers()
+if "e" in _on: name_environments_once()
+if "s" in _on: check_scripts_once()

@@ -5,7 +5,7 @@ TABLES = ("runs", "curves", "gaps")
 
 rule summarise_figure:
     input:
-        unpack(lambda wildcards: metrics_of(study.runs_of(wildcards.figure))),
+        unpack(lambda wildcards: inputs.metrics(study, runs_of(wildcards))),
     output:
         **{table: layout.summary(study.name, table, "{figure}") for table in TABLES},
     log:
@@ -14,7 +14,7 @@ rule summarise_figure:
     conda:
         "../../envs/analysis.yaml"
     params:
-        runs=lambda wildcards: digests.listing(study.runs_of(wildcards.figure)),
+        runs=lambda wildcards: digests.listing(runs_of(wildcards)),
         code=digests.summary(),
         adapter=digests.script("summarise.py"),
     script:
@@ -23,7 +23,7 @@ rule summarise_figure:
 
 rule summarise_study:
     input:
-        **metrics_of(study.runs),
+        unpack(lambda wildcards: inputs.metrics(study, study.runs)),
     output:
         **{table: layout.summary(study.name, table) for table in TABLES},
         page=report(
@@ -39,7 +39,7 @@ rule summarise_study:
         "../../envs/analysis.yaml"
     params:
         study=study.name,
-        runs=digests.listing(study.runs),
+        runs=lambda wildcards: digests.listing(study.runs),
         code=digests.summary(),
         adapter=digests.script("summarise.py"),
     script:

@@ -3,21 +3,19 @@
 
 rule prune:
     input:
-        unpack(inputs_of("masks")),
+        unpack(inputs_of(kinds.MASK)),
     output:
-        f"results/masks/{LINEAGE}/mask.safetensors",
+        "results/masks/{run}/mask.safetensors",
     log:
-        f"results/logs/masks/{LINEAGE}.log",
-    wildcard_constraints:
-        start=r"ticket[^/_]*",
+        "results/logs/masks/{run}.log",
     localrule: True
     conda:
         "../../envs/train.yaml"
     resources:
         attempt=lambda wildcards, attempt: attempt,
     params:
-        run=lambda wildcards: str(run_of(wildcards)),
+        run=lambda wildcards: wildcards.run,
         precision=study.settings.precision,
-        code=code_told("masks"),
+        code=code_of(kinds.MASK),
     script:
         "../scripts/prune.py"

@@ -2,18 +2,18 @@
 
 from plasticity.runs import RUNGS
 
-CHECKPOINT = f"results/pretrain/{LINEAGE}/checkpoint.safetensors"
+CHECKPOINT = "results/pretrain/{run}/checkpoint.safetensors"
 KEEP = study.settings.keep
 
 
 rule pretrain:
     input:
-        unpack(inputs_of("pretrain")),
+        unpack(inputs_of(kinds.PRETRAIN)),
     output:
         checkpoint=CHECKPOINT if KEEP == "all" else temp(CHECKPOINT),
-        metrics=f"results/pretrain/{LINEAGE}/metrics.parquet",
+        metrics="results/pretrain/{run}/metrics.parquet",
     log:
-        f"results/logs/pretrain/{LINEAGE}.log",
+        "results/logs/pretrain/{run}.log",
     conda:
         "../../envs/train.yaml"
     threads: study.settings.threads
@@ -26,9 +26,9 @@ rule pretrain:
         slots_per_gpu=study.settings.slots_per_gpu,
         execution=study.settings.execution,
     params:
-        run=lambda wildcards: str(run_of(wildcards)),
+        run=lambda wildcards: wildcards.run,
         precision=study.settings.precision,
-        code=code_told("pretrain"),
+        code=code_of(kinds.PRETRAIN),
     script:
         "../scripts/train.py"
 
@@ -38,22 +38,17 @@ if KEEP == "rungs":
     use rule pretrain as pretrain_rung with:
         output:
             checkpoint=CHECKPOINT,
-            metrics=f"results/pretrain/{LINEAGE}/metrics.parquet",
+            metrics="results/pretrain/{run}/metrics.parquet",
         wildcard_constraints:
-            length="|".join(f"e{epochs}" for epochs in RUNGS),
-            start=r"(?!ticket)[^/_]+",
+            run=rf".+_e(?:{'|'.join(map(str, RUNGS))})_(?!ticket)[^/_]+",
 
     ruleorder: pretrain_rung > pretrain
 
 
 use rule pretrain as tune with:
     input:
-        unpack(inputs_of("tune")),
+        unpack(inputs_of(kinds.TUNE)),
     output:
-        metrics=f"results/tune/{LINEAGE}/metrics.parquet",
+        metrics="results/tune/{run}/metrics.parquet",
     log:
-        f"results/logs/tune/{LINEAGE}.log",
-    params:
-        run=lambda wildcards: str(run_of(wildcards)),
-        precision=study.settings.precision,
-        code=code_told("tune"),
+        "results/logs/tune/{run}.log",

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 with imports():
     from plasticity.pipeline import digests
-    from plasticity.runs import Run
+    from plasticity.runs.layout import job_of
     from plasticity.training.prune import make_mask
 
 output = Path(snakemake.output[0])
@@ -18,12 +18,12 @@ with (
     logged(snakemake.log[0]) as log,
     told_once(output.with_name("refused.txt"), snakemake.resources.attempt),
 ):
-    run = Run.parse(snakemake.params.run)
+    job = job_of(snakemake.output[0])
     make_mask(
-        run,
+        job.run,
         Path(snakemake.input.state),
         output,
-        code=digests.require_unchanged("masks", run, None, digests.planned()),
+        code=digests.require_unchanged(job),
         precision=snakemake.params.precision,
         log=log,
     )

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 with imports():
     from plasticity.analysis import summary
-    from plasticity.core import files
+    from plasticity.core import files, tables
     from plasticity.runs import layout
 
 with logged(snakemake.log[0]) as log:
@@ -22,7 +22,7 @@ with logged(snakemake.log[0]) as log:
     gaps = summary.gaps_table(runs.to_pandas())
     summary.write_table(snakemake.output.runs, runs)
     curves = summary.curves(tuned, pretrained)
-    summary.write_pieces(snakemake.output.curves, summary.CURVES, curves)
+    tables.write_pieces(snakemake.output.curves, summary.CURVES, curves)
     summary.write_table(snakemake.output.gaps, gaps)
     if "page" in snakemake.output.keys():  # noqa: SIM118 (not a dict)
         with files.whole(snakemake.output.page) as partial:

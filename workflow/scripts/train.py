@@ -10,8 +10,7 @@ if TYPE_CHECKING:
 
 with imports():
     from plasticity.pipeline import digests
-    from plasticity.runs import Run
-    from plasticity.runs.layout import COMPILED
+    from plasticity.runs.layout import COMPILED, job_of
     from plasticity.training.hardware import Hardware
     from plasticity.training.stages import Inputs
     from plasticity.training.train import Outputs, train_stage
@@ -21,10 +20,9 @@ with (
     logged(snakemake.log[0]) as log,
     told_once(outputs.metrics.with_name("refused.txt"), snakemake.resources.attempt),
 ):
-    run = Run.parse(snakemake.params.run)
-    kind = "pretrain" if outputs.checkpoint else "tune"
+    job = job_of(snakemake.output.metrics)
     train_stage(
-        run,
+        job.run,
         Inputs(**{name: Path(path) for name, path in snakemake.input.items()}),
         outputs,
         Hardware(
@@ -35,6 +33,6 @@ with (
             snakemake.resources.execution,
             Path(COMPILED),
         ),
-        code=digests.require_unchanged(kind, run, None, digests.planned()),
+        code=digests.require_unchanged(job),
         log=log,
     )

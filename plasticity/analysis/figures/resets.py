@@ -14,7 +14,7 @@ def draw(tables: Tables) -> Drawing:
     warm = tables.runs[tables.runs["role"] != "cold"].copy()
     warm["reset_modules"] = warm["reset_modules"].fillna("")
     table = style.over_seeds(warm, ["role", "reset_modules"], "test_accuracy")
-    modules = max(Run.parse(run).model.facts["modules"] for run in tables.runs["run"])
+    modules = max(Run.parse(run).model.facts.modules for run in tables.runs["run"])
     places = _places(table["role"])
 
     picture = style.picture(max(6.0, 0.42 * len(table) + 1.8), 4.6)

@@ -1,8 +1,7 @@
-"""Tickets: exact masks, masks on disk, and perturbations that change what they say alone."""
+"""Masks: exact levels of pruning, random masks, and masks on disk."""
 
 import json
 import math
-from collections import Counter
 from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -12,29 +11,27 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 from torch import nn
+from weights import (
+    RESNET20,
+    built,
+    chance,
+    count,
+    inside,
+    layers,
+    normal,
+    pruned_layers,
+    reordered,
+    same,
+    seeds,
+    shares,
+)
 
 from plasticity.core.errors import UserError
 from plasticity.core.rng import torch_generator
 from plasticity.models import masks
-from plasticity.models.masks import Mask, Ticket
-from plasticity.models.network import initialise
+from plasticity.models.masks import Mask
 from plasticity.runs import models
 from plasticity.runs.provenance import Code
-
-RESNET20 = [
-    (16, 3, 3, 3),
-    *[(16, 16, 3, 3)] * 6,
-    (32, 16, 3, 3),
-    *[(32, 32, 3, 3)] * 5,
-    (32, 16, 1, 1),
-    (64, 32, 3, 3),
-    *[(64, 64, 3, 3)] * 5,
-    (64, 32, 1, 1),
-    (10, 64),
-]
-"""The prunable layers of the network for CIFAR-10 of Frankle et al."""
-
-SCOPES = ["global", "layer", "filter"]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -44,72 +41,6 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-def built(seed=0):
-    network = models.parse("resnet-d1w2")(3, 3)
-    initialise(network, torch_generator(seed, "initialisation"))
-    return network
-
-
-def normal(shapes, seed=0):
-    generator = torch_generator(seed, "weights")
-    return {f"{i}.weight": torch.randn(s, generator=generator) for i, s in enumerate(shapes)}
-
-
-def chance(weights, share=0.5, seed=0):
-    """A mask of these weights, drawn at random."""
-    generator = torch_generator(seed, "mask")
-    return {n: torch.rand(v.shape, generator=generator) < share for n, v in weights.items()}
-
-
-def count(kept):
-    return sum(int(mask.sum()) for mask in kept.values())
-
-
-def same(first, second):
-    return list(first) == list(second) and all(torch.equal(first[n], second[n]) for n in first)
-
-
-def inside(part, whole):
-    return all((part[name] <= whole[name]).all() for name in part)
-
-
-def reordered(weights):
-    """The same numbers at the same indices, in another order in memory."""
-    other = {
-        name: value.contiguous(memory_format=torch.channels_last)
-        if value.dim() == 4
-        else value.t().contiguous().t()
-        for name, value in weights.items()
-    }
-    assert any(other[name].stride() != weights[name].stride() for name in weights)
-    return other
-
-
-shapes = st.lists(
-    st.lists(st.integers(1, 4), min_size=2, max_size=4).map(tuple), min_size=1, max_size=4
-)
-shares = st.decimals("0.01", "0.99", places=2).map(float)
-seeds = st.integers(0, 1000)
-
-
-@st.composite
-def layers(draw):
-    """Small layers of any shapes with few different values: zeros and equal magnitudes abound."""
-    values = st.sampled_from([-2.0, -1.0, -0.5, -0.0, 0.0, 0.25, 0.5, 1.0, 3.0])
-    weights = {}
-    for number, shape in enumerate(draw(shapes)):
-        size = math.prod(shape)
-        flat = draw(st.lists(values, min_size=size, max_size=size))
-        weights[f"{number}.weight"] = torch.tensor(flat).view(shape)
-    return weights
-
-
-@st.composite
-def pruned_layers(draw):
-    weights = draw(layers())
-    return weights, chance(weights, draw(st.sampled_from([0.2, 0.5, 1.0])), draw(seeds))
 
 
 # What is prunable
@@ -325,7 +256,7 @@ def good(folder, mask):
 
 
 def equal(first, second):
-    return same(first.kept, second.kept) and all(
+    return same(first.layers, second.layers) and all(
         getattr(first, name) == getattr(second, name) for name in ABOUT
     )
 
@@ -340,17 +271,17 @@ def refusal(path):
 def test_a_mask_reads_back_in_the_order_of_the_network(folder, good, mask):
     found = masks.read_mask(folder / "good.safetensors")
     assert equal(found, mask)
-    assert list(found.kept) == list(masks.prunable(built()))
-    assert {value.dtype for value in found.kept.values()} == {torch.bool}
+    assert list(found.layers) == list(masks.prunable(built()))
+    assert {value.dtype for value in found.layers.values()} == {torch.bool}
 
 
 def test_a_mask_counts_itself(mask):
     sizes = {name: value.numel() for name, value in masks.prunable(built()).items()}
     assert mask.total == sum(sizes.values())
-    assert mask.survivors == count(mask.kept)
+    assert mask.survivors == count(mask.layers)
     assert mask.density == mask.survivors / mask.total
     assert mask.density == pytest.approx(0.64, abs=1e-3)
-    assert mask.densities == {n: int(m.sum()) / sizes[n] for n, m in mask.kept.items()}
+    assert mask.densities == {n: int(m.sum()) / sizes[n] for n, m in mask.layers.items()}
 
 
 def test_a_file_explains_itself(folder, good, mask):
@@ -358,7 +289,7 @@ def test_a_file_explains_itself(folder, good, mask):
         assert list(file.metadata()) == ["plasticity"]
         about = json.loads(file.metadata()["plasticity"])
         assert about.pop("checksum")
-        assert {file.get_tensor(name).dtype for name in mask.kept} == {torch.uint8}
+        assert {file.get_tensor(name).dtype for name in mask.layers} == {torch.uint8}
     assert about == {
         **ABOUT,
         "code": mask.code.digest,
@@ -371,7 +302,7 @@ def test_a_file_explains_itself(folder, good, mask):
 
 
 def test_the_same_mask_gives_the_same_bytes(tmp_path, good, mask):
-    masks.write_mask(tmp_path / "again", replace(mask, kept=reordered(mask.kept)))
+    masks.write_mask(tmp_path / "again", replace(mask, layers=reordered(mask.layers)))
     assert (tmp_path / "again").read_bytes() == good
 
 
@@ -444,189 +375,3 @@ def test_a_mask_of_another_network_is_named(mask):
     )
     with pytest.raises(UserError, match=r"expected the shape .*, found no such layer; put the"):
         mask.require_fits("place/mask", models.parse("resnet-d2w2")(3, 3))
-
-
-def test_a_ticket_remembers_the_initialisation(mask):
-    network = built()
-    ticket = Ticket.of(mask.kept, network)
-    with torch.no_grad():
-        for value in network.state_dict().values():
-            value.add_(1)
-    fresh = built()
-    assert ticket.kept is mask.kept
-    assert same(ticket.initial, masks.prunable(fresh))
-    assert same(ticket.network, fresh.state_dict())
-
-
-# Signs and magnitudes
-
-
-@given(layers(), seeds)
-def test_a_mixture_has_the_signs_of_one_and_the_magnitudes_of_the_other(weights, seed):
-    signs = {
-        name: torch.randn(v.shape, generator=torch_generator(seed)) for name, v in weights.items()
-    }
-    mixed = masks.mixed(signs, weights)
-    for name in weights:
-        assert torch.equal(mixed[name].abs(), weights[name].abs())
-        assert (mixed[name][signs[name] < 0] <= 0).all()
-        assert (mixed[name][signs[name] > 0] >= 0).all()
-
-
-def test_a_zero_has_a_plus_and_stays_one_without_a_sign():
-    signs = {"w": torch.tensor([[0.0, -0.0, -1.0, 1.0, -1.0]])}
-    magnitudes = {"w": torch.tensor([[-2.0, -3.0, 0.0, -0.0, 4.0]])}
-    mixed = masks.mixed(signs, magnitudes)["w"]
-    assert mixed.tolist() == [[2.0, 3.0, 0.0, 0.0, -4.0]]
-    assert torch.signbit(mixed).tolist() == [[False, False, False, False, True]]
-
-
-@given(layers())
-def test_a_mixture_of_one_thing_is_that_thing(weights):
-    assert same(masks.mixed(weights, weights), weights)
-
-
-# Shuffles
-
-
-def values(weights, kept, scope, signed):
-    """What a shuffle must leave as it is: the values in each group, as multisets."""
-    found = Counter()
-    for layer, name in enumerate(weights):
-        for channel, (row, mask) in enumerate(zip(weights[name], kept[name], strict=True)):
-            place = {"global": (), "layer": (layer,), "filter": (layer, channel)}[scope]
-            for index, value in enumerate(row[mask].tolist()):
-                # Where signs stay, each place keeps its own.
-                sign = (layer, channel, index, value >= 0) if signed else ()
-                found[place, value] += 1
-                found[sign] += 1
-    return found
-
-
-@pytest.mark.parametrize("same_sign", [False, True])
-@pytest.mark.parametrize("scope", SCOPES)
-@given(pruned_layers(), seeds)
-def test_a_shuffle_keeps_the_values_of_each_group(scope, same_sign, pruned, seed):
-    weights, kept = pruned
-    changed = masks.shuffled(weights, kept, scope, same_sign, torch_generator(seed))
-    assert list(changed) == list(weights)
-    assert values(changed, kept, scope, same_sign) == values(weights, kept, scope, same_sign)
-    for name in weights:
-        assert changed[name].shape == weights[name].shape
-        assert (changed[name][~kept[name]] == 0).all()
-
-
-@pytest.mark.parametrize("same_sign", [False, True])
-@pytest.mark.parametrize("scope", SCOPES)
-def test_a_shuffle_moves_nearly_everything(scope, same_sign):
-    weights = normal([(8, 6, 3, 3), (5, 60)])
-    kept = chance(weights)
-    changed = masks.shuffled(weights, kept, scope, same_sign, torch_generator(0))
-    moved = [(changed[n] != weights[n])[kept[n]] for n in weights]
-    assert torch.cat(moved).double().mean() > 0.9
-    crossed = set(changed["0.weight"][kept["0.weight"]].tolist()) - set(
-        weights["0.weight"].reshape(-1).tolist()
-    )
-    assert bool(crossed) == (scope == "global")
-    again = masks.shuffled(weights, kept, scope, same_sign, torch_generator(1))
-    assert not same(again, changed)
-
-
-@pytest.mark.parametrize("scope", SCOPES)
-def test_every_permutation_within_groups_is_as_likely(scope):
-    weights = {"w": torch.tensor([[1.0, 2.0, 3.0]])}
-    kept = {"w": torch.ones(1, 3, dtype=torch.bool)}
-    generator = torch_generator(0)
-    found = Counter(
-        tuple(masks.shuffled(weights, kept, scope, False, generator)["w"][0].tolist())
-        for _ in range(1200)
-    )
-    assert len(found) == 6
-    assert min(found.values()) > 150  # 200 +- 13
-
-
-# Noise and sizes
-
-
-def test_noise_has_the_deviation_that_was_asked_for():
-    weights = normal([(64, 64, 3, 3), (200, 100)])
-    kept = chance(weights)
-    deviations = {"0.weight": 0.5, "1.weight": 2.0}
-    changed = masks.noisy(weights, kept, deviations, 3.0, torch_generator(0))
-    for name, deviation in deviations.items():
-        noise = (changed[name] - weights[name])[kept[name]]
-        assert noise.std() == pytest.approx(3 * deviation, rel=0.03)
-        assert noise.mean() == pytest.approx(0, abs=0.1 * deviation)
-        assert (changed[name][~kept[name]] == 0).all()
-
-
-def test_what_a_weight_gets_of_noise_does_not_depend_on_the_others():
-    weights = normal([(4, 5), (3, 4)])
-    deviations = masks.deviations(weights)
-    kept = chance(weights)
-    everything = {name: torch.ones_like(mask) for name, mask in kept.items()}
-    some = masks.noisy(weights, kept, deviations, 1.0, torch_generator(0))
-    every = masks.noisy(weights, everything, deviations, 1.0, torch_generator(0))
-    assert all(torch.equal(some[n][kept[n]], every[n][kept[n]]) for n in weights)
-
-
-def test_a_deviation_is_that_of_the_numbers_of_a_layer():
-    weights = {"a": torch.tensor([[1.0, 3.0], [1.0, 3.0]]), "b": torch.tensor([[5.0]])}
-    assert masks.deviations(weights) == {"a": 1.0, "b": 0.0}
-
-
-def test_the_size_of_a_perturbation_is_the_deviation_of_what_it_adds():
-    before = {"a": torch.tensor([[1.0, 2.0]]), "b": torch.tensor([[3.0, 4.0]])}
-    after = {"b": torch.tensor([[9.0, 4.5]]), "a": torch.tensor([[2.0, 4.0]])}
-    kept = {"a": torch.tensor([[True, True]]), "b": torch.tensor([[False, True]])}
-    # 1, 2 and 0.5 over the layers together, and not the pruned 6.
-    mean = 3.5 / 3
-    expected = math.sqrt(((1 - mean) ** 2 + (2 - mean) ** 2 + (0.5 - mean) ** 2) / 3)
-    assert masks.effective_size(before, after, kept) == pytest.approx(expected, rel=1e-12)
-    assert masks.effective_size(before, before, kept) == 0
-
-
-def test_the_size_of_noise_is_its_scale():
-    weights = normal(RESNET20)
-    kept = chance(weights)
-    ones = dict.fromkeys(weights, 1.0)
-    changed = masks.noisy(weights, kept, ones, 0.5, torch_generator(0))
-    assert masks.effective_size(weights, changed, kept) == pytest.approx(0.5, rel=0.01)
-
-
-PERTURBATIONS = {
-    "mixed": lambda weights, kept: masks.mixed(normal([(3, 4, 2, 2), (5, 6)], 1), weights),
-    "noisy": lambda weights, kept: masks.noisy(
-        weights, kept, masks.deviations(weights), 1.0, torch_generator(0)
-    ),
-    **{
-        f"{scope} {signed}": lambda weights, kept, scope=scope, signed=signed: masks.shuffled(
-            weights, kept, scope, signed, torch_generator(0)
-        )
-        for scope in SCOPES
-        for signed in (False, True)
-    },
-}
-
-
-@pytest.mark.parametrize("perturbed", PERTURBATIONS.values(), ids=PERTURBATIONS)
-def test_a_perturbation_is_new_and_does_not_depend_on_the_order_in_memory(perturbed):
-    weights = normal([(3, 4, 2, 2), (5, 6)])
-    kept = chance(weights)
-    before = {name: value.clone() for name, value in weights.items()}
-    changed = perturbed(weights, kept)
-    assert same(weights, before)
-    assert not same(changed, weights)
-    assert same(perturbed(reordered(weights), kept), changed)
-    assert same(perturbed(reordered(weights), reordered(kept)), changed)
-
-
-@pytest.mark.parametrize("perturbed", PERTURBATIONS.values(), ids=PERTURBATIONS)
-def test_a_perturbation_neither_heeds_nor_moves_the_global_generator(perturbed):
-    weights = normal([(3, 4, 2, 2), (5, 6)])
-    torch.manual_seed(1)
-    first = perturbed(weights, chance(weights))
-    torch.manual_seed(2)
-    before = torch.get_rng_state()
-    assert same(perturbed(weights, chance(weights)), first)
-    assert torch.equal(torch.get_rng_state(), before)

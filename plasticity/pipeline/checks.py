@@ -1,0 +1,156 @@
+"""Checks made before anything is run: a mistake that is sure to end a study ends it at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from plasticity.core import files, gpus
+from plasticity.core.errors import UserError
+from plasticity.runs import layout
+from plasticity.runs.kinds import OF_RULES
+from plasticity.study import Study
+
+
+@dataclass(frozen=True)
+class Start:
+    """How jobs are started: on this machine or (not `is_local`) elsewhere, or merely touched.
+
+    So many `cores` and, if above 0, at most so many `gpus` at a time.
+    """
+
+    is_local: bool = True
+    touches: bool = False
+    cores: int = 1
+    gpus: int = 0
+
+    def needs_gpus(self, study: Study) -> bool:
+        """Whether jobs of `study` are to run on GPUs of this machine."""
+        return self.is_local and not self.touches and study.settings.device == "cuda"
+
+
+@dataclass(frozen=True)
+class Due:
+    """A job of a `rule` that is going to run: its first output, and the names of its inputs."""
+
+    rule: str
+    output: str
+    inputs: frozenset[str] = frozenset()
+    threads: int = 1
+    dataset: str | None = None
+
+    @property
+    def trains(self) -> bool:
+        """Whether it runs a network on the study's device."""
+        return self.rule in OF_RULES and OF_RULES[self.rule].computes
+
+
+def before_start(
+    study: Study, due: Iterable[Due], start: Start, warn: Callable[[str], None]
+) -> None:
+    """Make all checks for the jobs that are `due`; raises `UserError`.
+
+    What is merely unwise goes to `warn`. Then every job may be tried again: what an earlier
+    invocation was told may have been mended.
+    """
+    due = list(due)
+    require_results(writable=True)
+    require_sources(study, due)
+    require_throughput(study, due, start)
+    require_device(study, due, start)
+    if not start.touches:
+        require_parents(study, due)
+    if advice := advice_on_limit(study, due, start):
+        warn(advice)
+    if not start.touches:
+        forget_refusals(due)
+
+
+def require_results(*, writable: bool) -> None:
+    """Raise `UserError` where results are in no folder, or cannot be written."""
+    results = Path(layout.RESULTS)
+    place = results if results.exists() else Path()
+    if not place.is_dir() or (writable and not os.access(place, os.W_OK)):
+        raise UserError(
+            f"{layout.RESULTS}: not a folder that can be written; make it one, or run with "
+            "--directory in another place"
+        )
+
+
+def require_sources(study: Study, due: Iterable[Due]) -> None:
+    """Raise `UserError` where the source of a data set cannot be read."""
+    for job in due:
+        if job.dataset and (source := study.source(job.dataset)):
+            files.require_readable(source, f"sources.{job.dataset}")
+
+
+def require_throughput(study: Study, due: Iterable[Due], start: Start) -> None:
+    """Raise `UserError` where a GPU is to be measured and this machine has none."""
+    if any(job.rule == "calibrate" for job in due) and gpu_is_missing(study, start):
+        raise UserError(
+            "the budget needs the throughput of a GPU (device: cuda), and none is visible here to "
+            "be measured. Either name it, with --config images_per_second=12000 (images a second "
+            "in training the study's model), or run this where the GPU is"
+        )
+
+
+def require_device(study: Study, due: Iterable[Due], start: Start) -> None:
+    """Raise `UserError` where a GPU is to be trained on and this machine has none."""
+    if any(job.trains for job in due) and gpu_is_missing(study, start):
+        raise UserError(gpus.NO_GPU)
+
+
+def gpu_is_missing(study: Study, start: Start) -> bool:
+    """Whether jobs are to run on a GPU of this machine and it has none."""
+    return start.needs_gpus(study) and not gpus.gpu_is_present()
+
+
+def require_parents(study: Study, due: Iterable[Due]) -> None:
+    """Raise `UserError` where a finished run is to be trained again and its parent is gone.
+
+    Which runs of other code or precision need theirs is known beforehand; those of newer data are
+    found only now.
+    """
+    lacking = [
+        job.output
+        for job in due
+        if job.rule in OF_RULES and not {*layout.job_of(job.output).inputs} - {"rung"} <= job.inputs
+    ]
+    if lacking:
+        raise UserError(
+            f"{len(lacking)} finished runs, such as {lacking[0]}, are to be trained again, and the "
+            f"checkpoints that they start from were dropped (keep: {study.settings.keep}); "
+            "add --config retrain=true to make those again too"
+        )
+
+
+def advice_on_limit(study: Study, due: Iterable[Due], start: Start) -> str | None:
+    """Which limit is needed where more jobs would start at once than the GPUs have room for.
+
+    Without a limit Snakemake starts as many as there are cores. Jobs that must wait for a GPU hold
+    their cores meanwhile, so that nothing else can run there.
+    """
+    training = [job for job in due if job.trains]
+    if not training or not start.needs_gpus(study):
+        return None
+    at_once = min(len(training), start.cores // min(job.threads for job in training))
+    if start.gpus > 0:
+        at_once = min(at_once, start.gpus)
+    visible, slots = len(gpus.visible_gpus()), study.settings.slots_per_gpu
+    room = visible * slots
+    if at_once <= room:
+        return None
+    return (
+        f"{at_once} training jobs may start at once, and there is room for {room} "
+        f"(visible GPUs: {visible}, slots_per_gpu: {slots}); the others will hold their cores and "
+        f"wait. Stop this and run it again with --resources gpu={room}"
+    )
+
+
+def forget_refusals(due: Iterable[Due]) -> None:
+    """Let every job be tried again that an earlier invocation refused."""
+    for job in due:
+        if job.rule in OF_RULES:
+            Path(job.output).with_name("refused.txt").unlink(missing_ok=True)

@@ -1,0 +1,80 @@
+"""What the tables, figures and claims of a study are made from: inputs and parameters of rules."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from plasticity.analysis.claims import FIGURES
+from plasticity.runs import Run, ancestors, layout
+from plasticity.runs.kinds import KINDS, PRETRAIN, TELEMETRY, Job
+from plasticity.study import Figure, Study
+
+
+def metrics(study: Study, runs: Iterable[Run]) -> dict[str, list[str]]:
+    """The metrics of measured `runs` and of the pretraining that they went through."""
+    runs = list(runs)
+    return {
+        "tuned": [layout.done(job) for job in study.measured(runs)],
+        "pretrained": [layout.done(Job(PRETRAIN, run)) for run in ancestors(runs)],
+    }
+
+
+def tables(study: Study, figure: Figure) -> dict[str, str]:
+    """The tables that a `figure` is drawn from."""
+    names = ["runs", "curves", *(["observations"] if figure.observed else [])]
+    return {name: layout.summary(study.name, name, figure.name) for name in names}
+
+
+def observations(figure: Figure) -> list[str]:
+    """What was observed of the runs of a `figure`, a file a run."""
+    return [layout.done(job) for job in figure.observed]
+
+
+def observing(study: Study, figure: Figure) -> dict[str, object]:
+    """The settings of what is observed for a `figure`, if anything is."""
+    kind = KINDS.get(figure.settings.observe or "")
+    return dict(getattr(study.settings, kind.settings)) if kind and kind.settings else {}
+
+
+def pictures(study: Study, figures: Iterable[Figure], *suffixes: str) -> list[str]:
+    """The files of `figures` with these `suffixes`, all where none is named."""
+    return [
+        layout.figure(study.name, figure.name, suffix)
+        for figure in figures
+        for suffix in suffixes or layout.FIGURE_SUFFIXES
+    ]
+
+
+def judged(figures: Iterable[Figure]) -> dict[str, Figure]:
+    """Those of `figures` that claims read, by name."""
+    return {figure.name: figure for figure in figures if figure.name in FIGURES}
+
+
+def claims(study: Study, figures: Iterable[Figure], group: str | None = None) -> dict[str, object]:
+    """What the page of claims on `figures` is made from: those of a `group`, or of the study."""
+    read = judged(figures)
+    return {
+        "runs": layout.summary(study.name, "runs", group),
+        "curves": layout.summary(study.name, "curves", group),
+        "pictures": pictures(study, read.values(), "png"),
+        "observations": [
+            layout.summary(study.name, "observations", name)
+            for name, figure in read.items()
+            if figure.settings.observe == TELEMETRY.name
+        ],
+    }
+
+
+def judged_in_words(figures: Iterable[Figure]) -> str:
+    """What the page of claims must know of those of `figures` that it reads, as JSON."""
+    return json.dumps(
+        {
+            name: {
+                "roles": figure.roles,
+                "title": figure.settings.title,
+                "caption": figure.settings.caption,
+            }
+            for name, figure in judged(figures).items()
+        }
+    )

@@ -1,0 +1,110 @@
+"""What the words of each registry declare about themselves, so that runs are planned without them.
+
+A fact that is misspelt, missing or of another registry is refused where it is declared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Changes = Literal["images", "labels", "batches", "order"]
+"""What a transform changes, in the order in which transforms are applied."""
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """A data set in numbers: examples to train and test on, classes, channels, pixels a side."""
+
+    train: int
+    test: int
+    classes: int
+    channels: int
+    pixels: int
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """A network: how many numbered `modules` it has.
+
+    `depth` and `width` are for tables, where they are not among its options.
+    """
+
+    modules: int
+    depth: int | None = None
+    width: int | None = None
+
+
+@dataclass(frozen=True)
+class SelectionFacts:
+    """A data selection. Its functions are given its options by name.
+
+    - `size`, of the number of all examples: how many an epoch passes over, where that is not all of
+      them (it tells beforehand what a study costs).
+    - `stream`, a template of the options: selections that share it are drawn alike.
+    - `classes`: how many classes the data set must have.
+    - `fraction_of_all`, of the progress of the stage in 0 .. 1: batches are then drawn with
+      replacement, each example from the whole training set with this probability and from the
+      selection otherwise.
+    """
+
+    size: Callable[..., int] | None = None
+    stream: str | None = None
+    classes: Callable[..., int] | None = None
+    fraction_of_all: Callable[..., float] | None = None
+
+
+@dataclass(frozen=True)
+class TransformFacts:
+    """A transform of the examples: what it `changes`.
+
+    Where that is the batches, `draws` has a number for each random number that it needs: random
+    number i is uniform in 0 .. draws[i] - 1. Where it gives labels of its own, `classes` says how
+    many there are; where `test` is true it is applied to the test examples as well, once.
+    """
+
+    changes: Changes
+    draws: tuple[int, ...] = ()
+    classes: int | None = None
+    test: bool = False
+
+    def __post_init__(self) -> None:
+        if self.changes not in get_args(Changes):
+            raise ValueError(f"changes: got {self.changes!r}, expected one of {get_args(Changes)}")
+        batches = self.changes == "batches"
+        if batches != bool(self.draws):
+            raise ValueError("draws: expected where batches are changed, and only there")
+        if not batches and (self.classes is not None or self.test):
+            raise ValueError("classes, test: only what changes batches has them")
+
+    @property
+    def relabels(self) -> bool:
+        """Whether it gives the examples labels."""
+        return self.changes == "labels" or self.classes is not None
+
+
+@dataclass(frozen=True)
+class StartFacts:
+    """A start, from the weights that the stage before ended with.
+
+    - `inherits`: whether a stage must stand before (True), may not (False), or may (None: without
+      one, the network that is given is the one at initialisation).
+    - `prunes`: the stage trains a sub-network, with the mask of the option ``level`` of iterative
+      magnitude pruning, rewinding to the state that the network is given in.
+    - `rewinds`: the stage trains a sub-network, with the mask of the stage before.
+    """
+
+    inherits: bool | None = True
+    prunes: bool = False
+    rewinds: bool = False
+
+    @property
+    def ticket(self) -> bool:
+        """Whether the stage trains a sub-network."""
+        return self.prunes or self.rewinds
+
+
+@dataclass(frozen=True)
+class OptimiserFacts:
+    """An update rule: nothing is known of it beforehand but its options."""

@@ -1,0 +1,92 @@
+"""The network as a stage begins with it: drawn, inherited, masked, and changed by the start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from plasticity.core.rng import torch_generator
+from plasticity.data.transforms import classes_of, task_of
+from plasticity.interventions.perturbations import Ticket, effective_size
+from plasticity.models import masks
+from plasticity.models.masks import Mask
+from plasticity.models.network import Network, initialise
+from plasticity.runs import Run
+from plasticity.training.checkpoint import Checkpoint
+
+
+@dataclass(frozen=True)
+class InitialState:
+    """The network as a stage begins with it.
+
+    `mask` says by name which weights of a pruned network are left, bool of their shape;
+    `inherited_mask` is the one that later stages have from this stage, which differs where this one
+    has a head of its own. `changed` is by how much the start moved what is left: the standard
+    deviation.
+    """
+
+    network: Network
+    mask: Mapping[str, Tensor]
+    inherited_mask: Mapping[str, Tensor]
+    changed: float
+
+    @property
+    def density(self) -> float:
+        """The fraction of weights that are left, of those that could be pruned."""
+        total = sum(weight.numel() for weight in masks.prunable(self.network).values())
+        return sum(int(mask.sum()) for mask in self.mask.values()) / total if self.mask else 1.0
+
+
+def initial_state(
+    run: Run,
+    classes: int,
+    channels: int,
+    parent: Checkpoint | None,
+    mask: Mask | None,
+    mask_file: Path | None,
+) -> InitialState:
+    """The network of the last stage of `run`, for a data set with `classes` and `channels`.
+
+    `parent` is the state that the stage before ended with; `mask`, from `mask_file`, the one that
+    the stage prunes with. Raises `UserError` where it is one for another network.
+    """
+    drawing = torch_generator(run.seed, "initialisation")
+    starting = torch_generator(run.seed, "start", len(run.stages))
+    stage, tasks = run.stage, [task_of(stage.transforms) for stage in run.stages]
+    network: Network = run.model(classes_of(stage.transforms, classes), channels)
+    # One draw a seed, shared by all runs: a cold run and the pretraining of its warm counterpart
+    # begin at the same point.
+    initialise(network, drawing)
+    if mask and mask_file:
+        mask.require_fits(mask_file, network)
+    is_ticket = stage.start.facts.ticket
+    initialised = deepcopy(network) if is_ticket else network  # which no other start is given
+    if parent:
+        # Another task has other labels: its head is drawn anew, as that of a run from scratch.
+        left_out = frozenset() if tasks[-2] == tasks[-1] else network.head
+        weights = {name: v for name, v in parent.network.items() if name not in left_out}
+        network.load_state_dict({**network.state_dict(), **weights})
+    before = {name: weight.clone() for name, weight in masks.prunable(network).items()}
+    whole = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in before.items()}
+    inherited_mask: Mapping[str, Tensor] = mask.layers if mask else parent.mask if parent else {}
+    own_mask = inherited_mask
+    if own_mask:
+        pruned = max(number for number, one in enumerate(run.stages) if one.prunes)
+        if tasks[pruned] != tasks[-1]:  # a head for other labels is not pruned
+            heads = {name: whole[name] for name in whole if name in network.head}
+            own_mask = {**own_mask, **heads}
+    with torch.no_grad():
+        if is_ticket:
+            own_mask = stage.start(network, starting, Ticket.of(own_mask, initialised))
+            inherited_mask = own_mask if stage.prunes else inherited_mask
+        else:
+            stage.start(network, starting)
+            if own_mask:
+                masks.assign(network, masks.prunable(network), own_mask)
+    changed = effective_size(before, masks.prunable(network), own_mask or whole)
+    return InitialState(network, own_mask, inherited_mask, changed)
