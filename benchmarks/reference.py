@@ -22,8 +22,9 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.stand import STARTING_STEPS, Bench, Epoch, wait
-from plasticity.data import storage, transforms
-from plasticity.data.transforms import MARGIN
+from plasticity.data import storage
+from plasticity.data.apply import apply_to_batch, drawn
+from plasticity.data.transforms.augment import MARGIN
 from plasticity.runs import transforms as transform_terms
 from plasticity.training.loop import DTYPES, EVALUATION_BATCH
 from plasticity.training.stages import build_network
@@ -255,8 +256,8 @@ class Tuned(Loop):
         for chosen in order[: len(order) // self.batch * self.batch].view(-1, self.batch):
             batch = images[chosen], labels[chosen]
             if terms:
-                draws = transforms.drawn(terms, 1, self.batch, generator)[0].to(self.device)
-                batch = transforms.apply_to_batch(terms, *batch, draws)
+                draws = drawn(terms, 1, self.batch, generator)[0].to(self.device)
+                batch = apply_to_batch(terms, *batch, draws)
             yield batch
 
     def test_batches(self) -> Iterator[tuple[Tensor, Tensor]]:

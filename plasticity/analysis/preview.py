@@ -103,13 +103,13 @@ def made_up(run: Run) -> Measured:
 def density_of(run: Run) -> float:
     """The share of weights that is left, about: each level of pruning takes the same share."""
     pruning = [stage.start.options for stage in run.stages if stage.prunes]
-    return float((1 - pruning[-1]["share"]) ** pruning[-1]["level"]) if pruning else 1.0
+    return float((1 - pruning[-1]["fraction"]) ** pruning[-1]["level"]) if pruning else 1.0
 
 
 def moves_weights(run: Run) -> bool:
     """Whether the start of the last stage of `run` changes weights that are then trained."""
     start = run.stage.start
-    return start.member.name not in PLAIN and start.options.get("deviations") != 0
+    return start.member.name not in PLAIN and start.options.get("std") != 0
 
 
 def parameters_of(run: Run) -> int:

@@ -179,10 +179,8 @@ def describe_run(run: Run, measured: Measured, parent: Measured | None) -> dict[
         "start": str(start),
         "start_name": start.member.name,
         "reset_modules": "+".join(map(str, start.options.get("modules", ()))) or None,
-        **{
-            name: start.options.get(name)
-            for name in ("level", "signs", "magnitudes", "scope", "deviations")
-        },
+        **{name: start.options.get(name) for name in ("level", "signs", "magnitudes", "scope")},
+        "deviations": start.options.get("std"),
         "density": about["density"],
         "perturbation": about["perturbation"],
         "stages": len(run.stages),

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import pairwise
+from typing import get_args
 
-from plasticity.runs import vocabulary
-from plasticity.runs.facts import TransformFacts
+from plasticity.runs.facts import Changes, TransformFacts
 from plasticity.runs.registry import Term
 
 
 def combination(terms: Iterable[Term[TransformFacts]]) -> tuple[Term[TransformFacts], ...]:
-    """The transforms `terms` in their one order, which is that of their declaration.
+    """The transforms `terms` in their one order.
 
     Raises `ValueError` where two are of one member, or more than one gives the examples labels.
     """
-    declared = list(vocabulary.transforms.members)
-    ordered = tuple(sorted(terms, key=lambda term: declared.index(term.member.name)))
+    ordered = tuple(sorted(terms, key=_place))
     for first, second in pairwise(ordered):
         if first.member is second.member:
             raise ValueError(
@@ -30,3 +29,9 @@ def combination(terms: Iterable[Term[TransformFacts]]) -> tuple[Term[TransformFa
             "them"
         )
     return ordered
+
+
+def _place(term: Term[TransformFacts]) -> tuple[int, bool, str]:
+    """What is done first: by what is changed, labels of its own before others, then by name."""
+    facts = term.facts
+    return get_args(Changes).index(facts.changes), facts.classes is None, term.member.name

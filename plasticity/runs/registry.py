@@ -1,8 +1,8 @@
 """Registries: the words that paths are made of, each declared by one decorated function.
 
-A registry lives here, on the lowest floor, so that paths can be read without torch. Its members
-live in a module higher up, its home, which is imported by name when the first word is looked up.
-A home module must not import torch when it is imported; its functions do when they are called.
+A registry lives here, on a low floor, so that paths can be read without torch. Its members live in
+a package higher up, its home, one in a module; all of these are imported when the first word is
+looked up. They must not import torch when they are imported; their functions do when called.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import pkgutil
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ class Registry(Generic[F]):
     """The words of one kind, such as optimisers.
 
     `kind` names one of them in messages; `facts` is the class of what they declare about
-    themselves; `home` is the module that declares them. `suffix`
+    themselves; `home` is the package that they live in. `suffix`
     and `common` are optional parts that every member takes and that the member's function is not
     given, such as the batch size of an optimiser.
     """
@@ -97,6 +98,7 @@ class Registry(Generic[F]):
         self._common = common
         self._members: dict[str, Member[F]] = {}
         self._short: dict[str, str] = {}
+        self._complete = False
         self.parse = lru_cache(maxsize=None)(self._parse)
 
     def member(
@@ -106,16 +108,18 @@ class Registry(Generic[F]):
         facts: F | None = None,
         short_for: str | None = None,
         check: Callable[..., None] | None = None,
+        silent: Mapping[str, ValueKind] | None = None,
         **kinds: ValueKind,
     ) -> Callable[[_Function], _Function]:
         """Declare the decorated function as a word spelt by `template`.
 
         `kinds` gives the kind of each field, under the name of the keyword-only parameter that
-        receives it. `facts` is what must be known of the member without calling it; they may be
-        left out where each has a default. `short_for` names another member's term that is no longer
-        spelt out; `check` is called with the options and raises `ValueError` where they do not go
-        together. Raises `ValueError` where template, kinds and parameters do not agree, facts are
-        missing or those of another registry, or the docstring is missing.
+        receives it; `silent` those of fields that the function is not given. `facts` is what must
+        be known of the member without calling it; they may be left out where each has a default.
+        `short_for` names another member's term that is no longer spelt out; `check` is called with
+        all options and raises `ValueError` where they do not go together. Raises `ValueError` where
+        template, kinds and parameters do not agree, facts are missing or those of another registry,
+        or the docstring is missing.
         """
 
         def declare(function: _Function) -> _Function:
@@ -128,7 +132,8 @@ class Registry(Generic[F]):
                 raise ValueError(f"{self.kind} {name} has no docstring")
             if name in self._members:
                 raise ValueError(f"{self.kind} {name} is declared twice")
-            parsed = Template(template + self._suffix, {**kinds, **self._common})
+            common = {**(silent or {}), **self._common}
+            parsed = Template(template + self._suffix, {**kinds, **common})
             if re.search("[_/]", re.sub(r"\{\w+\}", "", template)):
                 raise ValueError(
                     f"{self.kind} {name}: no '_' or '/' in a template: paths split there"
@@ -137,7 +142,7 @@ class Registry(Generic[F]):
                 raise ValueError(f"{self.kind} {name}: template {template!r} is declared twice")
             known = self._facts_of(name, facts)
             self._members[name] = Member(
-                self.kind, function, parsed, frozenset(self._common), known, check
+                self.kind, function, parsed, frozenset(common), known, check
             )
             if short_for is not None:
                 self._short[short_for] = template
@@ -161,7 +166,12 @@ class Registry(Generic[F]):
     @property
     def members(self) -> dict[str, Member[F]]:
         """Every member by name."""
-        importlib.import_module(self.home)
+        if not self._complete:
+            for module in pkgutil.iter_modules(importlib.import_module(self.home).__path__):
+                importlib.import_module(f"{self.home}.{module.name}")
+            # By name, whichever of them was imported on its own before.
+            self._members = dict(sorted(self._members.items()))
+            self._complete = True
         return self._members
 
     def term(self, name: str, options: Mapping[str, object]) -> Term[F]:
@@ -175,7 +185,7 @@ class Registry(Generic[F]):
         member = self.members[name]
         term = Term(member, tuple(member.template.complete(options).items()))
         if member.check:
-            member.check(**term.own)
+            member.check(**term.options)
         head = member.template.head(term.options)
         if head in self._short:
             return self._parse(self._short[head] + str(term).removeprefix(head))

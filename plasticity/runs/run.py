@@ -206,7 +206,7 @@ class Run:
         """Raise `SpellingError` where the first `stage` takes something from a stage before it."""
         options = stage.start.options
         sources = [options.get("signs"), options.get("magnitudes")]
-        plain = vocabulary.starts.term("ticket", {n: options[n] for n in ("level", "share")})
+        plain = vocabulary.starts.term("ticket", {n: options[n] for n in ("level", "fraction")})
         if "k" in sources:
             raise SpellingError(
                 f"start '{stage.start}': no stage stands before it, so that 'k' is the "
@@ -381,8 +381,8 @@ class Run:
         return self._ending(transforms=combination((*self.stage.transforms, order)))
 
     def _at_level(self, level: int) -> Run:
-        """The plain ticket of another `level`, pruned by the same share a level."""
-        options = {"level": level, "share": self.stage.start.options["share"]}
+        """The plain ticket of another `level`, pruned by the same fraction a level."""
+        options = {"level": level, "fraction": self.stage.start.options["fraction"]}
         return self._usual._ending(start=vocabulary.starts.term("ticket", options))
 
     @property

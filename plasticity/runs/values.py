@@ -118,11 +118,12 @@ class Number:
 class Integer:
     """A whole number within bounds.
 
-    Where `at_most` is not given it is `LARGEST`, of which messages do not speak unless it is met.
+    `limit` is far from what anybody asks for: messages do not speak of it unless it is met.
     """
 
     at_least: int = 0
     at_most: int | None = None
+    limit: int = LARGEST
     default: int | Missing | None = REQUIRED
 
     pattern = r"[+-]?\d{1,18}"
@@ -135,8 +136,8 @@ class Integer:
             raise ValueError(f"expected {self}, got {describe(value)}")
         if value < self.at_least or (self.at_most is not None and value > self.at_most):
             raise ValueError(f"expected {self}, got {shown(value)}")
-        if value > LARGEST:
-            raise ValueError(f"expected {self} and at most {LARGEST}, got {shown(value)}")
+        if value > self.limit:
+            raise ValueError(f"expected {self} and at most {self.limit}, got {shown(value)}")
         return value
 
     def write(self, value: Value) -> str:

@@ -20,8 +20,8 @@ datasets = Registry(
     examples=Integer(at_least=1, default=None),
     pixels=Integer(at_least=1, default=None),
 )
-models = Registry("model", ModelFacts, home="plasticity.models")
-data_selections = Registry("data selection", SelectionFacts, home="plasticity.data.splits")
+models = Registry("model", ModelFacts, home="plasticity.models.networks")
+data_selections = Registry("data selection", SelectionFacts, home="plasticity.data.selections")
 optimisers = Registry(
     "optimiser",
     OptimiserFacts,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from plasticity.core.rng import torch_generator
-from plasticity.data import transforms
+from plasticity.data import apply
 from plasticity.runs import Run, Term, TransformFacts
 from plasticity.runs.workload import require_a_batch, require_time_left
 from plasticity.training.checkpoint import Checkpoint
@@ -103,7 +103,7 @@ class Order:
             ]
             fractions = torch.tensor([self.fraction(n) for n in progress], dtype=torch.float64)
             indices = with_replacement(self.subset, fractions, self.batch, order)
-        draws = transforms.drawn(self.transforms, len(indices), self.batch, seen)
+        draws = apply.drawn(self.transforms, len(indices), self.batch, seen)
         return indices, draws if draws.shape[2] else None
 
 

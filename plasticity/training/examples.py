@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from plasticity.data import transforms
+from plasticity.data import apply
 from plasticity.data.storage import DataPart
 from plasticity.runs import Term, TransformFacts
 
@@ -42,7 +42,7 @@ class Examples:
         """Normalised images, float32 in channels-last order, and labels of a batch."""
         images, labels = self.images[batch.indices], self.labels[batch.indices]
         if batch.draws is not None:
-            images, labels = transforms.apply_to_batch(self.transforms, images, labels, batch.draws)
+            images, labels = apply.apply_to_batch(self.transforms, images, labels, batch.draws)
         images = images.to(torch.float32, memory_format=torch.channels_last)
         return (images - self.mean) / self.std, labels
 
@@ -60,7 +60,7 @@ def on_device(
     `generator_for` gives each of these that draws a generator; those to `test` on keep their true
     labels.
     """
-    images, labels = transforms.apply_to_data(
+    images, labels = apply.apply_to_data(
         seen,
         torch.from_numpy(part.images),
         torch.from_numpy(part.labels),

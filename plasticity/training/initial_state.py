@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from plasticity.core.rng import torch_generator
-from plasticity.data.transforms import classes_of, task_of
+from plasticity.data.apply import classes_of, task_of
 from plasticity.interventions.perturbations import Ticket, effective_size
 from plasticity.models import masks
 from plasticity.models.masks import Mask

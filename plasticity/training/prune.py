@@ -44,10 +44,10 @@ def make_mask(
         for name, mask in trained.mask.items()
     }
     mask = Mask(
-        layers=masks.prune(weights, before or None, options["share"]),
+        layers=masks.prune(weights, before or None, options["fraction"]),
         run=str(ticket.pruned_from),
         level=options["level"],
-        share=options["share"],
+        share=options["fraction"],
         state=trained.digest,
         code=code,
         precision=precision,
@@ -55,7 +55,7 @@ def make_mask(
     if mask.survivors == (sum(int(layer.sum()) for layer in before.values()) or mask.total):
         raise UserError(
             f"start '{ticket.stage.start}': of the {mask.survivors} weights that are left, "
-            f"{options['share']} is less than one; take fewer levels"
+            f"{options['fraction']} is less than one; take fewer levels"
         )
     with files.held(output.with_name(".lock"), log):  # another attempt may be at it
         masks.write_mask(output, mask)

@@ -141,7 +141,7 @@ def read_mask(run: Run, inputs: Inputs) -> Mask | None:
     mask = masks.read_mask(inputs.mask)
     options = run.stage.start.options
     found = (mask.run, mask.level, mask.share)
-    expected = (str(run.pruned_from), options["level"], options["share"])
+    expected = (str(run.pruned_from), options["level"], options["fraction"])
     if found != expected:
         raise UserError(
             f"{inputs.mask}: pruned after another run or otherwise ({found}, expected {expected}); "

@@ -9,14 +9,8 @@ from hypothesis import strategies as st
 from torch.nn.functional import pad
 
 from plasticity.core.rng import torch_generator
-from plasticity.data.transforms import (
-    PIECE,
-    apply_to_batch,
-    apply_to_data,
-    classes_of,
-    drawn,
-    task_of,
-)
+from plasticity.data.apply import apply_to_batch, apply_to_data, classes_of, drawn, task_of
+from plasticity.data.transforms.blur import PIECE
 from plasticity.runs import SpellingError, transforms
 from plasticity.runs.combination import combination
 
@@ -68,7 +62,7 @@ def test_every_view_is_tried_here():
         ("order0", "number: expected a whole number of at least 1, got 0"),
         ("blur04", "is spelt 'blur4'"),
         ("rotate", "did you mean 'rotation'"),
-        ("blur", "expected one of blur{factor}, randomlabels, rotation, augment, order{number}"),
+        ("blur", "expected one of augment, blur{factor}, order{number}, randomlabels, rota"),
     ],
 )
 def test_a_wrong_spelling_is_refused_with_the_right_one(spelling, message):
@@ -77,12 +71,12 @@ def test_a_wrong_spelling_is_refused_with_the_right_one(spelling, message):
     assert message in str(caught.value)
 
 
-def test_every_view_says_what_it_changes_in_the_order_of_their_application():
-    kinds = [member.facts.changes for member in transforms.members.values()]
+def test_every_transform_has_its_place_by_what_it_changes():
     order = ("images", "labels", "batches", "order")
+    ordered = combination(terms(*SPELLINGS[:1], *SPELLINGS[2:][::-1]))
+    kinds = [term.facts.changes for term in ordered]
     assert kinds == sorted(kinds, key=order.index)
-    for member in transforms.members.values():
-        assert bool(member.facts.draws) == (member.facts.changes == "batches")
+    assert set(order) == {member.facts.changes for member in transforms.members.values()}
 
 
 # Several transforms

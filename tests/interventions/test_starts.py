@@ -338,10 +338,10 @@ def test_facts_of_tickets():
 def test_a_ticket_has_one_spelling(spelling):
     assert str(starts.parse(spelling)) == spelling
     if spelling != "rewind":
-        assert starts.parse(spelling).options["share"] == 0.2
+        assert starts.parse(spelling).options["fraction"] == 0.2
         other = starts.parse(f"{spelling}-p0.3")
         assert str(other) == f"{spelling}-p0.3"
-        assert other.options == {**starts.parse(spelling).options, "share": 0.3}
+        assert other.options == {**starts.parse(spelling).options, "fraction": 0.3}
         with pytest.raises(SpellingError, match=re.escape(f"is spelt '{spelling}'")):
             starts.parse(f"{spelling}-p0.20")
 
@@ -356,8 +356,8 @@ def test_a_ticket_has_one_spelling(spelling):
         ("ticket8-noise2.0", "is spelt 'ticket8-noise2'"),
         ("ticket0", "level: expected a whole number of at least 1 and at most 100, got 0"),
         ("ticket101-random", "level: expected a whole number of at least 1 and at most 100"),
-        ("ticket8-p1", "share: expected a number above 0 and below 1, got 1.0"),
-        ("ticket8-noise0", "deviations: expected a number above 0, got 0.0"),
+        ("ticket8-p1", "fraction: expected a number above 0 and below 1, got 1.0"),
+        ("ticket8-noise0", "std: expected a number above 0, got 0.0"),
         ("ticket8-shuffle-unit", "scope: expected one of global, layer, filter, got the text 'un"),
         ("ticket8-signs-k-magnitudes-j", "magnitudes: expected one of k, init, fresh, got the"),
         ("ticket8-signs-k", "unknown start"),

@@ -1,7 +1,10 @@
 """Registries: how words are declared, what is refused in a declaration, and their facts."""
 
+import ast
+import builtins
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -12,10 +15,16 @@ from plasticity.runs import (
     SpellingError,
     StartFacts,
     TransformFacts,
+    data_selections,
     datasets,
+    models,
+    optimisers,
     starts,
+    transforms,
 )
 from plasticity.runs.grammar import Template
+
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -26,11 +35,13 @@ class ToyFacts:
 
 
 @pytest.fixture
-def toys():
-    # The home is imported when the first word is looked up: any module without members will do.
-    return Registry(
-        "toy", ToyFacts, "plasticity.core.errors", "[-n{count}]", count=Integer(default=1)
-    )
+def toys(tmp_path, monkeypatch):
+    """A registry without members, whose home is an empty package."""
+    home = f"toys{abs(hash(tmp_path))}"  # a package is imported once
+    (tmp_path / home).mkdir()
+    (tmp_path / home / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    return Registry("toy", ToyFacts, home, "[-n{count}]", count=Integer(default=1))
 
 
 def test_a_member_is_spellable_at_once(toys):
@@ -146,6 +157,35 @@ def test_the_short_name_is_also_meant_where_common_options_follow(toys):
 
     with pytest.raises(SpellingError, match="'top-s9-n4' is spelt 'humming-top-n4'"):
         toys.parse("top-s9-n4")
+
+
+# The home
+
+HOMES = {
+    registry.home: registry
+    for registry in (data_selections, datasets, models, optimisers, starts, transforms)
+}
+
+
+def test_a_file_that_is_put_into_the_home_is_found(toys, tmp_path):
+    (tmp_path / toys.home / "drum.py").write_text(
+        "import builtins\n\n@builtins.toys.member('drum')\ndef drum():\n    'A drum.'\n"
+    )
+    builtins.toys = toys
+    try:
+        assert str(toys.parse("drum-n3")) == "drum-n3"
+    finally:
+        del builtins.toys
+
+
+@pytest.mark.parametrize("home", HOMES)
+def test_a_home_has_a_file_a_member_and_nothing_in_its_first_file(home):
+    folder = ROOT.joinpath(*home.split("."))
+    files = {path.stem: ast.parse(path.read_text()) for path in folder.glob("*.py")}
+    (docstring,) = files.pop("__init__").body
+    assert "To add one, put a file here" in docstring.value.value
+    modules = {name: m.function.__module__ for name, m in HOMES[home].members.items()}
+    assert modules == {name: f"{home}.{name}" for name in files}
 
 
 # Facts

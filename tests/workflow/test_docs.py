@@ -30,15 +30,15 @@ def test_a_start_an_optimiser_and_an_experiment(tmp_path: Path):
     page = (ROOT / "docs/howto-extend.md").read_text()
     blocks = re.findall(r"```(?:python|yaml)\n# (\S+)\n(.*?)```", page, re.DOTALL)
     assert [name for name, _ in blocks] == [
-        "plasticity/starts.py",
-        "plasticity/optim.py",
+        "plasticity/interventions/starts/shrink.py",
+        "plasticity/interventions/rules/nadam.py",
         "studies/remedy.yaml",
-        "plasticity/splits.py",
-        "plasticity/views.py",
+        "plasticity/data/selections/steps.py",
+        "plasticity/data/transforms/negative.py",
     ]
     for name, text in blocks:
-        with (tmp_path / name).open("a") as file:
-            file.write("\n\n" + text)
+        with (tmp_path / name).open("x") as file:
+            file.write(text)
     (tmp_path / "studies/small.yaml").write_text(SMALL)
     overlays = ["studies/demo.yaml", "studies/remedy.yaml", "studies/small.yaml"]
     status, printed = clone.snakemake("preview", "--configfile", *overlays, study=None)

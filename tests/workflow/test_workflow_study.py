@@ -75,17 +75,22 @@ def test_a_changed_script_runs_again(study: Clone):
 
 
 def test_a_new_start_trains_nothing_again(study: Clone):
-    remedy = (
-        '\n\n@starts.member("halve")\n'
-        "def halve(network: Network, generator: torch.Generator) -> None:\n"
+    remedy = study.path / "plasticity/interventions/starts/halve.py"
+    remedy.write_text(
+        '"""Half of every weight."""\n\n'
+        "from plasticity.runs import starts\n\n\n"
+        '@starts.member("halve")\n'
+        "def halve(network, generator):\n"
         '    """Halve every parameter."""\n'
         "    for parameter in network.parameters():\n"
         "        parameter.mul_(0.5)\n"
     )
-    with study.edited("plasticity/interventions/starts.py", add=remedy):
+    try:
         assert study.planned() == {}
         run = f"results/tune/{PLACE}/{PRETRAIN}/full_adam-lr0.01-b16_e3_halve/metrics.parquet"
         assert study.planned(run) == {"tune": 1}
+    finally:
+        remedy.unlink()
 
 
 def test_another_clone_measures_the_same_numbers(study: Clone, tmp_path: Path):

@@ -1,10 +1,4 @@
-"""Data sets by name: where each one comes from.
-
-To add one, declare a function that returns a `RawData`. It is given the place that the
-configuration names under ``sources`` (or None) and a folder for downloads. Its facts, the numbers
-of ``train`` and ``test`` examples, of ``classes``, of ``channels`` and of ``pixels`` a side, tell
-what a study on it costs, and which splits it allows, before anything is prepared.
-"""
+"""The data set digits-clutter, small enough for a laptop."""
 
 from __future__ import annotations
 
@@ -14,30 +8,13 @@ import numpy as np
 
 from plasticity.core.errors import UserError
 from plasticity.core.rng import numpy_generator
-from plasticity.data import sources
 from plasticity.data.raw import RawData
 from plasticity.runs import DatasetFacts, datasets
 
 
-@datasets.member("cifar10", facts=DatasetFacts(50_000, 10_000, 10, 3, 32))
-def cifar10(source: Path | None, downloads: Path) -> RawData:
-    """CIFAR-10: 50,000 + 10,000 colour images of 32 x 32 pixels in 10 classes."""
-    return sources.torchvision_or_local("CIFAR10", source, downloads)
-
-
-@datasets.member("cifar100", facts=DatasetFacts(50_000, 10_000, 100, 3, 32))
-def cifar100(source: Path | None, downloads: Path) -> RawData:
-    """CIFAR-100: 50,000 + 10,000 colour images of 32 x 32 pixels in 100 classes."""
-    return sources.torchvision_or_local("CIFAR100", source, downloads)
-
-
-@datasets.member("svhn", facts=DatasetFacts(73_257, 26_032, 10, 3, 32))
-def svhn(source: Path | None, downloads: Path) -> RawData:
-    """Street View House Numbers: 73,257 + 26,032 colour images of 32 x 32 pixels, 10 digits."""
-    return sources.torchvision_or_local("SVHN", source, downloads)
-
-
-@datasets.member("digits-clutter", facts=DatasetFacts(1_200, 597, 10, 1, 12))
+@datasets.member(
+    "digits-clutter", facts=DatasetFacts(train=1_200, test=597, classes=10, channels=1, pixels=12)
+)
 def digits_clutter(source: Path | None, downloads: Path) -> RawData:
     """scikit-learn's handwritten digits in noise: 1,200 + 597 grey images of 12 x 12 pixels.
 

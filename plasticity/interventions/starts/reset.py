@@ -1,0 +1,24 @@
+"""Some modules drawn anew."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from plasticity.runs import Ascending, starts
+
+if TYPE_CHECKING:
+    import torch
+
+    from plasticity.models.network import Network
+
+
+@starts.member("reset{modules}", modules=Ascending(at_least=1))
+def reset(network: Network, generator: torch.Generator, *, modules: tuple[int, ...]) -> None:
+    """The modules with these numbers are drawn anew (Berariu et al., figure 6).
+
+    Parameters and normalisation statistics both. A module gets the same draw whichever others are
+    reset with it, so that two subsets differ by their modules alone.
+    """
+    fresh = network.fresh(generator)
+    for number in modules:
+        network.module(number).load_state_dict(fresh.module(number).state_dict())
