@@ -29,6 +29,8 @@ include: "workflow/rules/scale.smk"
 
 
 onstart:
+    if workflow.is_main_process:
+        digests.plan()
     checked(checks.before_start, study, due(), start(), logger.warning)
     lift_rate_limit()
     shorten_slurm_logs()

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from judged import ROOT
 
-from plasticity.pipeline import digests
+from plasticity.pipeline import closure, digests
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from plasticity.pipeline import digests
 def test_the_digest_counts_the_rule(tmp_path, monkeypatch, home, constant):
     before = digests.claims()
     package = shutil.copytree(ROOT / "plasticity", tmp_path / "plasticity")
-    monkeypatch.setattr(digests, "PACKAGE", package)
+    monkeypatch.setattr(closure, "PACKAGE", package)
     digests.forget()
     assert digests.claims() == before
     path = package / "analysis" / f"{home}.py"

@@ -2,11 +2,12 @@
 
 import sys
 
+from snakemake.io import IOFile
 from snakemake.logging import logger
 
 from plasticity.core.errors import UserError
 from plasticity.data import sources
-from plasticity.pipeline import checks, digests, inputs, jobs
+from plasticity.pipeline import checks, digests, inputs
 from plasticity.pipeline.invocation import Invocation, misspelt_targets, named_targets
 from plasticity.runs import data_selections, datasets, kinds, layout
 from plasticity.study import Study
@@ -53,8 +54,15 @@ def inputs_of(kind):
 
 
 def code_of(kind):
-    """The digest of all that makes what the wildcards spell: a function of these."""
-    return lambda wildcards: jobs.code_of(job_of(kind, wildcards), study.settings)
+    """What Snakemake is told of the code of a `kind` of job: a function of the wildcards."""
+    return lambda wildcards: checked(
+        invocation.told_of_code, job_of(kind, wildcards), on_record
+    )
+
+
+def on_record(path):
+    """The parameters that Snakemake has on record for a result."""
+    return workflow.persistence.params(IOFile(path)) or ()
 
 
 def figure_of(wildcards):

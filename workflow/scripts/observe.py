@@ -9,18 +9,18 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with imports():
-    from plasticity.observe.jobs import observe_connectivity, observe_telemetry
-    from plasticity.runs import Run
+    from plasticity.observe.connectivity import observe_connectivity
+    from plasticity.observe.telemetry import observe_telemetry
+    from plasticity.pipeline import digests
     from plasticity.runs.cadence import Cadence
-    from plasticity.runs.layout import COMPILED
-    from plasticity.runs.provenance import Code
+    from plasticity.runs.layout import COMPILED, job_of
     from plasticity.training.hardware import Hardware
     from plasticity.training.stages import Inputs
 
 output = Path(snakemake.output[0])
 given = {name: Path(path) for name, path in snakemake.input.items()}
 reference = {name: given.pop(name) for name in ("final", "one", "other") if name in given}
-run = Run.parse(snakemake.params.run)
+job, settings = job_of(snakemake.output[0]), snakemake.params.settings
 hardware = Hardware(
     snakemake.resources.device,
     snakemake.params.precision,
@@ -29,14 +29,14 @@ hardware = Hardware(
     snakemake.resources.execution,
     Path(COMPILED),
 )
-settings, code = snakemake.params.settings, Code({"library": snakemake.params.code})
 with (
     logged(snakemake.log[0]) as log,
     told_once(output.with_name("refused.txt"), snakemake.resources.attempt),
 ):
+    code = digests.require_unchanged(job, settings)
     if "final" in reference:
         observe_telemetry(
-            run,
+            job.run,
             Inputs(**given),
             reference["final"],
             output,
@@ -47,7 +47,7 @@ with (
         )
     else:
         observe_connectivity(
-            run,
+            job.run,
             Inputs(**given),
             (reference["one"], reference["other"]),
             output,

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with imports():
-    from plasticity.runs import Run
-    from plasticity.runs.provenance import Code
+    from plasticity.pipeline import digests
+    from plasticity.runs.layout import job_of
     from plasticity.training.prune import make_mask
 
 output = Path(snakemake.output[0])
@@ -18,11 +18,12 @@ with (
     logged(snakemake.log[0]) as log,
     told_once(output.with_name("refused.txt"), snakemake.resources.attempt),
 ):
+    job = job_of(snakemake.output[0])
     make_mask(
-        Run.parse(snakemake.params.run),
+        job.run,
         Path(snakemake.input.state),
         output,
-        code=Code({"library": snakemake.params.code}),
+        code=digests.require_unchanged(job),
         precision=snakemake.params.precision,
         log=log,
     )

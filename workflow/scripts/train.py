@@ -9,9 +9,8 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with imports():
-    from plasticity.runs import Run
-    from plasticity.runs.layout import COMPILED
-    from plasticity.runs.provenance import Code
+    from plasticity.pipeline import digests
+    from plasticity.runs.layout import COMPILED, job_of
     from plasticity.training.hardware import Hardware
     from plasticity.training.stages import Inputs
     from plasticity.training.train import Outputs, train_stage
@@ -21,8 +20,9 @@ with (
     logged(snakemake.log[0]) as log,
     told_once(outputs.metrics.with_name("refused.txt"), snakemake.resources.attempt),
 ):
+    job = job_of(snakemake.output.metrics)
     train_stage(
-        Run.parse(snakemake.params.run),
+        job.run,
         Inputs(**{name: Path(path) for name, path in snakemake.input.items()}),
         outputs,
         Hardware(
@@ -33,6 +33,6 @@ with (
             snakemake.resources.execution,
             Path(COMPILED),
         ),
-        code=Code({"library": snakemake.params.code}),
+        code=digests.require_unchanged(job),
         log=log,
     )
