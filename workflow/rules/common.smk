@@ -6,7 +6,7 @@ from snakemake.logging import logger
 
 from plasticity.core.errors import UserError
 from plasticity.data import sources
-from plasticity.pipeline import checks, digests, inputs, jobs
+from plasticity.pipeline import checks, digests, inputs, jobs, snakemake_internals
 from plasticity.pipeline.invocation import Invocation, misspelt_targets, named_targets
 from plasticity.runs import data_selections, datasets, kinds, layout
 from plasticity.study import Study
@@ -82,11 +82,7 @@ def due():
     """The jobs that are going to run."""
     return [
         checks.Due(
-            job.rule.name,
-            str(job.output[0]) if job.output else "",
-            frozenset(job.input.keys()),
-            job.threads,
-            job.wildcards.get("dataset") if job.rule.name == "dataset" else None,
+            job.rule.name, tuple(job.output), tuple(job.input.keys()), job.threads
         )
         for job in workflow.dag.needrun_jobs()
     ]
