@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import cast
 
 import torch
 
@@ -22,7 +23,7 @@ from benchmarks.telemetry import made_up
 from plasticity.data import splits, storage
 from plasticity.data.raw import RawData
 from plasticity.runs import OptimiserFacts, Run, Term, datasets, optimisers
-from plasticity.runs.compute import PRECISIONS
+from plasticity.runs.compute import PRECISIONS, Precision
 from plasticity.runs.provenance import Code
 from plasticity.training.hardware import Hardware
 from plasticity.training.loop import EpochProgress, finish_epoch, set_learning_rate, train_on
@@ -74,11 +75,11 @@ def complete(given: argparse.Namespace) -> argparse.Namespace:
     return given
 
 
-def precision_of(text: str) -> str:
+def precision_of(text: str) -> Precision:
     """`text`, where it is a precision."""
     if text not in PRECISIONS:
         raise argparse.ArgumentTypeError(f"{text!r}: expected {', '.join(PRECISIONS)}")
-    return text
+    return cast(Precision, text)
 
 
 @dataclass(frozen=True)
