@@ -24,9 +24,9 @@ import json  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any, cast  # noqa: E402
 
-from plasticity.core.logs import imports  # noqa: E402
+from plasticity.scripts.call import quick_imports  # noqa: E402
 
-with imports():
+with quick_imports():
     import torch
 
     mark("torch")
