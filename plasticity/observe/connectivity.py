@@ -180,7 +180,7 @@ def estimate_statistics(train_state: TrainState, examples: Examples, batches: Te
     train_state.network.train()
     for number, indices in enumerate(batches, start=1):
         for layer in layers:
-            # Told here: with None every layer would wait for the device to count the batches.
+            # Not by torch.optim.swa_utils.update_bn, whose momentum of None waits for the device.
             layer.momentum = 1 / number
         images, _ = examples.batch(Batch(indices))
         with train_state.autocast(images.device):

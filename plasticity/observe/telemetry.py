@@ -218,7 +218,7 @@ def iterations(stage: Stage, stops: Sequence[int]) -> Iterator[int]:
                 break
             part = EpochProgress.begin(stage.device)
             epoch = steps.epoch(steps.begin + done)
-            batches = stage.order.rest_of_epoch(steps.begin + done, 0, stage.device)
+            batches = stage.order.rest_of_epoch(steps.begin + done, stage.device)
             set_learning_rate(stage.train_state.optimiser, epoch, stage.learning_rate_drops)
         yield stop
 

@@ -182,14 +182,16 @@ def dataset(name: Term[Any]) -> str:
 
 def summary() -> str:
     """The digest of all that turns metrics into tables."""
-    return digest("plasticity.analysis.summary")
+    parts = ("runs", "curves", "gaps", "observations", "page")
+    summaries = (f"plasticity.analysis.summary.{part}" for part in parts)
+    return digest("plasticity.analysis.storage", *summaries)
 
 
 def claims() -> str:
     """The digest of all that judges the papers' claims from tables."""
     parts = ("evidence", "ledger", "verdict", "page")
     return digest(
-        "plasticity.analysis.summary", *(f"plasticity.analysis.claims.{part}" for part in parts)
+        "plasticity.analysis.storage", *(f"plasticity.analysis.claims.{part}" for part in parts)
     )
 
 
