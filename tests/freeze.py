@@ -52,7 +52,7 @@ from freezing.comparing import Freeze
 
 CACHE = ROOT / ".freeze"
 EQUIVALENCES = ROOT / "plasticity" / "pipeline" / "equivalences.csv"
-HEADER = ("component", "earlier digest")
+HEADER = ("component", "earlier digest", "digest")
 DIGESTS = "plasticity.pipeline.digests"
 """The module that prints the digest of each component as JSON."""
 
@@ -169,7 +169,7 @@ def accept(a: Freeze, b: Freeze) -> None:
     """Note which digests of `a` stand for the same numbers as those of `b`."""
     if not (a["components"] and b["components"]):
         raise FreezeError("a commit is older than the digests of components: nothing to accept")
-    rows = superseded(a["components"], b["components"])
+    rows = equivalent(a["components"], b["components"])
     text = EQUIVALENCES.read_text() if EQUIVALENCES.exists() else ""
     known = list(csv.reader(text.splitlines()))
     new = [row for row in rows if list(row) not in known]
@@ -178,13 +178,12 @@ def accept(a: Freeze, b: Freeze) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerows(([] if known else [HEADER]) + new)
     print(f"{EQUIVALENCES.relative_to(ROOT)}: {len(new)} rows added")
-    for name in sorted(a["components"].keys() - b["components"].keys()):
-        print(f"  {name} is a component no more: its results are made anew")
 
 
-def superseded(a: Mapping[str, str], b: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Each component whose digest differs, and its digest in `a`."""
-    return [(name, a[name]) for name in sorted(a.keys() & b.keys()) if a[name] != b[name]]
+def equivalent(a: Mapping[str, str], b: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Each component whose digest differs, with both; an empty one where there is no such file."""
+    names = [name for name in sorted({*a, *b}) if a.get(name) != b.get(name)]
+    return [(name, a.get(name, ""), b.get(name, "")) for name in names]
 
 
 def arguments() -> argparse.Namespace:
