@@ -1,8 +1,7 @@
-"""What every script of the workflow shares: a quick start, a log, and errors to be read."""
+"""The log of a job, and errors to be read."""
 
 from __future__ import annotations
 
-import gc
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -13,21 +12,6 @@ from typing import IO, NoReturn
 from plasticity.core import files
 from plasticity.core.errors import PlaceError, UserError
 from plasticity.core.shutdown import Ended
-
-
-@contextmanager
-def imports() -> Iterator[None]:
-    """What is imported inside is imported quickly, and not looked at again for garbage.
-
-    Python would look through all of it time and again while more is imported, and thrice as the
-    process ends: half a second with torch. Modules stay until then anyway.
-    """
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 class Log:

@@ -33,13 +33,17 @@ class Start:
 
 @dataclass(frozen=True)
 class Due:
-    """A job of a `rule` that is going to run: its first output, and the names of its inputs."""
+    """A job of a `rule` that is going to run: its files, and the names of its inputs."""
 
     rule: str
-    output: str
-    inputs: frozenset[str] = frozenset()
+    outputs: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
     threads: int = 1
-    dataset: str | None = None
+
+    @property
+    def output(self) -> Path:
+        """The first of its files, which stands in the folder that names what the job is about."""
+        return Path(self.outputs[0])
 
     @property
     def trains(self) -> bool:
@@ -81,9 +85,9 @@ def require_results(*, writable: bool) -> None:
 
 def require_sources(study: Study, due: Iterable[Due]) -> None:
     """Raise `UserError` where the source of a data set cannot be read."""
-    for job in due:
-        if job.dataset and (source := study.source(job.dataset)):
-            files.require_readable(source, f"sources.{job.dataset}")
+    for name in [job.output.parent.name for job in due if job.rule == "dataset"]:
+        if source := study.source(name):
+            files.require_readable(source, f"sources.{name}")
 
 
 def require_throughput(study: Study, due: Iterable[Due], start: Start) -> None:
@@ -116,7 +120,8 @@ def require_parents(study: Study, due: Iterable[Due]) -> None:
     lacking = [
         job.output
         for job in due
-        if job.rule in OF_RULES and not {*layout.job_of(job.output).inputs} - {"rung"} <= job.inputs
+        if job.rule in OF_RULES
+        and not {*layout.job_of(str(job.output)).inputs} - {"rung"} <= {*job.inputs}
     ]
     if lacking:
         raise UserError(
@@ -153,4 +158,4 @@ def forget_refusals(due: Iterable[Due]) -> None:
     """Let every job be tried again that an earlier invocation refused."""
     for job in due:
         if job.rule in OF_RULES:
-            Path(job.output).with_name("refused.txt").unlink(missing_ok=True)
+            job.output.with_name("refused.txt").unlink(missing_ok=True)

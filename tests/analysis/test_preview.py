@@ -16,7 +16,8 @@ from tiny import PRETRAIN, Folder
 from plasticity.analysis import preview
 from plasticity.analysis.figures import Drawing, Tables, render, style, warm_start
 from plasticity.analysis.preview import made_up, made_up_tables
-from plasticity.analysis.summary import CURVES, RUNS, Measured, describe_run
+from plasticity.analysis.summary.curves import CURVES
+from plasticity.analysis.summary.runs import RUNS, Measured, describe_run
 from plasticity.core.errors import UserError
 from plasticity.measures.quantities import QUANTITIES, TRACE, TRACES
 from plasticity.observe import connectivity, telemetry
@@ -224,7 +225,7 @@ def test_a_preview_needs_no_data_and_trains_nothing(tmp_path: Path):
         f"results/logs/preview/tiny/{name}.log" for name in ("fig01", "fig11")
     }
     assert clone.planned("preview") == {}
-    with clone.edited("plasticity/figures/warm_start.py", add="\nCHANGED = True\n"):
+    with clone.edited("plasticity/analysis/figures/warm_start.py", add="\nCHANGED = True\n"):
         assert clone.planned("preview") == {"preview_figure": 1, "preview": 1}
     one = "results/preview/tiny/early_telemetry.png"
     assert clone.planned(one) == {"preview_figure": 1}

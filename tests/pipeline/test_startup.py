@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from plasticity.core.logs import imports
+from plasticity.scripts.call import quick_imports
 
 ROOT = Path(__file__).parents[2]
 
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 def test_imports_are_left_out_of_garbage_collection():
     before = gc.get_freeze_count()
     try:
-        with imports():
+        with quick_imports():
             assert not gc.isenabled()
         assert gc.isenabled()
         assert gc.get_freeze_count() > before

@@ -1,16 +1,5 @@
 """Put what was observed of a figure's runs into one table."""
 
-from typing import TYPE_CHECKING
+from plasticity.scripts.call import call
 
-from plasticity.core.logs import imports, logged
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
-
-with imports():
-    from plasticity.analysis import summary
-
-with logged(snakemake.log[0]) as log:
-    table = summary.observations_table(snakemake.input)
-    summary.write_table(snakemake.output[0], table)
-    log(f"{len(table)} observations of {len(snakemake.input)} runs")
+call("tables:summarise_observations", snakemake)

@@ -1,0 +1,20 @@
+"""The script that tells what a study costs, before anything of it is run."""
+
+from __future__ import annotations
+
+from plasticity.runs.costs import Calibration, read_networks
+from plasticity.scripts.call import Given, Log, present
+from plasticity.study import Study
+from plasticity.study.budget import report
+
+
+def tell_budget(given: Given, log: Log) -> None:
+    """Print what a study costs."""
+    measured = present(given.input, "calibration")
+    text = report(
+        Study(given.config),
+        read_networks(given.input.networks),
+        Calibration.read(measured) if measured else None,
+    )
+    log(text)
+    print(f"\n{text}\n", flush=True)
