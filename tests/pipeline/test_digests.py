@@ -122,7 +122,7 @@ TRAINS = {
 SILENT = {
     *("core/errors.py", "core/files.py", "core/gpus.py", "core/logs.py", "core/shutdown.py"),
     *("runs/run.py", "runs/layout.py", "runs/values.py", "runs/workload.py", "pipeline/digests.py"),
-    *("analysis/summary.py", "analysis/figures/style.py", "observe/telemetry.py"),
+    *("analysis/summary/runs.py", "analysis/figures/style.py", "observe/telemetry.py"),
     *(
         "training/prune.py",
         "data/sources.py",
@@ -286,16 +286,18 @@ def test_a_changed_default_counts(monkeypatch):
     before = training(ADAM)
     kinds = ADAM.stage.optimiser.member.template.kinds
     monkeypatch.setitem(kinds, "batch", Integer(at_least=1, default=64))
-    optimisers.parse.cache_clear()
+    for cached in (optimisers.read, optimisers.parse, Stage.of.__func__):
+        cached.cache_clear()
     stage = Stage.parse("full_adam-lr0.001_e500_init")
     assert moved(before, training(replace(ADAM, stages=(stage,)))) == ["options"]
-    optimisers.parse.cache_clear()
+    for cached in (optimisers.read, optimisers.parse, Stage.of.__func__):
+        cached.cache_clear()
 
 
 @pytest.mark.parametrize(
     ("kind", "name", "other"),
     [
-        *((kind, "dense", lambda run: run._ending(start=starts.parse("keep"))) for kind in BOTH),
+        *((kind, "dense", lambda run: run.ending(start=starts.parse("keep"))) for kind in BOTH),
         *((kind, "pruned_from", lambda run: run.ticket and run.from_scratch) for kind in BOTH),
         *((kind, "pruned_from", lambda run: run.ticket) for kind in BOTH),
         *((kind, "parent", lambda run: None) for kind in BOTH),
@@ -306,7 +308,8 @@ def test_a_changed_default_counts(monkeypatch):
 def test_what_a_run_descends_from_counts_by_value(monkeypatch, kind, name, other):
     def found():
         digests.forget()
-        Run.parse.__func__.cache_clear()  # what a run is asked for it keeps
+        for cached in (Run.parse, Run.of):  # what a run is asked for it keeps
+            cached.__func__.cache_clear()
         run = Run.parse(str(REWOUND))
         return digests.components(Job(kind, run if kind is TUNE else run.ticket))
 
@@ -490,7 +493,7 @@ def test_a_data_set_depends_on(package, module, counts):
 @pytest.mark.parametrize(
     ("module", "counts"),
     [
-        *(("analysis/summary.py", True), ("analysis/stats.py", True), ("runs/metrics.py", True)),
+        *(("analysis/summary/runs.py", True), ("analysis/stats.py", True), ("runs/metrics.py", True)),
         *(("training/loop.py", False), ("analysis/figures/style.py", False)),
     ],
 )
