@@ -126,9 +126,10 @@ def preview(name: str, runs: Iterable[Run]) -> str:
 
 @cache
 def script(name: str) -> str:
-    """The digest of a script of the workflow, without the library that it calls."""
-    path = PACKAGE.parent / "workflow" / "scripts" / name
-    return hashlib.sha256(ast.unparse(_significant(path, None)).encode()).hexdigest()[:16]
+    """The digest of a script of the workflow and of its module, without what these import."""
+    places = (PACKAGE.parent / "workflow" / "scripts" / name, PACKAGE / "scripts" / name)
+    text = "\n".join(ast.unparse(_significant(path, None)) for path in places)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def listing(runs: Iterable[Run]) -> str:

@@ -224,7 +224,7 @@ def test_a_preview_needs_no_data_and_trains_nothing(tmp_path: Path):
         f"results/logs/preview/tiny/{name}.log" for name in ("fig01", "fig11")
     }
     assert clone.planned("preview") == {}
-    with clone.edited("plasticity/figures/warm_start.py", add="\nCHANGED = True\n"):
+    with clone.edited("plasticity/analysis/figures/warm_start.py", add="\nCHANGED = True\n"):
         assert clone.planned("preview") == {"preview_figure": 1, "preview": 1}
     one = "results/preview/tiny/early_telemetry.png"
     assert clone.planned(one) == {"preview_figure": 1}
