@@ -37,6 +37,8 @@ snakemake_internals.check_scripts_once()
 
 
 onstart:
+    if workflow.is_main_process:
+        digests.plan()
     checked(checks.before_start, study, due(), start(), logger.warning)
     if workflow.local_exec:
         snakemake_internals.lift_rate_limit(workflow.scheduler)

@@ -16,8 +16,9 @@ import torch
 
 from benchmarks.reference import LOOPS, Loop, Usual
 from benchmarks.stand import Bench, Epoch, Memory, epoch, first_line, start
+from plasticity.runs.compute import Execution, Precision
+from plasticity.training.backends import prepare_backends
 from plasticity.training.hardware import Hardware
-from plasticity.training.loop import prepare_backends
 from plasticity.training.stages import Stage
 
 UNKNOWN = "-"
@@ -32,7 +33,7 @@ class Contestant(Protocol):
         ...
 
     @property
-    def precision(self) -> str:
+    def precision(self) -> Precision:
         """What it computes in."""
         ...
 
@@ -52,7 +53,7 @@ class Reference:
     bench: Bench
     optimiser: str
     name: str
-    precision: str
+    precision: Precision
     given: argparse.Namespace
     usual: Usual
     loop: Loop | None = None
@@ -94,7 +95,7 @@ class Engine:
         return self.hardware.carried_out + (", free" if self.free else "")
 
     @property
-    def precision(self) -> str:
+    def precision(self) -> Precision:
         """See `Contestant`."""
         return self.hardware.precision
 
@@ -222,7 +223,10 @@ def engines_of(
 
 
 def hardware_of(
-    given: argparse.Namespace, precision: str, mode: str = "eager", cache: Path | None = None
+    given: argparse.Namespace,
+    precision: Precision,
+    mode: Execution = "eager",
+    cache: Path | None = None,
 ) -> Hardware:
     """The hardware on which the engine works in `mode`."""
     return Hardware(given.device, precision, given.threads, execution=mode, cache=cache)

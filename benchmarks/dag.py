@@ -121,8 +121,7 @@ def finish(place: Path, seeds: int) -> None:
         path.touch()
     with patch("os.fsync"):  # nobody misses these files after a crash
         for job in jobs:
-            code = {"library": digests.training(job.run)}
-            about = {"components": code, "precision": study.settings.precision}
+            about = {"components": digests.components(job), "precision": study.settings.precision}
             metrics.write(place / layout.done(job), history, about)
     record(place)
 

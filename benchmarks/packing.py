@@ -153,7 +153,8 @@ def in_turns(stages: Sequence[Stage], streams: Sequence[Stream], number: int) ->
                     stage.train_state, stage.train, sums
                 )
                 steps.append(updates.enter_context(training))
-                batches.append(stage.batches(number * stage.clock.steps))
+                done = number * stage.steps.per_epoch
+                batches.append(stage.order.rest_of_epoch(done, stage.device))
         for turn in zip(*batches, strict=True):
             for stream, step, batch in zip(streams, steps, turn, strict=True):
                 with stream():

@@ -23,6 +23,7 @@ from benchmarks.measure import circumstances, tell
 from plasticity.analysis import stats
 from plasticity.data import splits, storage
 from plasticity.runs import Run, datasets, metrics
+from plasticity.runs.compute import Precision
 from plasticity.runs.provenance import Code
 from plasticity.training.hardware import Hardware
 from plasticity.training.stages import Inputs
@@ -46,12 +47,12 @@ class Trainer:
             term = datasets.parse(given.dataset)
             storage.write(term.member.function(None, folder), given.dataset, *self.parts)
 
-    def accuracy(self, run: Run, precision: str) -> float:
+    def accuracy(self, run: Run, precision: Precision) -> float:
         """The final test accuracy of `run`, as a share."""
         table, _ = metrics.read(self._train(run, precision).metrics)
         return float(table["test_accuracy"][-1].as_py())
 
-    def _train(self, run: Run, precision: str) -> Outputs:
+    def _train(self, run: Run, precision: Precision) -> Outputs:
         place = self.folder / precision / str(run)
         outputs = Outputs(place / "metrics.parquet", place / "checkpoint.safetensors")
         if not outputs.metrics.exists():

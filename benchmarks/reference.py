@@ -22,12 +22,15 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.stand import STARTING_STEPS, Bench, Epoch, wait
+from plasticity.core.rng import torch_generator
 from plasticity.data import storage
 from plasticity.data.apply import apply_to_batch, drawn
 from plasticity.data.transforms.augment import MARGIN
+from plasticity.models.network import initialise
 from plasticity.runs import transforms as transform_terms
-from plasticity.training.loop import DTYPES, EVALUATION_BATCH
-from plasticity.training.stages import build_network
+from plasticity.runs.compute import Precision
+from plasticity.training.backends import DTYPES
+from plasticity.training.loop import EVALUATION_BATCH
 
 Transform = Callable[[np.ndarray], Tensor]
 """An image, uint8 [h, w, c], as the network is given it: normalised, float32 [c, h, w]."""
@@ -101,17 +104,17 @@ class StandIn:
     """The same image by image, where torchvision is not installed."""
 
     mean: Tensor
-    deviation: Tensor
+    std: Tensor
     augmented: bool
 
     @classmethod
     def of(cls, header: storage.Header, pixels: int, augmented: bool) -> Self:
         """See `Torchvision.of`."""
-        mean, deviation = (
+        mean, std = (
             torch.tensor(values, dtype=torch.float32).view(-1, 1, 1)
             for values in (header.mean, header.deviation)
         )
-        return cls(mean, deviation, augmented)
+        return cls(mean, std, augmented)
 
     def __call__(self, image: np.ndarray) -> Tensor:
         """See `Transform`."""
@@ -123,7 +126,7 @@ class StandIn:
             if torch.rand(()) < 0.5:
                 image = image[:, ::-1]
         scaled = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).contiguous()
-        return scaled.to(torch.float32).div(255).sub_(self.mean).div_(self.deviation)
+        return scaled.to(torch.float32).div(255).sub_(self.mean).div_(self.std)
 
 
 def image_transforms() -> type[Torchvision] | type[StandIn]:
@@ -146,7 +149,7 @@ class Loop:
     test: Any
 
     def __init__(
-        self, bench: Bench, optimiser: str, device: torch.device, precision: str, workers: int
+        self, bench: Bench, optimiser: str, device: torch.device, precision: Precision, workers: int
     ) -> None:
         run = bench.run(optimiser)
         self.batch = run.stage.optimiser.options["batch"]
@@ -156,7 +159,8 @@ class Loop:
         train, test = storage.read(bench.inputs.train), storage.read(bench.inputs.test)
         torch.manual_seed(0)
         channels = train.images.shape[1]
-        self.network: nn.Module = build_network(run, len(train.header.classes), channels)
+        self.network: nn.Module = run.model(len(train.header.classes), channels)
+        initialise(self.network, torch_generator(run.seed, "initialisation"))
         self.network.to(device)
         self.optimiser = as_usual(run.stage.optimiser(self.network.parameters()))
         self.load(train, test)
@@ -240,12 +244,12 @@ class Tuned(Loop):
     def normalised(self, part: storage.DataPart) -> tuple[Tensor, Tensor]:
         """The images of `part`, normalised, float32 [n, c, h, w], and their labels."""
         images = torch.from_numpy(part.images).to(self.device).to(torch.float32).div_(255)
-        mean, deviation = (
+        mean, std = (
             torch.tensor(values, dtype=torch.float32, device=self.device).view(1, -1, 1, 1)
             for values in (part.header.mean, part.header.deviation)
         )
         labels = torch.from_numpy(part.labels).to(self.device)
-        return images.sub_(mean).div_(deviation), labels
+        return images.sub_(mean).div_(std), labels
 
     def training_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """See `Loop`; random crops and flips are made batch by batch, on the device."""

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import cast
 
 import torch
 
@@ -22,10 +23,10 @@ from benchmarks.telemetry import made_up
 from plasticity.data import splits, storage
 from plasticity.data.raw import RawData
 from plasticity.runs import OptimiserFacts, Run, Term, datasets, optimisers
-from plasticity.runs.compute import PRECISIONS
+from plasticity.runs.compute import PRECISIONS, Precision
 from plasticity.runs.provenance import Code
 from plasticity.training.hardware import Hardware
-from plasticity.training.loop import EpochProgress, finish_epoch, set_rate, train_on
+from plasticity.training.loop import EpochProgress, finish_epoch, set_learning_rate, train_on
 from plasticity.training.stages import Inputs, Stage, prepare
 
 EPOCHS = 1_000_000
@@ -74,11 +75,11 @@ def complete(given: argparse.Namespace) -> argparse.Namespace:
     return given
 
 
-def precision_of(text: str) -> str:
+def precision_of(text: str) -> Precision:
     """`text`, where it is a precision."""
     if text not in PRECISIONS:
         raise argparse.ArgumentTypeError(f"{text!r}: expected {', '.join(PRECISIONS)}")
-    return text
+    return cast(Precision, text)
 
 
 @dataclass(frozen=True)
@@ -164,19 +165,19 @@ class Epoch:
 
 
 def start(stage: Stage) -> None:
-    """The first updates of `stage`, in which it is recorded or compiled; waits for the device."""
-    batches = islice(stage.batches(0), STARTING_STEPS)
+    """The first steps of `stage`, in which it is recorded or compiled; waits for the device."""
+    batches = islice(stage.order.rest_of_epoch(0, stage.device), STARTING_STEPS)
     train_on(stage.train_state, stage.train, batches, EpochProgress.begin(stage.device))
     wait(stage.device)
 
 
 def epoch(stage: Stage, number: int) -> Epoch:
     """Train and evaluate epoch `number`, which counts from 0, as jobs do; waits for the device."""
-    train_state, done = stage.train_state, number * stage.clock.steps
+    train_state, done = stage.train_state, number * stage.steps.per_epoch
     part = EpochProgress.begin(stage.device)
     began = time.perf_counter()
-    set_rate(train_state.optimiser, stage.rate(done))
-    train_on(train_state, stage.train, stage.batches(done), part)
+    set_learning_rate(train_state.optimiser, number + 1, stage.learning_rate_drops)
+    train_on(train_state, stage.train, stage.order.rest_of_epoch(done, stage.device), part)
     wait(stage.device)
     trained = time.perf_counter()
     finish_epoch(train_state, number + 1, done + part.batches, part, stage.test)

@@ -22,7 +22,7 @@ mark("python")
 
 import json  # noqa: E402
 from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
+from typing import Any, cast  # noqa: E402
 
 from plasticity.scripts.call import quick_imports  # noqa: E402
 
@@ -32,6 +32,7 @@ with quick_imports():
     mark("torch")
 
     from plasticity.runs import Run
+    from plasticity.runs.compute import Execution, Precision
     from plasticity.runs.provenance import Code
     from plasticity.training import train
     from plasticity.training.hardware import Hardware
@@ -66,7 +67,7 @@ train.train_stage(
     Run.parse(run),
     Inputs(place / "train.safetensors", place / "test.safetensors", place / "split.parquet"),
     train.Outputs(place / "metrics.parquet", place / "checkpoint.safetensors"),
-    Hardware(device, precision, execution=execution),
+    Hardware(device, cast(Precision, precision), execution=cast(Execution, execution)),
     Code({}),
     lambda line: None,
 )

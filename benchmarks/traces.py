@@ -29,7 +29,10 @@ class Trace:
     def of(cls, engine: Engine, steps: int) -> Trace:
         """The first updates of `engine`'s stage, from its beginning."""
         stage = engine.fresh()
-        epochs = (stage.batches(number * stage.clock.steps) for number in count())
+        epochs = (
+            stage.order.rest_of_epoch(number * stage.steps.per_epoch, stage.device)
+            for number in count()
+        )
         batches, part = chain.from_iterable(epochs), EpochProgress.begin(stage.device)
         before, losses = [0.0, 0.0], []
         for _ in range(steps):

@@ -55,13 +55,14 @@ def test_reading_paths_and_the_study_loads_neither_torch_nor_pandas():
 import json, sys, yaml
 from plasticity.runs import Run, data_selections, datasets, models, optimisers, starts, transforms
 from plasticity.pipeline import digests
+from plasticity.runs.kinds import TUNE, Job
 from plasticity.study import Study
 for registry in (data_selections, datasets, models, optimisers, starts, transforms):
     assert registry.members
 for text in ("adam-lr0.1", "rmsprop-lr0.1", "sgd-lr0.1-m0.9"):
     optimisers.parse(text)
 study = Study(yaml.safe_load(open("config.yaml", encoding="utf-8").read()))
-digests.training(study.runs[0]), digests.summary(), digests.drawing("resets")
+digests.code_of(Job(TUNE, study.runs[0])), digests.summary(), digests.drawing("resets")
 heavy = ("torch", "torchvision", "pandas", "scipy", "sklearn", "matplotlib", "seaborn", "PIL")
 print(json.dumps([name for name in heavy if name in sys.modules]))
 """

@@ -6,7 +6,7 @@ come of their training. So a figure whose grid does not fit what draws it says s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from itertools import chain
 from typing import Any
@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from plasticity.analysis import summary
 from plasticity.analysis.figures import Tables
-from plasticity.analysis.summary import Measured
+from plasticity.analysis.summary.curves import curves
+from plasticity.analysis.summary.runs import Measured, runs_table
 from plasticity.core.rng import numpy_generator
 from plasticity.measures.quantities import QUANTITIES, TRACE, TRACES
 from plasticity.runs import Run, ancestors, metrics
@@ -40,25 +40,20 @@ def made_up_tables(
 ) -> Tables:
     """What a figure is drawn from, with invented numbers: the same ones each time.
 
-    `roles` gives the runs of each role. `observe` is ``telemetry``, with the `settings` of a
-    `Cadence`; or ``connectivity``, with that of ``points`` on the line; or neither. Raises
-    `UserError` for a data set that is not known in numbers, and for runs that could not be trained.
+    `roles` gives the runs of each role. `observe` is one of `OBSERVATIONS`, with its `settings` in
+    the study, or None. Raises `UserError` for a data set that is not known in numbers, and for runs
+    that could not be trained.
     """
     runs = [Run.parse(path) for path in dict.fromkeys(chain.from_iterable(roles.values()))]
     tuned = {run: made_up(run) for run in runs}
     pretrained = {run: made_up(run) for run in ancestors(runs)}
-    observations = None
-    if observe == "telemetry":
-        observations = made_up_telemetry(runs, Cadence(**settings))
-    elif observe == "connectivity":
-        observations = made_up_connectivity(runs, settings["points"])
     return Tables.of(
         title,
-        summary.runs_table(tuned, pretrained).to_pandas(),
-        pa.concat_tables(summary.curves(tuned, pretrained)).to_pandas(),
+        runs_table(tuned, pretrained).to_pandas(),
+        pa.concat_tables(curves(tuned, pretrained)).to_pandas(),
         roles,
         labels,
-        observations,
+        OBSERVATIONS[observe](runs, settings) if observe else None,
     )
 
 
@@ -101,7 +96,7 @@ def made_up(run: Run) -> Measured:
 
 
 def density_of(run: Run) -> float:
-    """The share of weights that is left, about: each level of pruning takes the same share."""
+    """The fraction of weights that is left, about: each level of pruning takes the same one."""
     pruning = [stage.start.options for stage in run.stages if stage.prunes]
     return float((1 - pruning[-1]["fraction"]) ** pruning[-1]["level"]) if pruning else 1.0
 
@@ -152,3 +147,10 @@ def made_up_connectivity(runs: Iterable[Run], points: int) -> pd.DataFrame:
             columns |= {f"{part}_loss": easier * error, f"{part}_accuracy": 1 - easier * error}
         pieces.append(pd.DataFrame(columns))
     return pd.concat(pieces, ignore_index=True)
+
+
+OBSERVATIONS: Mapping[str, Callable[[Iterable[Run], Mapping[str, int]], pd.DataFrame]] = {
+    "telemetry": lambda runs, settings: made_up_telemetry(runs, Cadence(**settings)),
+    "connectivity": lambda runs, settings: made_up_connectivity(runs, settings["points"]),
+}
+"""What invents the numbers of each kind of observation, given the study's settings for it."""

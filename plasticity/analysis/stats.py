@@ -8,20 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 
 POWER = 0.8
-"""The share of studies that are to find an effect which is there."""
+"""The fraction of studies that are to find an effect which is there."""
 
 
 @dataclass(frozen=True)
 class PairedGap:
-    """The mean of paired differences, their deviation over pairs, and a 95% t interval of the mean.
+    """The mean of paired differences, its 95% t interval, and their standard deviation.
 
-    With one pair, `deviation`, `low`, `high` and `p_value` are not a number; where all differences
+    With one pair, `std`, `low`, `high` and `p_value` are not a number; where all differences
     are equal, the last three.
     """
 
     n: int
     mean: float
-    deviation: float
+    std: float
     low: float
     high: float
     p_value: float
@@ -56,7 +56,7 @@ def mean_difference(differences: np.ndarray) -> PairedGap:
     return PairedGap(
         n=len(differences),
         mean=mean,
-        deviation=float(differences.std(ddof=1)),
+        std=float(differences.std(ddof=1)),
         low=float(interval.low),
         high=float(interval.high),
         p_value=float(test.pvalue),
@@ -79,8 +79,8 @@ def p_above(differences: np.ndarray, bound: float) -> float:
     n = len(differences)
     if n < 2 or _alike(differences):
         return math.nan
-    error = differences.std(ddof=1) / math.sqrt(n)
-    return float(stdtr(n - 1, (bound - differences.mean()) / error))
+    standard_error = differences.std(ddof=1) / math.sqrt(n)
+    return float(stdtr(n - 1, (bound - differences.mean()) / standard_error))
 
 
 def slopes(levels: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -104,11 +104,11 @@ def holm(p_values: np.ndarray) -> np.ndarray:
 
 
 def seeds_needed(
-    effect: float, deviation: float, level: float, most: int, power: float = POWER
+    effect: float, std: float, level: float, most: int, power: float = POWER
 ) -> int | None:
     """The fewest pairs by which a one-sided t test at `level` finds `effect` with a chance `power`.
 
-    `deviation`, above 0, is that of the differences over pairs, in the unit of `effect`. None where
+    `std`, above 0, is that of the differences over pairs, in the unit of `effect`. None where
     `most` pairs are not enough, as they never are for an effect of the other sign.
     """
     from scipy.stats import nct, t
@@ -116,6 +116,6 @@ def seeds_needed(
     if effect <= 0:
         return None
     n = np.arange(2, most + 1)
-    chance = nct.sf(t.isf(level, n - 1), n - 1, effect / deviation * np.sqrt(n))
+    chance = nct.sf(t.isf(level, n - 1), n - 1, effect / std * np.sqrt(n))
     enough = n[chance >= power]
     return int(enough[0]) if len(enough) else None

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from plasticity.core.rng import torch_generator
 from plasticity.runs.costs import Calibration, NetworkCost, Throughput
@@ -178,17 +179,8 @@ def _stored_bytes(tensors: Mapping[str, Tensor]) -> int:
 @torch.inference_mode()
 def _multiply_adds(network: nn.Module, workload: Workload) -> int:
     """Those of one image's forward pass in the convolutions and linear layers of `network`."""
-    total = 0
-
-    def count(layer: nn.Module, inputs: object, output: Tensor) -> None:
-        nonlocal total
-        weight = layer.get_parameter("weight")
-        total += weight.numel() * (output.numel() // weight.shape[0])
-
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            layer.register_forward_hook(count)
     # On the CPU, whatever its weights are: not every operation knows the device without numbers.
     network.to_empty(device="cpu").eval()
-    network(torch.zeros(1, workload.channels, workload.pixels, workload.pixels))
-    return total
+    with FlopCounterMode(display=False) as counter:
+        network(torch.zeros(1, workload.channels, workload.pixels, workload.pixels))
+    return int(counter.get_total_flops()) // 2

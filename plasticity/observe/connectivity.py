@@ -20,12 +20,23 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import SGD
 
-from plasticity.core import tables
+from plasticity.core import files, tables
 from plasticity.core.errors import UserError, shown
+from plasticity.core.rng import torch_generator
+from plasticity.observe.jobs import final_state
+from plasticity.runs import Run
 from plasticity.runs.compute import Precision
+from plasticity.runs.provenance import Code
 from plasticity.training.batches import shuffled
 from plasticity.training.examples import Batch, Examples
+from plasticity.training.hardware import Hardware, Log
 from plasticity.training.loop import TrainState, evaluate
+from plasticity.training.stages import Inputs, describe, prepare
+from plasticity.training.train import within_memory
+
+STATISTICS = 50
+"""Batches of training examples from which the statistics of normalisation are taken; fewer where
+there are not so many. Ours: the sources do not say."""
 
 LINE = pa.schema(
     [
@@ -169,7 +180,7 @@ def estimate_statistics(train_state: TrainState, examples: Examples, batches: Te
     train_state.network.train()
     for number, indices in enumerate(batches, start=1):
         for layer in layers:
-            # Told here: with None every layer would wait for the device to count the batches.
+            # Not by torch.optim.swa_utils.update_bn, whose momentum of None waits for the device.
             layer.momentum = 1 / number
         images, _ = examples.batch(Batch(indices))
         with train_state.autocast(images.device):
@@ -186,3 +197,48 @@ def write(path: str | Path, table: pa.Table, about: Mapping[str, Any]) -> None:
 def read(path: str | Path) -> tuple[pa.Table, dict[str, Any]]:
     """The table in `path` and what it says about its runs; raises `UserError`."""
     return tables.read(path, SCHEMA, "connectivity file", "delete it and run again to make it anew")
+
+
+# As a job
+
+
+def observe_connectivity(
+    run: Run,
+    inputs: Inputs,
+    ends: tuple[Path, Path],
+    output: Path,
+    hardware: Hardware,
+    points: int,
+    examples: int,
+    code: Code,
+    log: Log,
+) -> None:
+    """Write loss and accuracy on the line between the ends of `run` and of the reordered run.
+
+    `points` on the line, ends included, each evaluated on the test set and on at most so many
+    training `examples`, which are seen as they are, without augmentation. Raises `UserError` for
+    inputs that cannot be used.
+    """
+    with files.held(output.with_name(".lock"), log), within_memory(run):
+        stage = prepare(run, inputs, hardware, code, log)
+        one, other = (
+            final_state(one, path, stage)
+            for one, path in zip((run, run.reordered_run), ends, strict=True)
+        )
+        batch = run.stage.optimiser.options["batch"]
+        line = Line(points, min(STATISTICS, len(stage.train) // batch), batch, examples)
+        table = barrier(
+            stage.train_state.network,
+            one,
+            other,
+            stage.train,
+            stage.test,
+            line,
+            torch_generator(run.seed, "connectivity"),
+            hardware.precision,
+        )
+        rise = barrier_of(table)
+        log(f"the error on the line rises by {rise:.2%} above the mean of its ends")
+        columns: dict[str, Any] = {"run": [str(run)] * len(table), "seed": [run.seed] * len(table)}
+        named = pa.table({**columns, **{name: table[name] for name in table.column_names}})
+        write(output, named, describe(stage, hardware))

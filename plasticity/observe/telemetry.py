@@ -17,16 +17,20 @@ import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
-from plasticity.core import tables
+from plasticity.core import files, tables
 from plasticity.core.errors import UserError
 from plasticity.core.rng import torch_generator
 from plasticity.measures.quantities import QUANTITIES, TRACE, TRACES, Snapshot
 from plasticity.models import masks
+from plasticity.observe.jobs import final_state
+from plasticity.runs import Run
 from plasticity.runs.cadence import Cadence
+from plasticity.runs.provenance import Code
 from plasticity.training.examples import Batch
-from plasticity.training.hardware import Log
+from plasticity.training.hardware import Hardware, Log
 from plasticity.training.loop import EpochProgress, evaluate, set_learning_rate, train_on
-from plasticity.training.stages import Stage
+from plasticity.training.stages import Inputs, Stage, describe, prepare
+from plasticity.training.train import within_memory
 
 SCHEMA = pa.schema(
     [
@@ -214,7 +218,7 @@ def iterations(stage: Stage, stops: Sequence[int]) -> Iterator[int]:
                 break
             part = EpochProgress.begin(stage.device)
             epoch = steps.epoch(steps.begin + done)
-            batches = stage.order.rest_of_epoch(steps.begin + done, 0, stage.device)
+            batches = stage.order.rest_of_epoch(steps.begin + done, stage.device)
             set_learning_rate(stage.train_state.optimiser, epoch, stage.learning_rate_drops)
         yield stop
 
@@ -230,3 +234,27 @@ def write(path: str | Path, table: pa.Table, about: Mapping[str, Any]) -> None:
 def read(path: str | Path) -> tuple[pa.Table, dict[str, Any]]:
     """The table in `path` and what it says about its run; raises `UserError`."""
     return tables.read(path, SCHEMA, "telemetry file", "delete it and run again to make it anew")
+
+
+# As a job
+
+
+def observe_telemetry(
+    run: Run,
+    inputs: Inputs,
+    final: Path,
+    output: Path,
+    hardware: Hardware,
+    cadence: Cadence,
+    code: Code,
+    log: Log,
+) -> None:
+    """Train the first steps of the last stage of `run` again and write what happens in them.
+
+    `final` is the state at its end, from which distances are measured. Raises `UserError` for
+    inputs that cannot be used.
+    """
+    with files.held(output.with_name(".lock"), log), within_memory(run):
+        stage = prepare(run, inputs, hardware, code, log)
+        table = observe(stage, final_state(run, final, stage), cadence, log)
+        write(output, table, describe(stage, hardware))

@@ -1,140 +1,222 @@
-"""Digests of the code that a job's result depends on: what decides whether it runs again.
+"""Digests of the code that results depend on: what decides whether a job runs again, by component.
 
-Snakemake does not see changes in imported modules. Each rule therefore carries, as a parameter, a
-digest of the library modules that it uses, found by following their imports. Comments, docstrings
-and layout do not count, nor do modules that move no number. Of a module that declares words of a
-registry, only the words in use count: a new optimiser leaves every old result as it is.
+    python -m plasticity.pipeline.digests          the digest of each file of the library, as JSON
+    python -m plasticity.pipeline.digests FILE     why the result in FILE is made again
+
+A component is a file, by its place in the library, or one of three facts. Snakemake does not see
+changes in imported modules: the files are found by following imports from what a job calls. A
+member of a registry counts where the run, or a run that it is made from, uses it.
 """
 
 from __future__ import annotations
 
-import ast
+import csv
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from plasticity.core.errors import UserError
-from plasticity.runs import (
-    DatasetFacts,
-    ModelFacts,
-    Run,
-    SelectionFacts,
-    Stage,
-    Term,
-    ancestors,
-)
-from plasticity.runs.kinds import Kind
-from plasticity.runs.vocabulary import (
-    starts,
-)
+from plasticity.pipeline import closure
+from plasticity.runs import Run, Term, ancestors
+from plasticity.runs.kinds import Job
+from plasticity.runs.provenance import Code, Equivalences, outdated
+from plasticity.runs.values import decimal
 from plasticity.runs.workload import Workload, examples, step_range
 
-PACKAGE = Path(__file__).parents[1]
-SILENT_FACTS = ("size", "classes")
-"""Facts of data selections that tell what is possible and what it costs."""
+__all__ = ["code_of", "combined", "components", "equivalences", "outdated", "require_unchanged"]
 
-MOVE_NO_NUMBER = (
-    "runs",
-    "study",
-    "core.errors",
-    "core.files",
-    "core.gpus",
-    "core.shutdown",
-)
+EQUIVALENCES = Path(__file__).with_name("equivalences.csv")
+"""Pairs of digests of a component between which no number moved; an empty one stands for no such
+file. Both are named: what was as good as a digest is not as good as all that come after it."""
+
+FACTS = ("lineage", "options", "settings")
+"""Components that are no files: which jobs a run is made by, what the words of its path mean with
+all defaults, and with which settings it is observed."""
+
+PLANNED = "PLASTICITY_PLANNED"
+"""The variable that tells a job of the code that it was planned with."""
+
+Settings = Mapping[str, object]
+"""What an observation is made with, such as its points; nothing for other kinds of job."""
 
 
-def training(run: Run) -> str:
-    """The digest of all that trains `run`, its earlier stages included, given its data.
+# What makes a run
 
-    The earlier ones count because a checkpoint is not tracked by its age: it may have been dropped,
-    or made again.
+
+def components(job: Job, settings: Settings | None = None) -> dict[str, str]:
+    """The digest of each component of the result of `job`, given its data.
+
+    They are the same for every seed.
     """
-    return _training(run.model, run.stages)
+    lineage, sources = _descent(job)
+    meant = [_meant(term) for term in _terms(job.run)]
+    facts = {"lineage": lineage, "options": _hash(_canonical(meant))}
+    if settings:
+        facts["settings"] = _hash(_canonical(dict(settings)))
+    return {**closure.files(sources), **facts}
+
+
+def combined(components: Mapping[str, str]) -> str:
+    """One digest of all `components`."""
+    return Code(components).digest
+
+
+def code_of(job: Job, settings: Settings | None = None) -> Code:
+    """The components of the result of `job`, with the equivalences that hold."""
+    key = (*_key(job), _canonical(dict(settings or {})))
+    if key not in _codes:
+        _codes[key] = Code(components(job, settings), equivalences())
+    return _codes[key]
+
+
+_codes: dict[tuple[str, str, str], Code] = {}
 
 
 @cache
-def _training(model: Term[ModelFacts], stages: tuple[Stage, ...]) -> str:
-    """The same for every seed, and so asked for often."""
-    terms: list[Term[Any]] = []
-    for stage in stages:
-        terms += (stage.data, *stage.transforms, stage.optimiser, stage.start)
-    if not any(stage.prunes for stage in stages):
-        # What is done to masks and under them moves no whole network.
-        return digest(
-            "plasticity.training.train",
-            (model, *terms),
-            without=("plasticity.models.masks", "plasticity.interventions.perturbations"),
-        )
-    # Its mask comes from plain tickets and from the dense network.
-    terms += [starts.parse(text) for text in ("init", "keep", "ticket1")]
-    return digest("plasticity.training.train", (model, *terms), "plasticity.training.prune")
+def equivalences() -> Equivalences:
+    """Those in the table of the library."""
+    found: dict[str, set[tuple[str, str]]] = {}
+    with EQUIVALENCES.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            pair = (row["earlier digest"], row["digest"])
+            found.setdefault(row["component"], set()).add(pair)
+    return {component: frozenset(pairs) for component, pairs in found.items()}
 
 
-def observation(kind: Kind, run: Run, settings: Mapping[str, object]) -> str:
-    """The digest of all that is observed of `run` besides its metrics, as a `kind` of job.
+def plan() -> None:
+    """Tell all processes that this one starts, jobs among them, of the code that it has found."""
+    os.environ[PLANNED] = json.dumps(closure.every_file())
 
-    With its `settings`, so that other ones make a finished job outdated as other code does.
+
+def require_unchanged(job: Job, settings: Settings | None = None) -> Code:
+    """The code that `job` finds when it starts.
+
+    Raises `UserError` where a file of it is not as it was planned with, if that is told.
     """
-    code = _digest(kind.roots, frozenset(), ())
-    text = f"{code} {training(run)} {json.dumps(dict(settings), sort_keys=True)}"
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    code = code_of(job, settings)
+    planned = json.loads(os.environ.get(PLANNED, "null"))
+    files = {name: digest for name, digest in code.components.items() if name not in FACTS}
+    changed = [name for name, digest in files.items() if planned and planned.get(name) != digest]
+    if changed:
+        raise UserError(
+            f"the code changed since this job was planned: {', '.join(changed)}; "
+            "run the same command again"
+        )
+    return code
 
 
-def split(selection: Term[SelectionFacts]) -> str:
+Known = tuple[str, frozenset[str]]
+"""The lineage of a job, and the sources of the code that it and all jobs before it run."""
+
+_known: dict[tuple[str, str], Known] = {}
+
+
+def _descent(job: Job) -> Known:
+    """Without recursion: a chain may be long."""
+    waiting, begun = [job], set()
+    while waiting:
+        one = waiting[-1]
+        key, earlier = _key(one), one.inputs
+        missing = [e for e in earlier.values() if _key(e) not in _known and _key(e) not in begun]
+        if missing and key not in _known:
+            begun.add(key)
+            waiting += missing
+            continue
+        waiting.pop()
+        if key not in _known:
+            nothing: Known = ("", frozenset())  # of a job that leads to itself
+            before = {name: _known.get(_key(e), nothing) for name, e in earlier.items()}
+            lineage = [key, {name: found[0] for name, found in before.items()}]
+            own = frozenset({*one.kind.roots, *_declaring(one.run)})
+            sources = own.union(*(found[1] for found in before.values()))
+            _known[key] = (_hash(_canonical(lineage)), sources)
+    return _known[_key(job)]
+
+
+def _key(job: Job) -> tuple[str, str]:
+    """`job` without its seed."""
+    return (str(job.kind), job.run.path.replace(f"/seed{job.run.seed}/", "/", 1))
+
+
+def _terms(run: Run) -> list[Term[Any]]:
+    """All that the path of `run` says but its seed and lengths."""
+    terms: list[Term[Any]] = [run.dataset, run.model]
+    for stage in run.stages:
+        terms += (stage.data, *stage.transforms, stage.optimiser, stage.start)
+    return terms
+
+
+def _declaring(run: Run) -> set[str]:
+    """What declares the words of `run`, but its data set: data have a job and a digest of their
+    own.
+    """
+    terms = [term for term in _terms(run) if term is not run.dataset]
+    return {closure.source_of(term.member.function) for term in terms}
+
+
+def _meant(term: Term[Any]) -> list[Any]:
+    """`term` with all of its options, those that it does not spell included."""
+    options = {k: decimal(v) if isinstance(v, float) else v for k, v in term.options.items()}
+    return [term.member.kind, term.member.name, options]
+
+
+# What makes other results
+
+
+def split(selection: Term[Any]) -> str:
     """The digest of all that draws `selection`."""
-    return digest("plasticity.data.splits", (selection,))
+    return digest("plasticity.data.splits", terms=[selection])
 
 
-def dataset(name: Term[DatasetFacts]) -> str:
+def dataset(name: Term[Any]) -> str:
     """The digest of all that prepares the data set `name`."""
-    return digest("plasticity.data.storage", (name,), "plasticity.data.datasets")
+    return digest("plasticity.data.storage", terms=[name])
 
 
 def summary() -> str:
     """The digest of all that turns metrics into tables."""
-    return digest("plasticity.analysis.summary", ())
+    parts = ("runs", "curves", "gaps", "observations", "page")
+    summaries = (f"plasticity.analysis.summary.{part}" for part in parts)
+    return digest("plasticity.analysis.storage", *summaries)
 
 
 def claims() -> str:
     """The digest of all that judges the papers' claims from tables."""
-    parts = ("evidence", "paper", "verdict", "page")
+    parts = ("evidence", "ledger", "verdict", "page")
     return digest(
-        "plasticity.analysis.summary", (), *(f"plasticity.analysis.claims.{part}" for part in parts)
+        "plasticity.analysis.storage", *(f"plasticity.analysis.claims.{part}" for part in parts)
     )
 
 
 def calibration(workloads: Iterable[Workload]) -> str:
     """The digest of all that measures how fast `workloads` are."""
     terms = [term for workload in workloads for term in (workload.model, workload.optimiser)]
-    return digest("plasticity.observe.calibration", terms)
+    return digest("plasticity.observe.calibration", terms=terms)
 
 
 def drawing(name: str) -> str:
     """The digest of all that draws figures with the module `name` of `analysis.figures`."""
-    return digest(f"plasticity.analysis.figures.{name}", (), "plasticity.analysis.figures")
+    return digest(f"plasticity.analysis.figures.{name}")
 
 
 def preview(name: str, runs: Iterable[Run]) -> str:
     """The digest of all that makes numbers up for `runs` and draws them with the module `name`."""
-    code = digest("plasticity.analysis.preview", (), f"plasticity.analysis.figures.{name}")
-    text = f"{code} {lengths(runs)}"
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    code = digest("plasticity.analysis.preview", f"plasticity.analysis.figures.{name}")
+    return _hash(f"{code} {lengths(runs)}")
 
 
-@cache
 def script(name: str) -> str:
-    """The digest of a script of the workflow and of its module, without what these import."""
-    places = (PACKAGE.parent / "workflow" / "scripts" / name, PACKAGE / "scripts" / name)
-    text = "\n".join(ast.unparse(_significant(path, None)) for path in places)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    """The digest of a script of the workflow, without the library that it calls."""
+    return combined(closure.files(frozenset({name})))
 
 
 def listing(runs: Iterable[Run]) -> str:
     """The digest of a choice of runs: tables are made anew where it changes."""
-    return hashlib.sha256("\n".join(sorted(map(str, runs))).encode()).hexdigest()[:16]
+    return _hash("\n".join(sorted(map(str, runs))))
 
 
 def lengths(runs: Iterable[Run]) -> str:
@@ -145,188 +227,34 @@ def lengths(runs: Iterable[Run]) -> str:
             found.append(f"{run} {step_range(run)} {examples(run)}")
         except UserError as error:  # the preview itself will say so
             found.append(f"{run} {error}")
-    return hashlib.sha256("\n".join(found).encode()).hexdigest()[:16]
+    return _hash("\n".join(found))
 
 
-def digest(root: str, terms: Iterable[Term[Any]], *more: str, without: tuple[str, ...] = ()) -> str:
-    """A digest of the modules `root` and `more`, and of those below them, as `terms` use them.
-
-    Those in `without` are left out.
-
-    The options of `terms` count with their defaults: a default that changes moves results without
-    moving their path.
-    """
+def digest(*roots: str, terms: Iterable[Term[Any]] = ()) -> str:
+    """A digest of the modules `roots`, of those below them, and of `terms` with all options."""
     terms = list(terms)
-    words = frozenset((term.member.function.__module__, term.member.name) for term in terms)
-    options = json.dumps([(term.member.name, term.options) for term in terms])
-    text = f"{_digest((root, *more), words, without)} {options}"
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    sources = {*roots, *(closure.source_of(term.member.function) for term in terms)}
+    meant = _canonical([_meant(term) for term in terms])
+    return _hash(f"{combined(closure.files(frozenset(sources)))} {meant}")
 
 
 def forget() -> None:
     """Read all code anew at the next digest: it is otherwise read once a process."""
-    for cached in (script, _training, _digest, _module):
-        cached.cache_clear()
+    closure.forget()
+    equivalences.cache_clear()
+    _known.clear()
+    _codes.clear()
 
 
-@cache
-def _digest(
-    roots: tuple[str, ...], words: frozenset[tuple[str, str]], without: tuple[str, ...]
-) -> str:
-    used: dict[str, set[str]] = {}
-    for home, word in words:
-        used.setdefault(home, set()).add(word)
-    waiting, codes = [*roots, *used], {}
-    while waiting:
-        name = waiting.pop()
-        if name in codes or name in without or _path(name) is None:
-            continue
-        codes[name], below = _module(name, frozenset(used[name]) if name in used else None)
-        waiting += below
-    text = "\n".join(f"# {module}\n{codes[module]}" for module in sorted(codes))
+def _canonical(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-@cache
-def _module(name: str, words: frozenset[str] | None) -> tuple[str, tuple[str, ...]]:
-    """The code of a module that counts, and the modules that it imports and that count."""
-    path = _path(name)
-    assert path is not None
-    tree = _significant(path, words)
-    return ast.unparse(tree), tuple(below for below in _imports(tree) if _counts(below))
+if __name__ == "__main__":
+    from plasticity.pipeline.why import main
 
-
-def _counts(module: str) -> bool:
-    package, _, below = module.partition(".")
-    silent = any(f"{below}.".startswith(f"{name}.") for name in MOVE_NO_NUMBER)
-    return package == "plasticity" and below != "" and not silent
-
-
-def _path(module: str) -> Path | None:
-    """The file of a module of this package, or None where `module` is a name within one."""
-    place = PACKAGE.joinpath(*module.split(".")[1:])
-    for path in (place.with_suffix(".py"), place / "__init__.py"):
-        if path.is_file():
-            return path
-    return None
-
-
-def _significant(path: Path, words: frozenset[str] | None) -> ast.Module:
-    """The syntax tree of `path` without what moves no number.
-
-    That is: docstrings, also those under constants, the texts of errors, and imports for type
-    checkers; and in the home of a registry, the members not in `words` with what only they had
-    imported or defined.
-    """
-    tree = ast.parse(path.read_text())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-            node.body = [part for part in node.body if not _is_silent(part)] or [ast.Pass()]
-        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
-            node.exc.args, node.exc.keywords = [], []  # what a message says
-    if words is not None:
-        for node in filter(_is_member, tree.body):
-            _drop_facts(node)
-        tree.body = [
-            node for node in tree.body if not _is_member(node) or getattr(node, "name", "") in words
-        ]
-        _drop_unused(tree)
-    _sort_imports(tree)
-    return tree
-
-
-def _is_silent(node: ast.stmt) -> bool:
-    """Whether `node` is a lone string or what only a type checker reads."""
-    if isinstance(node, ast.Expr):
-        return isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-
-
-def _drop_unused(tree: ast.Module) -> None:
-    """Drop top-level imports, constants and private helpers that nothing else in `tree` names.
-
-    A constant that only another module reads is dropped too: the homes of registries have none.
-    """
-    while True:
-        rest = [node for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom)]
-        used = {
-            node.id for part in rest for node in ast.walk(part)
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
-        }  # fmt: skip
-        kept = [node for node in rest if not _is_private(node) or _bound(node) & used]
-        if kept == rest:
-            break
-        tree.body = [node for node in tree.body if node in kept or node not in rest]
-    for node in tree.body:
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            node.names = [a for a in node.names if (a.asname or a.name).split(".")[0] in used]
-    tree.body = [node for node in tree.body if getattr(node, "names", True)]
-
-
-def _sort_imports(tree: ast.Module) -> None:
-    """Put what is imported at the top first, each name once and in one order."""
-    imports: dict[str, ast.stmt] = {}
-    rest: list[ast.stmt] = []
-    for node in tree.body:
-        match node:
-            case ast.Import():
-                single: list[ast.stmt] = [ast.Import([alias]) for alias in node.names]
-            case ast.ImportFrom():
-                single = [ast.ImportFrom(node.module, [a], node.level) for a in node.names]
-            case _:
-                rest.append(node)
-                continue
-        imports |= {ast.unparse(one): one for one in single}
-    tree.body = [imports[text] for text in sorted(imports)] + rest
-
-
-def _is_private(node: ast.stmt) -> bool:
-    """Whether only this module is meant to use what `node` binds: a constant or an _underscore."""
-    if isinstance(node, ast.FunctionDef | ast.ClassDef):
-        return node.name.startswith("_")
-    return isinstance(node, ast.Assign | ast.AnnAssign)
-
-
-def _bound(node: ast.stmt) -> set[str]:
-    """The names that `node` binds."""
-    if isinstance(node, ast.FunctionDef | ast.ClassDef):
-        return {node.name}
-    names = [name for name in ast.walk(node) if isinstance(name, ast.Name)]
-    return {name.id for name in names if isinstance(name.ctx, ast.Store)}
-
-
-def _drop_facts(member: ast.stmt) -> None:
-    """Drop what a member declares about itself and that moves no number."""
-    for call in ast.walk(member):
-        if not isinstance(call, ast.Call):
-            continue
-        call.keywords = [one for one in call.keywords if one.arg != "check"]
-        for keyword in call.keywords:
-            facts = keyword.value
-            if keyword.arg != "facts" or not isinstance(facts, ast.Call):
-                continue
-            kind = ast.unparse(facts.func)
-            if kind == "DatasetFacts":  # which describe the data
-                keyword.value = ast.Constant(None)
-            elif kind == "SelectionFacts":
-                facts.keywords = [one for one in facts.keywords if one.arg not in SILENT_FACTS]
-
-
-def _is_member(node: ast.stmt) -> bool:
-    return isinstance(node, ast.FunctionDef) and any(
-        isinstance(decorator, ast.Call)
-        and isinstance(decorator.func, ast.Attribute)
-        and decorator.func.attr == "member"
-        for decorator in node.decorator_list
-    )
-
-
-def _imports(tree: ast.Module) -> Iterable[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            for alias in node.names:
-                # `from package import module` needs the module and not what else the package holds.
-                inner = f"{node.module}.{alias.name}"
-                yield inner if _path(inner) else node.module
+    main()

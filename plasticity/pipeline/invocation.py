@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
+from pathlib import Path
 from typing import NoReturn
 
 from plasticity.core.errors import UserError
@@ -13,9 +14,9 @@ from plasticity.pipeline import jobs
 from plasticity.runs import datasets, layout
 from plasticity.runs.kinds import KINDS, Job, Kind
 from plasticity.study import Study
+from plasticity.study.explain import unknown
 from plasticity.study.pending import pending, requires
 from plasticity.study.plan import Asked
-from plasticity.study.settings import unknown
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,24 @@ class Invocation:
         return pending(self.asked.jobs, self.asked.states, self.is_current)
 
     @cached_property
-    def is_current(self) -> Callable[[Job], bool]:
-        """Whether a finished job is what it would be now: each one is looked at once."""
-        return cache(lambda job: jobs.is_current(job, self.study.settings))
+    def made(self) -> Callable[[Job], jobs.Made]:
+        """How a finished job was made: each one is looked at once."""
+        return cache(lambda job: jobs.made(job, self.study.settings))
+
+    def is_current(self, job: Job) -> bool:
+        """Whether a finished job was made by the present code, in the present precision."""
+        made = self.made(job)
+        return not made.changed and made.precision == self.study.settings.precision
+
+    def told_of_code(self, job: Job, on_record: Callable[[str], Iterable[str]]) -> str:
+        """What Snakemake is told of the code of a `job`; see `jobs.told_of_code`.
+
+        `on_record` gives the parameters that it has on record for a file.
+        """
+        code, path = jobs.code_of(job, self.study.settings), layout.done(job)
+        if not Path(path).exists():
+            return jobs.told_of_code(code, None, ())
+        return jobs.told_of_code(code, self.made(job), on_record(path))
 
     def is_finished(self, job: Job) -> bool:
         """Whether a job that was done needs nothing more, whatever becomes of checkpoints.

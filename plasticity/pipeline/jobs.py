@@ -5,13 +5,15 @@ The one place in which the workflow asks for the digests of jobs on runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import Any
 
 from plasticity.pipeline import digests
 from plasticity.runs import layout
 from plasticity.runs.kinds import Job
+from plasticity.runs.provenance import Code
 from plasticity.study.settings import Settings
 
 
@@ -21,19 +23,39 @@ def settings_of(job: Job, settings: Settings) -> dict[str, Any]:
     return dict(getattr(settings, key)) if key else {}
 
 
-def code_of(job: Job, settings: Settings) -> str:
-    """The digest of all that makes the result of a `job`."""
-    if job.kind.settings:
-        return digests.observation(job.kind, job.run, settings_of(job, settings))
-    return digests.training(job.run)
+def code_of(job: Job, settings: Settings) -> Code:
+    """All that makes the result of a `job`."""
+    return digests.code_of(job, settings_of(job, settings))
 
 
-def is_current(job: Job, settings: Settings) -> bool:
-    """Whether a finished `job` was made by the present code, in the present precision.
-
-    Raises `UserError` where its file cannot be read.
+@dataclass(frozen=True)
+class Made:
+    """How a finished job was made: in which `precision`, and with which components that `changed`
+    since then.
     """
+
+    changed: list[str]
+    precision: str
+
+
+def made(job: Job, settings: Settings) -> Made:
+    """How a finished `job` was made; raises `UserError` where its file cannot be read."""
     header: Callable[[str], dict[str, Any]] = resolve_name(job.kind.header)
     about = header(layout.done(job))
-    now = ({"library": code_of(job, settings)}, settings.precision)
-    return (about["components"], about["precision"]) == now
+    changed = code_of(job, settings).changed_since(about.get("components", {}))
+    return Made(changed, about["precision"])
+
+
+def told_of_code(code: Code, made: Made | None, on_record: Iterable[str]) -> str:
+    """What Snakemake is told of the `code` of a job, to be compared with what is `on_record`.
+
+    `made` is how the result that is there was made, None where there is none; `on_record` are
+    Snakemake's written parameters of that result. What counts is the header of the result: where it
+    is outdated the two have to differ, and else not, whatever is on record.
+    """
+    known = [text[1:-1] for text in on_record if text.startswith("'code ")]
+    if made and not made.changed and known:
+        return known[0]
+    changed = f", changed: {', '.join(made.changed)}" if made and made.changed else ""
+    text = f"code {code.digest}{changed}"
+    return f"{text}, again" if changed and text in known else text

@@ -9,8 +9,10 @@ from plasticity.runs.facts import (
     TransformFacts,
 )
 from plasticity.runs.grammar import SpellingError
+from plasticity.runs.length import Length
 from plasticity.runs.registry import Member, Registry, Term
-from plasticity.runs.run import RUNGS, Length, Run, Stage, ancestors, states_of
+from plasticity.runs.run import RUNGS, Run, ancestors, states_of
+from plasticity.runs.stage import Stage
 from plasticity.runs.values import Ascending, Integer, Number, Word
 from plasticity.runs.vocabulary import (
     data_selections,

@@ -1,4 +1,4 @@
-"""When the first updates of a training are looked at."""
+"""When the first steps of a training are looked at."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 from plasticity.core.errors import shown
+from plasticity.runs.bounds import MOST_A_DECADE, MOST_OBSERVED
 
 
 @dataclass(frozen=True)
 class Cadence:
-    """When to look during the first `iterations` updates, of which 0 is the beginning.
+    """When to look during the first `iterations` steps, of which 0 is the beginning.
 
     At every iteration up to `each`, then `per_decade` times while the iteration grows tenfold, on
     a logarithmic grid that holds the powers of ten. Evaluation costs the most: it has a coarser
@@ -25,12 +26,11 @@ class Cadence:
     evaluations_per_decade: int = 3
 
     def __post_init__(self) -> None:
-        # Bounds far from what anybody asks for, which keep a slip from filling memory.
         bounds = {
-            "iterations": (1, 1_000_000),
-            "each": (0, 1_000_000),
-            "per_decade": (1, 1000),
-            "evaluations_per_decade": (1, 1000),
+            "iterations": (1, MOST_OBSERVED),
+            "each": (0, MOST_OBSERVED),
+            "per_decade": (1, MOST_A_DECADE),
+            "evaluations_per_decade": (1, MOST_A_DECADE),
         }
         for field in fields(self):
             value, (low, high) = getattr(self, field.name), bounds[field.name]

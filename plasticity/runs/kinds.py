@@ -23,6 +23,8 @@ class Kind:
     """The rules of the workflow whose jobs are of this kind."""
     function: str
     """What such a job calls, as ``module:function``."""
+    script: str
+    """The script of the workflow that calls it."""
     inputs: Callable[[Run], Mapping[str, Job | None]]
     """The earlier jobs whose files it is given besides data, by the names of its inputs; None
     stands for one that this run does not have."""
@@ -33,8 +35,6 @@ class Kind:
     state: str | None = None
     """The state of the network at the end, to go on from, where the kind makes one: it may be
     dropped when nothing is left to read it."""
-    modules: tuple[str, ...] = ()
-    """Modules that its results depend on besides that of its function and what these import."""
     settings: str | None = None
     """The key of the study's settings that it observes with, if it observes."""
     computes: bool = True
@@ -52,8 +52,8 @@ class Kind:
 
     @property
     def roots(self) -> tuple[str, ...]:
-        """The modules from which all code is found that its results depend on."""
-        return (self.function.partition(":")[0], *self.modules)
+        """The script, and the module from which all other code is found that such a job runs."""
+        return (self.script, self.function.partition(":")[0])
 
     def __str__(self) -> str:
         return self.name
@@ -89,6 +89,7 @@ PRETRAIN = Kind(
     name="pretrain",
     rules=("pretrain", "pretrain_rung"),
     function="plasticity.training.train:train_stage",
+    script="train.py",
     inputs=lambda run: {**_before(run), "rung": _state(run.rung)},
     state="checkpoint.safetensors",
     done="metrics.parquet",
@@ -100,6 +101,7 @@ TUNE = Kind(
     name="tune",
     rules=("tune",),
     function="plasticity.training.train:train_stage",
+    script="train.py",
     inputs=_before,
     done="metrics.parquet",
     header=HEADER_OF_TABLE,
@@ -110,10 +112,10 @@ MASK = Kind(
     name="masks",
     rules=("prune",),
     function="plasticity.training.prune:make_mask",
+    script="prune.py",
     inputs=lambda run: {"state": _state(run.pruned_from)},
     done="mask.safetensors",
     header=HEADER_OF_TENSORS,
-    modules=("plasticity.training.train",),
     computes=False,
 )
 """Prunes the network at the end of the level before to the mask of a ticket."""
@@ -121,9 +123,9 @@ MASK = Kind(
 TELEMETRY = Kind(
     name="telemetry",
     rules=("telemetry",),
-    function="plasticity.observe.jobs:observe_telemetry",
+    function="plasticity.observe.telemetry:observe_telemetry",
+    script="observe.py",
     inputs=lambda run: {**_before(run), "final": _state(run)},
-    modules=("plasticity.observe.telemetry",),
     settings="telemetry",
     done="observations.parquet",
     header=HEADER_OF_TABLE,
@@ -133,9 +135,9 @@ TELEMETRY = Kind(
 CONNECTIVITY = Kind(
     name="connectivity",
     rules=("connectivity",),
-    function="plasticity.observe.jobs:observe_connectivity",
+    function="plasticity.observe.connectivity:observe_connectivity",
+    script="observe.py",
     inputs=lambda run: {**_before(run), "one": _state(run), "other": _state(run.reordered_run)},
-    modules=("plasticity.observe.connectivity",),
     settings="connectivity",
     done="observations.parquet",
     header=HEADER_OF_TABLE,

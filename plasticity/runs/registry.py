@@ -66,6 +66,10 @@ class Term(Generic[F]):
         """What the member declares about itself."""
         return self.member.facts
 
+    def __hash__(self) -> int:
+        # Equal terms have the same spelling, and text keeps its hash.
+        return hash(self.spelling)
+
     def __call__(self, *arguments: Any) -> Any:
         """Call the member's function with `arguments` and its own options."""
         return self.member.function(*arguments, **self.own)
@@ -100,6 +104,7 @@ class Registry(Generic[F]):
         self._short: dict[str, str] = {}
         self._complete = False
         self.parse = lru_cache(maxsize=None)(self._parse)
+        self.read = lru_cache(maxsize=None)(self._read)
 
     def member(
         self,
@@ -147,6 +152,7 @@ class Registry(Generic[F]):
             if short_for is not None:
                 self._short[short_for] = template
             self.parse.cache_clear()
+            self.read.cache_clear()
             return function
 
         return declare
@@ -191,6 +197,12 @@ class Registry(Generic[F]):
             return self._parse(self._short[head] + str(term).removeprefix(head))
         return term
 
+    def known(self, word: str | Term[Any]) -> Term[F]:
+        """The term `word` itself where it is one of this registry, or the one that it spells."""
+        if isinstance(word, Term) and word.member is self._members.get(word.member.name):
+            return word
+        return self.parse(str(word))
+
     def _parse(self, text: str) -> Term[F]:
         """The term that `text` spells; raises `SpellingError`, naming the right spelling."""
         term = self.read(text)
@@ -198,7 +210,7 @@ class Registry(Generic[F]):
             raise SpellingError(f"{self.kind} {shown(text)} is spelt {str(term)!r}")
         return term
 
-    def read(self, text: str) -> Term[F]:
+    def _read(self, text: str) -> Term[F]:
         """The term that `text` means, in whatever spelling; raises `SpellingError`."""
         for name, member in self.members.items():
             options = member.template.match(text)

@@ -14,14 +14,9 @@ from decimal import Decimal
 from typing import Protocol
 
 from plasticity.core.errors import shown
+from plasticity.runs.bounds import LARGEST
 
 Value = int | float | str | tuple[int, ...]
-
-LARGEST = 10**18 - 1
-"""The largest whole number that is read from a path or given in a configuration: 18 digits.
-
-It fits into 64 bits, and into the name of a file.
-"""
 
 
 class Missing:

@@ -127,7 +127,7 @@ def step_range(run: Run) -> tuple[int, int]:
 
 
 def require_time_left(run: Run, begin: int, end: int) -> None:
-    """Raise `UserError` where the clock stands at `begin` updates, not before the `end`."""
+    """Raise `UserError` where the clock stands at step `begin`, not before the `end`."""
     if begin >= end:
         raise UserError(
             f"stage '{run.stage}' goes on till epoch {run.stage.length.number}, which is after "

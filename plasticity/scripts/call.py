@@ -9,10 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from plasticity.core import files
 from plasticity.core.logs import logged
 from plasticity.runs.layout import COMPILED
-from plasticity.runs.provenance import Code
 
 if TYPE_CHECKING:
     from plasticity.training.hardware import Hardware
@@ -71,15 +69,9 @@ def paths(named: Any) -> dict[str, Path]:
     return {name: Path(path) for name, path in named.items()}
 
 
-def write_page(path: str, page: str) -> None:
-    """Write an HTML `page`, whole or not at all."""
-    with files.whole(path) as partial:
-        Path(partial).write_text(page, encoding="utf-8")
-
-
 def hardware_of(given: Given, place: Any) -> Hardware:
     """How to compute: `place` are the directives that name the device and the execution."""
-    from plasticity.training.hardware import Hardware
+    from plasticity.training.hardware import Hardware  # with torch, which other scripts lack
 
     return Hardware(
         place.device,
@@ -89,8 +81,3 @@ def hardware_of(given: Given, place: Any) -> Hardware:
         place.execution,
         Path(COMPILED),
     )
-
-
-def code_of(given: Given) -> Code:
-    """The code that the workflow planned the job with."""
-    return Code({"library": given.params.code})

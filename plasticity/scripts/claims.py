@@ -6,13 +6,13 @@ import json
 
 import pandas as pd
 
-from plasticity.analysis import summary
 from plasticity.analysis.claims.early import TELEMETRY
 from plasticity.analysis.claims.evidence import Evidence
 from plasticity.analysis.claims.ledger import read_from
 from plasticity.analysis.claims.page import Picture, claims_page
 from plasticity.analysis.claims.verdict import judge, table
-from plasticity.scripts.call import Given, Log, present, write_page
+from plasticity.analysis.storage import write_page, write_table
+from plasticity.scripts.call import Given, Log, present
 
 
 def main(given: Given, log: Log) -> None:
@@ -33,7 +33,7 @@ def main(given: Given, log: Log) -> None:
         for (name, figure), path in zip(figures.items(), given.input.pictures, strict=True)
     }
     page = claims_page(given.params.study, judgements, pictures)
-    summary.write_table(given.output.table, table(judgements))
+    write_table(given.output.table, table(judgements))
     write_page(given.output.page, page)
     for one in judgements:
         log(f"{one.id}: {one.verdict}. {one.reason}")

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from plasticity.core.logs import told_once
-from plasticity.observe.jobs import observe_connectivity, observe_telemetry
-from plasticity.runs import Run
+from plasticity.observe.connectivity import observe_connectivity
+from plasticity.observe.telemetry import observe_telemetry
+from plasticity.pipeline import digests
 from plasticity.runs.cadence import Cadence
 from plasticity.runs.kinds import CONNECTIVITY, OF_RULES, TELEMETRY
-from plasticity.scripts.call import Given, Log, code_of, hardware_of, paths
+from plasticity.runs.layout import job_of
+from plasticity.scripts.call import Given, Log, hardware_of, paths
 from plasticity.training.stages import Inputs
 
 
@@ -23,14 +25,15 @@ def telemetry(given: Given, log: Log) -> None:
     output, inputs = Path(given.output[0]), paths(given.input)
     final = inputs.pop("final")
     with told_once(output.with_name("refused.txt"), given.resources.attempt):
+        job = job_of(given.output[0])
         observe_telemetry(
-            Run.parse(given.params.run),
+            job.run,
             Inputs(**inputs),
             final,
             output,
             hardware_of(given, given.resources),
             Cadence(**given.params.settings),
-            code_of(given),
+            digests.require_unchanged(job, given.params.settings),
             log,
         )
 
@@ -40,14 +43,15 @@ def connectivity(given: Given, log: Log) -> None:
     output, inputs = Path(given.output[0]), paths(given.input)
     ends = inputs.pop("one"), inputs.pop("other")
     with told_once(output.with_name("refused.txt"), given.resources.attempt):
+        job = job_of(given.output[0])
         observe_connectivity(
-            Run.parse(given.params.run),
+            job.run,
             Inputs(**inputs),
             ends,
             output,
             hardware_of(given, given.resources),
             given.params.settings["points"],
             given.params.settings["examples"],
-            code_of(given),
+            digests.require_unchanged(job, given.params.settings),
             log,
         )

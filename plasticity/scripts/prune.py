@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from plasticity.core.logs import told_once
-from plasticity.runs import Run
-from plasticity.scripts.call import Given, Log, code_of
+from plasticity.pipeline import digests
+from plasticity.runs.layout import job_of
+from plasticity.scripts.call import Given, Log
 from plasticity.training.prune import make_mask
 
 
@@ -14,11 +15,12 @@ def main(given: Given, log: Log) -> None:
     """Prune a network to the mask of a ticket."""
     output = Path(given.output[0])
     with told_once(output.with_name("refused.txt"), given.resources.attempt):
+        job = job_of(given.output[0])
         make_mask(
-            Run.parse(given.params.run),
+            job.run,
             Path(given.input.state),
             output,
-            code=code_of(given),
+            code=digests.require_unchanged(job),
             precision=given.params.precision,
             log=log,
         )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from plasticity.core.logs import told_once
-from plasticity.runs import Run
-from plasticity.scripts.call import Given, Log, code_of, hardware_of, paths
+from plasticity.pipeline import digests
+from plasticity.runs.layout import job_of
+from plasticity.scripts.call import Given, Log, hardware_of, paths
 from plasticity.training.stages import Inputs
 from plasticity.training.train import Outputs, train_stage
 
@@ -13,11 +14,12 @@ def main(given: Given, log: Log) -> None:
     """Train the last stage of a run."""
     outputs = Outputs(**paths(given.output))
     with told_once(outputs.metrics.with_name("refused.txt"), given.resources.attempt):
+        job = job_of(given.output.metrics)
         train_stage(
-            Run.parse(given.params.run),
+            job.run,
             Inputs(**paths(given.input)),
             outputs,
             hardware_of(given, given.resources),
-            code_of(given),
+            digests.require_unchanged(job),
             log,
         )

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import get_args
 
+from tabulate import tabulate
+
 from plasticity.core.errors import UserError
 from plasticity.runs import RUNGS, Run, datasets, layout, models
 from plasticity.runs.costs import Calibration, NetworkCost, Throughput
@@ -21,9 +23,10 @@ from plasticity.runs.workload import (
     facts_of,
     step_range,
 )
+from plasticity.study.fields import Keep
 from plasticity.study.pending import Present, pending
 from plasticity.study.plan import Study
-from plasticity.study.settings import Keep, Settings
+from plasticity.study.settings import Settings
 
 EVALUATION_SPEED = 3.0
 """How much faster evaluation is than training, where only training is known.
@@ -210,14 +213,9 @@ def table(budgets: Iterable[Budget], settings: Settings) -> list[str]:
         counts = (f"{number:,}" for number in (*one.pretrain, *one.tune, one.epochs))
         amounts = (one.images / 1e6, one.seconds / 3600, one.stored[settings.keep] / 1e9)
         rows.append((one.name, *counts, *map(rounded, amounts)))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            text.rjust(width) if column else text.ljust(width)
-            for column, (text, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
+    columns = ("left", *["right"] * 8)
+    text: str = tabulate(rows, tablefmt="plain", colalign=columns, disable_numparse=True)
+    return text.splitlines()
 
 
 def rounded(value: float) -> str:

@@ -6,7 +6,7 @@ import difflib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from math import prod
@@ -15,18 +15,12 @@ from typing import Any
 
 from plasticity.core.errors import UserError, named, shown
 from plasticity.runs import Run, layout, starts, states_of
+from plasticity.runs.bounds import MOST_RUNS
 from plasticity.runs.kinds import KINDS, PRETRAIN, TELEMETRY, TUNE, Job, Kind
 from plasticity.runs.workload import step_range, steps_per_epoch
-from plasticity.study.settings import FigureSettings, Settings, unknown
+from plasticity.study.explain import unknown
+from plasticity.study.settings import FigureSettings, Settings
 from plasticity.study.template import RunTemplate
-
-MOST_RUNS = 200_000
-"""Runs of all figures together, each role and each seed counted.
-
-Planning takes a second or two for every ten thousand; more are a slip in a grid, whose sizes
-multiply, and would fill the memory before anything is said.
-"""
-
 
 WHOLE = ("all", "summarise_study", "claims")
 """Rules of the workflow that are made from all figures that are targets."""
@@ -170,7 +164,7 @@ class Study:
         for job in asked:
             require_time_left(job.run)
             if job.kind is TELEMETRY:
-                self._require_updates(job.run)
+                self._require_steps(job.run)
         jobs = [*asked, *self.jobs_of(figures.values())]
         if not jobs:
             jobs = self.jobs_of(self.targets)
@@ -226,13 +220,13 @@ class Study:
                 try:
                     require_time_left(planned.run)
                     if figure.settings.observe == "telemetry":
-                        self._require_updates(planned.run)
+                        self._require_steps(planned.run)
                 except UserError as error:
                     where = f"figures.{figure.name}.runs.{planned.role}"
                     raise UserError(f"{where}: {error}") from None
 
-    def _require_updates(self, run: Run) -> None:
-        """Raise `UserError` where `run` has fewer updates than are to be observed."""
+    def _require_steps(self, run: Run) -> None:
+        """Raise `UserError` where `run` has fewer steps than are to be observed."""
         if steps_per_epoch(run):
             begin, end = step_range(run)
             wanted = self.settings.telemetry.iterations
@@ -295,9 +289,8 @@ class Study:
             if stage.start != keep or stage.length.unit == "till" or not whole:
                 continue
             for name, remedy in self.settings.remedies.items():
-                stage = replace(item.run.stage, start=starts.parse(remedy))
                 try:
-                    run = replace(item.run, stages=(*item.run.stages[:-1], stage))
+                    run = item.run.ending(start=starts.parse(remedy))
                 except UserError as error:
                     raise UserError(f"remedies.{name}: {error}") from None
                 role = f"{item.role}-{name}"
@@ -321,7 +314,7 @@ class Study:
             met: dict[Run, dict[str, Any]] = {}
             for point, seed in product(points, figure.seeds or self.settings.seeds):
                 try:
-                    run = Run.parse(template.lineage(seed, point))
+                    run = template.run(seed, point)
                     if figure.observe == "connectivity":
                         _ = run.reordered_run
                 except UserError as error:

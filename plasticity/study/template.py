@@ -12,16 +12,19 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from plasticity.core.errors import UserError, shown
-from plasticity.runs import models
-from plasticity.runs.run import LONGEST_RUN, too_long
+from plasticity.runs import OptimiserFacts, Run, Term, models
+from plasticity.runs.bounds import LONGEST_RUN
+from plasticity.runs.run import too_long
+from plasticity.runs.stage import Token
 from plasticity.runs.values import decimal
-from plasticity.study.settings import Settings, spell_optimiser, unknown
+from plasticity.study.explain import unknown
+from plasticity.study.settings import Settings, optimiser
 
 COUNTED = {"i", "start"}
 """Words that a repeated stage has besides."""
@@ -74,25 +77,29 @@ class RunTemplate:
                 + " (the words are the keys of lengths, of optimisers and of the grid)"
             )
 
-    def lineage(self, seed: int, point: Mapping[str, Any]) -> str:
-        """The path of the run of `seed` at one `point` of the grid; raises `UserError`."""
-        dataset = self._fill(self.dataset, point)
+    def run(self, seed: int, point: Mapping[str, Any]) -> Run:
+        """The run of `seed` at one `point` of the grid; raises `UserError`."""
+        dataset = _text(self._fill(self.dataset, point))
         # Over a grid of sizes one may be that of a network with a name of its own.
-        model = str(models.read(self._fill(self.model, point)))
-        path = "/".join([dataset, model, f"seed{seed}"])
+        model = models.read(_text(self._fill(self.model, point)))
+        place = f"{dataset}/{model}/seed{seed}"
+        pieces: list[Token] = []
+        size = len(place)
         for number, stage in enumerate(self.stages.split("/")):
             for filled in self._repeated(stage, point, first=number == 0):
-                path += f"/{filled}"
-                if len(path) > LONGEST_RUN:  # a stage may stand there thousands of times
-                    raise UserError(too_long(path))
-        return path
+                pieces += ["/", *filled]
+                size += 1 + sum(len(str(piece)) for piece in filled)
+                if size > LONGEST_RUN:  # a stage may stand there thousands of times
+                    raise UserError(too_long(place + _text(pieces)))
+        stages = [[_token(t) for t in _split(stage, "_")] for stage in _split(pieces[1:], "/")]
+        return Run.of_words(dataset, model, seed, stages)
 
-    def _repeated(self, stage: str, point: Mapping[str, Any], first: bool) -> Iterator[str]:
+    def _repeated(self, stage: str, point: Mapping[str, Any], first: bool) -> Iterator[list[Token]]:
         text, star, count = stage.partition("*")
         if not star:
             yield self._fill(text, point)
             return
-        times = self._fill(count, point)
+        times = _text(self._fill(count, point))
         if not re.fullmatch(r"[1-9][0-9]{0,17}", times):
             raise UserError(
                 f"stage {shown(stage)}: expected a whole number of at least 1 after '*', "
@@ -102,18 +109,19 @@ class RunTemplate:
             start = "init" if first and i == 1 else "keep"
             yield self._fill(text, {**point, "i": i, "start": start})
 
-    def _fill(self, text: str, point: Mapping[str, Any]) -> str:
-        filled = ""
-        for literal, word, rate, _ in string.Formatter().parse(text):
-            filled += literal
+    def _fill(self, text: str, point: Mapping[str, Any]) -> list[Token]:
+        """The pieces of `text` with what its words in braces stand for."""
+        pieces: list[Token] = []
+        for literal, word, rate in _parts(text):
+            pieces.append(literal)
             if word is not None:
-                filled += self._word(Field(word, rate or None), point)
-        return filled
+                pieces.append(self._word(Field(word, rate or None), point))
+        return pieces
 
-    def _word(self, field: Field, point: Mapping[str, Any]) -> str:
-        entry = self.settings.optimisers.get(field.word)
+    def _word(self, field: Field, point: Mapping[str, Any]) -> Token:
+        rule = self.settings.rules.get(field.word)
         if field.rate is not None:
-            if entry is None:
+            if rule is None:
                 raise UserError(
                     f"'{{{field.word}:{field.rate}}}': {field.word} is no optimiser; only an "
                     "optimiser has a learning rate"
@@ -122,13 +130,51 @@ class RunTemplate:
                 raise UserError(
                     f"'{{{field.word}:{field.rate}}}': {field.rate} is no variable of the grid"
                 )
-            return spell_optimiser(field.word, {**entry, "lr": point[field.rate]})
+            return self._at_rate(field.word, point[field.rate])
         if field.word in point:
             value = point[field.word]
             return decimal(value) if isinstance(value, float) else str(value)
-        return (
-            spell_optimiser(field.word, entry) if entry else str(self.settings.lengths[field.word])
-        )
+        return rule or str(self.settings.lengths[field.word])
+
+    def _at_rate(self, name: str, rate: Any) -> Term[OptimiserFacts]:
+        """The optimiser that the configuration calls `name`, at the learning `rate`."""
+        if (name, rate) not in self._rated:
+            entry = {**self.settings.optimisers[name], "lr": rate}
+            self._rated[name, rate] = optimiser(name, entry)
+        return self._rated[name, rate]
+
+    @cached_property
+    def _rated(self) -> dict[tuple[str, Any], Term[OptimiserFacts]]:
+        return {}
+
+
+@cache
+def _parts(text: str) -> list[tuple[str, str | None, str | None]]:
+    """The literals of `text`, each with the word in braces behind it and that word's rate."""
+    return [(literal, word, rate) for literal, word, rate, _ in string.Formatter().parse(text)]
+
+
+def _split(pieces: Iterable[Token], separator: str) -> list[list[Token]]:
+    """`pieces` cut at every `separator` in what is spelt."""
+    parts: list[list[Token]] = [[]]
+    for piece in pieces:
+        if isinstance(piece, str):
+            first, *rest = piece.split(separator)
+            parts[-1].append(first)
+            parts += [[one] for one in rest]
+        else:
+            parts[-1].append(piece)
+    return parts
+
+
+def _token(pieces: Iterable[Token]) -> Token:
+    """The token of `pieces`: a term where it is nothing else."""
+    some = [piece for piece in pieces if piece != ""]
+    return some[0] if len(some) == 1 else _text(some)
+
+
+def _text(pieces: Iterable[Token]) -> str:
+    return "".join(map(str, pieces))
 
 
 def _fields(where: str, text: str) -> list[Field]:

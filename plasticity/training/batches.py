@@ -69,7 +69,7 @@ class Order:
     transforms: tuple[Term[TransformFacts], ...]
     fraction: Callable[[float], float] | None
 
-    def rest_of_epoch(self, done: int, more: int, device: torch.device) -> Iterator[Batch]:
+    def rest_of_epoch(self, done: int, device: torch.device, more: int = 0) -> Iterator[Batch]:
         """The batches of the epoch after `done` steps, less those `more` that are done as well.
 
         They are copied to `device` at once.

@@ -113,7 +113,7 @@ def train(
     with graceful_shutdown() as request:
         while (done := history[-1].iteration if history else steps.begin) < steps.end:
             epoch = steps.epoch(done)
-            batches = stage.order.rest_of_epoch(done, part.batches, stage.device)
+            batches = stage.order.rest_of_epoch(done, stage.device, part.batches)
             set_learning_rate(train_state.optimiser, epoch, stage.learning_rate_drops)
             while not train_on(train_state, stage.train, batches, part, due):
                 save()

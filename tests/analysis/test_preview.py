@@ -16,7 +16,8 @@ from tiny import PRETRAIN, Folder
 from plasticity.analysis import preview
 from plasticity.analysis.figures import Drawing, Tables, render, style, warm_start
 from plasticity.analysis.preview import made_up, made_up_tables
-from plasticity.analysis.summary import CURVES, RUNS, Measured, describe_run
+from plasticity.analysis.summary.curves import CURVES
+from plasticity.analysis.summary.runs import RUNS, Measured, describe_run
 from plasticity.core.errors import UserError
 from plasticity.measures.quantities import QUANTITIES, TRACE, TRACES
 from plasticity.observe import connectivity, telemetry

@@ -30,7 +30,7 @@ def test_by_hand():
     P(T < t) = 1/2 + t / (2 sqrt(2 + t^2)); at t = 2 sqrt(3) the two tails hold 1 - sqrt(12 / 14).
     """
     gap = paired_gap(np.array([3.0, 5.0, 7.0]), np.array([2.0, 3.0, 4.0]))
-    assert (gap.n, gap.mean, gap.deviation) == (3, 2.0, 1.0)
+    assert (gap.n, gap.mean, gap.std) == (3, 2.0, 1.0)
     assert gap.low == pytest.approx(2 - 4.302653 / math.sqrt(3), abs=1e-6)
     assert gap.high == pytest.approx(2 + 4.302653 / math.sqrt(3), abs=1e-6)
     assert gap.p_value == pytest.approx(1 - math.sqrt(12 / 14), abs=1e-12)
@@ -40,7 +40,7 @@ def test_two_pairs_by_hand():
     """Differences 0 and 2, one degree of freedom: t = 1, half of Cauchy's distribution beyond."""
     gap = paired_gap(np.array([1.0, 3.0]), np.array([1.0, 1.0]))
     assert (gap.n, gap.mean) == (2, 1.0)
-    assert gap.deviation == pytest.approx(math.sqrt(2))
+    assert gap.std == pytest.approx(math.sqrt(2))
     assert gap.p_value == pytest.approx(0.5)
     assert (gap.low, gap.high) == pytest.approx((1 - 12.7062047, 1 + 12.7062047))
 
@@ -57,7 +57,7 @@ def test_the_same_as_scipy(cold, data):
     half = t.ppf(0.975, len(cold) - 1) * differences.std(ddof=1) / math.sqrt(len(cold))
     assert gap.n == len(cold)
     assert gap.mean == pytest.approx(differences.mean(), abs=1e-15)
-    assert gap.deviation == pytest.approx(differences.std(ddof=1))
+    assert gap.std == pytest.approx(differences.std(ddof=1))
     assert gap.low == pytest.approx(gap.mean - half)
     assert gap.high == pytest.approx(gap.mean + half)
     assert gap.p_value == pytest.approx(test.pvalue, abs=1e-12)
@@ -76,7 +76,7 @@ def test_the_order_of_the_pairs_does_not_matter(cold):
 def test_one_pair_has_a_gap_and_no_interval():
     gap = paired_gap(np.array([0.75]), np.array([0.5]))
     assert (gap.n, gap.mean) == (1, 0.25)
-    assert all(map(math.isnan, (gap.deviation, gap.low, gap.high, gap.p_value)))
+    assert all(map(math.isnan, (gap.std, gap.low, gap.high, gap.p_value)))
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_one_pair_has_a_gap_and_no_interval():
 def test_pairs_that_differ_alike_tell_nothing_about_the_next(cold, warm, gap):
     found = paired_gap(np.array(cold), np.array(warm))
     assert found.mean == pytest.approx(gap)
-    assert found.deviation == 0
+    assert found.std == 0
     assert all(map(math.isnan, (found.low, found.high, found.p_value)))
 
 

@@ -24,7 +24,9 @@ from plasticity.observe.connectivity import (
 )
 from plasticity.runs import Run, metrics
 from plasticity.training import checkpoint, stages
-from plasticity.training.loop import Batch, Examples, TrainState, evaluate, shuffled
+from plasticity.training.batches import shuffled
+from plasticity.training.examples import Batch, Examples
+from plasticity.training.loop import TrainState, evaluate
 from plasticity.training.stages import Inputs, Stage
 
 State = dict[str, torch.Tensor]
@@ -86,7 +88,7 @@ class TestBarrier:
         drawn = shuffled(torch.arange(64), 16, generator)
         batches = drawn[:3]
         for row, end in ((0, state), (-1, initial)):
-            train_state = trainee_with(stage, end)
+            train_state = train_state_with(stage, end)
             estimate_statistics(train_state, stage.train, batches)
             for part, examples in (("train", stage.train), ("test", stage.test)):
                 loss, hits, count = evaluate(train_state, examples).tolist()
@@ -184,9 +186,9 @@ class TestHeight:
         assert barrier_of(made_up([0.8, 0.95, 0.9], [1, 1, 1])) == pytest.approx(0.05)
 
 
-def trainee_with(stage: Stage, state: State) -> TrainState:
+def train_state_with(stage: Stage, state: State) -> TrainState:
     """A train_state of its own with the parameters of `state`."""
-    network = stages.build_network(stage.run, 2, 1)
+    network = stage.run.model(2, 1)
     network.load_state_dict(state)
     network.to(memory_format=torch.channels_last)
     return TrainState(network, SGD(network.parameters(), lr=0.0), "float32")
@@ -197,7 +199,7 @@ class TestInterpolation:
     def test_ends_come_out_exactly(self, trained: tuple[Stage, State], alpha: float, end: int):
         stage, state = trained
         initial = {k: v.clone() for k, v in stage.train_state.network.state_dict().items()}
-        network = trainee_with(stage, initial).network
+        network = train_state_with(stage, initial).network
         interpolate(network, state, initial, alpha)
         for name, parameter in network.named_parameters():
             assert torch.equal(parameter, (state, initial)[end][name])
@@ -221,7 +223,7 @@ class TestStatistics:
         self, trained: tuple[Stage, State], batches: list[torch.Tensor]
     ):
         stage, state = trained
-        train_state = trainee_with(stage, state)
+        train_state = train_state_with(stage, state)
         estimate_statistics(train_state, stage.train, batches)
         stem = train_state.network.module(1)
         with torch.no_grad():
@@ -235,7 +237,10 @@ class TestStatistics:
         self, trained: tuple[Stage, State], batches: list[torch.Tensor]
     ):
         stage, state = trained
-        train_state, reference = trainee_with(stage, state), trainee_with(stage, state).network
+        train_state, reference = (
+            train_state_with(stage, state),
+            train_state_with(stage, state).network,
+        )
         estimate_statistics(train_state, stage.train, batches)
         for layer in reference.modules():
             if isinstance(layer, nn.BatchNorm2d):
@@ -252,7 +257,7 @@ class TestStatistics:
         self, trained: tuple[Stage, State], batches: list[torch.Tensor]
     ):
         stage, state = trained
-        train_state = trainee_with(stage, state)
+        train_state = train_state_with(stage, state)
         estimate_statistics(train_state, stage.train, batches)
         for name, parameter in train_state.network.named_parameters():
             assert torch.equal(parameter, state[name])

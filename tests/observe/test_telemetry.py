@@ -329,7 +329,7 @@ class TestObserve:
         # The third update, made by hand.
         again = stage_of(folder, run)
         list(telemetry.iterations(again, [2]))
-        images, labels = again.train.batch(next(again.batches(2)))
+        images, labels = again.train.batch(next(again.order.rest_of_epoch(2, again.device)))
         network = again.train_state.network.train()
         network.zero_grad()
         nn.functional.cross_entropy(network(images), labels).backward()
@@ -373,7 +373,7 @@ class TestObserve:
 
     def test_more_iterations_than_the_stage_has_are_refused(self, folder: Folder):
         stage = stage_of(folder, Run.parse(PRETRAIN.format(epochs=3)))
-        assert stage.clock.end - stage.clock.begin == 6
+        assert stage.steps.end - stage.steps.begin == 6
         with pytest.raises(UserError, match=r"^iterations: 7 asked for.* has 6;"):
             telemetry.observe(stage, None, Cadence(7), silent)
 
@@ -384,7 +384,7 @@ class TestObserve:
         assert lines[:3] == ["iteration 0/6", "iteration 1/6", "iteration 6/6"]
         assert lines[3].startswith("observed 5 of 6 iterations, 3 of them with an evaluation, in ")
 
-    def test_it_asks_the_loop_of_training_for_all_updates(
+    def test_it_asks_the_loop_of_training_for_all_steps(
         self, folder: Folder, monkeypatch: pytest.MonkeyPatch
     ):
         trained: list[int] = []

@@ -1,16 +1,32 @@
 """Digests of code: they change with what a result depends on, and with nothing else."""
 
+import json
 import re
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 import plasticity
-from plasticity.pipeline import digests
-from plasticity.runs import Integer, Length, Run, Stage, data_selections, datasets, optimisers
-from plasticity.runs.kinds import KINDS
+from plasticity.core.errors import UserError
+from plasticity.pipeline import closure, digests, tokens
+from plasticity.pipeline.why import explained
+from plasticity.runs import (
+    Integer,
+    Length,
+    Run,
+    Stage,
+    data_selections,
+    datasets,
+    metrics,
+    optimisers,
+    starts,
+)
+from plasticity.runs.kinds import CONNECTIVITY, KINDS, MASK, TELEMETRY, TUNE, Job
 
 ADAM = Run.parse("cifar10/resnet18/seed0/full_adam-lr0.001_e500_init")
 TICKET = Run.parse("cifar10/resnet20/seed0/full+augment_sgd-lr0.1_e160_ticket8-noise1")
@@ -18,15 +34,29 @@ SGD = Run.parse("cifar10/resnet18/seed0/full_sgd-lr0.1_e500_init")
 RESET = Run.parse(
     "cifar10/resnet18/seed0/half_adam-lr0.001_e350_init/full_adam-lr0.001_e500_reset6"
 )
+REWOUND = Run.parse(
+    "cifar10/resnet20/seed0/full_sgd-lr0.1_i500_init/full_sgd-lr0.1_till160_ticket2-random"
+)
+BOTH = (TUNE, MASK)
+ROOT = Path(plasticity.__file__).parents[1]
+
+
+digest_of = cache(tokens.digest_of)
+"""All tests look at the same files, of which each changes a few."""
+
+
+def training(run):
+    return digests.components(Job(TUNE, run))
 
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     """A copy of the package that the digests are taken of, to be edited."""
-    original = Path(plasticity.__file__).parent
     ignored = shutil.ignore_patterns("__pycache__")
-    package = shutil.copytree(original, tmp_path / "plasticity", ignore=ignored)
-    monkeypatch.setattr(digests, "PACKAGE", package)
+    package = shutil.copytree(ROOT / "plasticity", tmp_path / "plasticity", ignore=ignored)
+    shutil.copytree(ROOT / "workflow", tmp_path / "workflow")
+    monkeypatch.setattr(closure, "PACKAGE", package)
+    monkeypatch.setattr(tokens, "digest_of", digest_of)
     digests.forget()
     yield package
     digests.forget()
@@ -41,326 +71,454 @@ def edit(path, change):
     digests.forget()
 
 
-def append(path, text):
+def append(path, text="print('changed')"):
     edit(path, lambda code: f"{code}\n\n{text}\n")
 
 
-def replaced(old, new):
-    def change(code):
-        assert old in code
-        return code.replace(old, new)
-
-    return change
+def moved(before, after):
+    """The components in which two results differ."""
+    return digests.outdated(before, after, {})
 
 
-def modules():
-    root = Path(plasticity.__file__).parent
-    return sorted(str(path.relative_to(root)) for path in root.rglob("*.py"))
+def file_of(term):
+    """The component that declares a word of a registry."""
+    return closure.name_of(closure.path_of(closure.source_of(term.member.function)))
 
 
 # What does not count
 
 
-def test_a_digest_is_short_and_the_same_each_time(package):
-    first = digests.training(ADAM)
+def test_digests_are_short_and_the_same_each_time(package):
+    first = training(ADAM)
     digests.forget()
-    assert digests.training(ADAM) == first
-    assert re.fullmatch(r"[0-9a-f]{16}", first)
+    assert training(ADAM) == first
+    assert all(re.fullmatch(r"[0-9a-f]{16}", digest) for digest in first.values())
+    assert re.fullmatch(r"[0-9a-f]{16}", digests.combined(first))
 
 
-def test_a_copy_elsewhere_has_the_same_digest(package, monkeypatch):
-    copied = digests.training(ADAM)
-    monkeypatch.setattr(digests, "PACKAGE", Path(plasticity.__file__).parent)
+def test_a_copy_elsewhere_has_the_same_digests(package, monkeypatch):
+    copied = training(ADAM)
+    monkeypatch.setattr(closure, "PACKAGE", ROOT / "plasticity")
     digests.forget()
-    assert digests.training(ADAM) == copied
+    assert training(ADAM) == copied
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda code: "# a comment\n" + code.replace("\n\n\n", "\n\n\n# another\n"),
-        lambda code: code.replace("\n\n", "\n\n\n\n"),
-        lambda code: code.replace('"""', '"""Other words. ', 1),
-        lambda code: re.sub(r'(def .*:\n +""")', r"\1Other words. ", code),
-        lambda code: re.sub(r'(class .*:\n +""")', r"\1Other words. ", code),
-        lambda code: code.replace("(images)", "(\n            images\n        )"),
-    ],
-    ids=["comment", "blank lines", "module", "function", "class", "line breaks"],
-)
-def test_comments_docstrings_and_layout_do_not_count(package, change):
-    before = digests.training(ADAM)
-    edit(package / "models" / "resnet.py", change)
-    assert digests.training(ADAM) == before
-
-
-def test_the_docstring_of_a_constant_does_not_count_either(package):
-    before = digests.training(ADAM)
-    edit(
-        package / "engine.py",
-        replaced("at once: it bounds memory.", "at once, which bounds memory."),
-    )
-    assert digests.training(ADAM) == before
-
-
-def test_a_docstring_may_be_all_that_a_function_has(package):
-    before = digests.training(ADAM)
-    append(package / "starts.py", 'def helper():\n    """Nothing."""')
-    changed = digests.training(ADAM)
-    assert changed != before
-    edit(package / "starts.py", replaced("Nothing.", "Nothing at all."))
-    assert digests.training(ADAM) == changed
+def test_comments_docstrings_and_layout_do_not_count(package):
+    before = training(ADAM)
+    edit(package / "models" / "resnet.py", lambda code: "# a comment\n" + code)
+    edit(package / "models" / "resnet.py", lambda code: code.replace('"""', '"""Other. ', 1))
+    edit(package / "models" / "resnet.py", lambda code: code.replace("\n\n", "\n\n\n"))
+    assert training(ADAM) == before
 
 
 # What training depends on
 
 TRAINS = {
-    "checkpoint.py",
-    "columns.py",
-    "datasets/raw.py",
-    "datasets/storage.py",
-    "engine.py",
-    "hardware.py",
-    "metrics.py",
-    "models/__init__.py",
-    "models/network.py",
-    "models/resnet.py",
-    "optim.py",
-    "recording.py",
-    "splits.py",
-    "stages.py",
-    "starts.py",
-    "streams.py",
-    "training.py",
-    "views.py",
+    *("core/rng.py", "data/splits.py", "data/storage.py", "data/raw.py"),
+    *("models/network.py", "models/resnet.py", "models/masks.py", "runs/metrics.py"),
+    *("training/checkpoint.py", "training/cuda_graphs.py", "training/hardware.py"),
+    *("training/loop.py", "training/stages.py", "training/train.py", "workflow/scripts/train.py"),
+}
+SILENT = {
+    *("core/errors.py", "core/files.py", "core/gpus.py", "core/logs.py", "core/shutdown.py"),
+    *("runs/run.py", "runs/layout.py", "runs/values.py", "runs/workload.py", "pipeline/digests.py"),
+    *("analysis/summary.py", "analysis/figures/style.py", "observe/telemetry.py"),
+    *(
+        "training/prune.py",
+        "data/sources.py",
+        "measures/quantities.py",
+        "workflow/scripts/prune.py",
+    ),
 }
 
 
-@pytest.mark.parametrize("module", sorted(TRAINS))
-def test_training_depends_on(package, module):
-    before = digests.training(ADAM)
-    append(package / module, "print('changed')")
-    assert digests.training(ADAM) != before
+def test_training_has_the_components_that_move_numbers():
+    found = training(ADAM)
+    assert found.keys() >= TRAINS
+    assert not SILENT & found.keys()
+    words = [ADAM.model, *(getattr(ADAM.stage, name) for name in ("data", "optimiser", "start"))]
+    assert found.keys() >= {file_of(word) for word in words}
 
 
-def test_training_depends_on_nothing_else(package):
-    """Not on figures, tables, the study or what a run is called."""
-    before = digests.training(ADAM)
-    others = sorted({*modules()} - TRAINS)
-    assert {"summary.py", "spec/run.py", "study/digest.py", "figures/style.py"} <= {*others}
-    for module in others:
-        append(package / module, "print('changed')")
-    assert digests.training(ADAM) == before
+def test_each_component_is_a_file_or_a_fact():
+    for kind in KINDS.values():
+        files = digests.components(Job(kind, TICKET), {"each": 1}).keys() - {*digests.FACTS}
+        places = [ROOT / name if "workflow" in name else closure.PACKAGE / name for name in files]
+        assert all(place.is_file() for place in places)
+        assert files <= closure.every_file().keys()
 
 
-@pytest.mark.parametrize("module", ["tickets.py", "pruning.py"])
-def test_sub_networks_depend_on_more(package, module):
-    before = digests.training(TICKET)
-    append(package / module, "print('changed')")
-    assert digests.training(TICKET) != before
+@pytest.mark.parametrize("name", sorted(TRAINS))
+def test_a_change_moves_its_own_component_alone(package, name):
+    before = training(ADAM)
+    append(package.parent / name if "workflow" in name else package / name)
+    assert moved(before, training(ADAM)) == [name]
 
 
-def test_a_sub_network_depends_on_the_levels_before_it(package):
-    """On the plain ticket and the dense run, where its own start is another one."""
-    before = digests.training(TICKET)
-    edit(package / "starts.py", replaced("tickets.prunable(network), ticket.kept", "{}, {}"))
-    assert digests.training(TICKET) != before
+def test_a_change_to_other_files_moves_nothing(package):
+    """Not to figures, tables, the study, or what a run is called."""
+    before = training(ADAM)
+    used = before.keys()
+    others = [p for p in package.rglob("*.py") if closure.name_of(p) not in used]
+    empty = [p for p in others if not tokens.significant(p.read_text())]
+    assert {*others} >= {package / name for name in SILENT if "workflow" not in name}
+    for path in {*others} - {*empty}:
+        path.write_text(f"{path.read_text()}\n\nprint('changed')\n")
+    digests.forget()
+    assert training(ADAM) == before
 
 
-def test_a_view_in_use_counts_and_another_does_not(package):
-    before = [digests.training(run) for run in (ADAM, TICKET)]
-    edit(package / "views.py", replaced("MARGIN = 4", "MARGIN = 3"))
-    assert digests.training(ADAM) == before[0]
-    assert digests.training(TICKET) != before[1]
+@pytest.mark.parametrize("name", ["models/masks.py", "training/prune.py", "training/loop.py"])
+def test_sub_networks_depend_on_how_they_are_pruned(package, name):
+    before = training(TICKET)
+    append(package / name)
+    assert moved(before, training(TICKET)) == [name]
 
 
-def test_what_is_observed_depends_on_training_and_on_how_it_is_observed(package):
-    def seen(kind, **settings):
-        return digests.observation(KINDS[kind], ADAM, settings)
+def test_the_code_of_a_package_counts_for_all_that_is_in_it(package):
+    before = training(ADAM)
+    append(package / "training" / "__init__.py")
+    assert moved(before, training(ADAM)) == ["training/__init__.py"]
 
-    for kind in ("telemetry", "connectivity"):
-        before = [seen(kind), digests.training(ADAM)]
-        assert seen(kind, each=3) != seen(kind, each=4)
-        append(package / f"{kind}.py", "print('changed')")
-        changed = seen(kind)
-        append(package / "observation.py", f"print('changed for {kind}')")
-        assert len({before[0], changed, seen(kind)}) == 3
-        assert digests.training(ADAM) == before[1]
-    before = seen("connectivity")
-    append(package / "engine.py", "print('changed')")
-    assert seen("connectivity") != before
+
+def test_a_module_that_is_newly_imported_counts(package):
+    before = training(ADAM)
+    (package / "training" / "trick.py").write_text("import plasticity.measures.quantities\n")
+    edit(package / "training" / "loop.py", lambda code: f"import plasticity.training.trick\n{code}")
+    expected = ["measures/quantities.py", "training/loop.py", "training/trick.py"]
+    assert moved(before, training(ADAM)) == expected
+
+
+def test_an_import_for_the_type_checker_alone_is_not_followed(package):
+    before = training(ADAM)
+    append(
+        package / "training" / "loop.py",
+        "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n"
+        "    from plasticity.measures import quantities\n",
+    )
+    assert moved(before, training(ADAM)) == ["training/loop.py"]
 
 
 # Words of a registry
 
-LION = '''
-@optimisers.member("lion-lr{lr}", lr=LEARNING_RATE)
-def lion(parameters, *, lr):
-    """A new rule."""
+
+def test_a_word_in_use_counts_and_another_does_not(package):
+    for run, words in ((ADAM, [ADAM.stage.optimiser]), (TICKET, TICKET.stage.transforms)):
+        for word in words:
+            before = training(run)
+            append(package / file_of(word))
+            assert moved(before, training(run)) == [file_of(word)]
+
+
+def test_a_ticket_depends_on_the_words_of_what_its_mask_comes_from():
+    """On the plain ticket and the dense run, where its own start is another one."""
+    plain = TICKET.ticket.stage.start
+    dense = TICKET.ticket.dense.stage.start
+    assert training(TICKET).keys() >= {file_of(plain), file_of(dense)}
+
+
+def test_earlier_stages_count():
+    """A checkpoint is not tracked by its age, so what made it is part of what is made from it."""
+    other = Run.parse(str(RESET).replace("half_adam-lr0.001", "half_sgd-lr0.1"))
+    assert {"lineage", "options"} <= {*moved(training(RESET), training(other))}
+    assert training(other).keys() >= {file_of(SGD.stage.optimiser)}
+
+
+OWN = '''
+from plasticity.runs import Number, optimisers
+from plasticity.measures import quantities
+
+
+@optimisers.member("{name}-lr{{lr}}", lr=Number(above=0))
+def {name}(parameters, *, lr):
+    """A rule of the user's own."""
     from torch.optim import SGD
 
     return SGD(parameters, lr=lr)
 '''
 
 
-@pytest.mark.parametrize("run", [ADAM, SGD, RESET])
-def test_a_new_word_leaves_old_runs_as_they_are(package, run):
-    before = digests.training(run)
-    append(package / "optim.py", LION)
-    append(package / "starts.py", LION.replace("optimisers", "starts"))
-    append(package / "models" / "__init__.py", LION.replace("optimisers", "models"))
-    append(package / "splits.py", LION.replace("optimisers", "data_selections"))
-    assert digests.training(run) == before
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """An optimiser that is declared outside of the library, and its file."""
+    known = dict(optimisers.members)
+    (tmp_path / "lions.py").write_text(OWN.format(name="lion"))
+    monkeypatch.syspath_prepend(tmp_path)
+    import lions  # noqa: F401
+
+    yield tmp_path / "lions.py"
+    optimisers._members.clear()
+    optimisers._members.update(known)
+    optimisers.parse.cache_clear()
+    Run.parse.__func__.cache_clear()
+    del sys.modules["lions"]
+    digests.forget()
 
 
-@pytest.mark.parametrize(
-    "needs", ["from plasticity.runs import Number", "SLOWNESS = Number(default=1.0)"]
-)
-def test_what_a_new_word_alone_needs_leaves_old_runs_as_they_are_too(package, needs):
-    """A word may bring an import or a constant with it."""
-    before = digests.training(SGD)
-    append(package / "optim.py", f"{needs}\n{LION}")
-    assert digests.training(SGD) == before
+def test_a_word_of_the_users_own_is_a_component_with_what_it_imports(package, own):
+    before = training(ADAM)
+    digests.forget()
+    run = Run.parse("cifar10/resnet18/seed0/full_lion-lr0.1_e500_init")
+    first = training(run)
+    assert first.keys() >= {"lions.py", "measures/quantities.py"}
+    assert training(ADAM) == before
+    append(own)
+    assert moved(first, training(run)) == ["lions.py"]
+    assert closure.every_file()["lions.py"] == training(run)["lions.py"]
 
 
-def test_a_change_to_a_word_changes_the_runs_that_use_it(package):
-    before = {run: digests.training(run) for run in (ADAM, SGD, RESET)}
-    edit(
-        package / "optim.py",
-        replaced("return Adam(parameters, lr=lr", "return Adam(parameters, lr=2 * lr"),
-    )
-    assert digests.training(ADAM) != before[ADAM]
-    assert digests.training(RESET) != before[RESET]
-    assert digests.training(SGD) == before[SGD]
+# What a run is and what it descends from
 
 
-def test_a_change_to_a_template_changes_the_runs_that_use_it(package):
-    before = digests.training(ADAM), digests.training(SGD)
-    edit(package / "optim.py", replaced('"sgd-lr{lr}[-m{momentum}]', '"sgd-lr{lr}[-v{momentum}]'))
-    assert digests.training(ADAM) == before[0]
-    assert digests.training(SGD) != before[1]
+def test_the_seed_does_not_count():
+    other = Job(TUNE, replace(REWOUND, seed=3))
+    assert digests.code_of(other) == digests.code_of(Job(TUNE, REWOUND))
+    assert training(replace(REWOUND, seed=3)) == training(REWOUND)
 
 
-def test_a_change_to_a_start_changes_the_runs_that_use_it(package):
-    before = digests.training(ADAM), digests.training(RESET)
-    edit(package / "starts.py", replaced("fresh = network.fresh(generator)", "fresh = network"))
-    assert digests.training(ADAM) == before[0]
-    assert digests.training(RESET) != before[1]
-
-
-def test_a_run_that_begins_as_a_ticket_depends_on_how_weights_are_pruned(package):
-    ticket = replace(ADAM, stages=(Stage.parse("full_adam-lr0.001_e500_ticket8"),))
-    before = digests.training(ticket)
-    edit(package / "tickets.py", replaced("Fraction(1, 2)", "Fraction(1, 3)"))
-    assert digests.training(ticket) != before
-
-
-def test_what_words_share_changes_all_of_them(package):
-    before = digests.training(ADAM), digests.training(SGD)
-    edit(package / "optim.py", replaced("Number(above=0)", "Number(above=1)"))
-    assert digests.training(ADAM) != before[0]
-    assert digests.training(SGD) != before[1]
-
-
-def test_earlier_stages_count():
-    """A checkpoint is not tracked by its age, so what made it is part of what is made from it."""
-    other = str(RESET).replace("half_adam-lr0.001", "half_sgd-lr0.1")
-    assert digests.training(Run.parse(other)) != digests.training(RESET)
-
-
-def test_the_length_and_the_seed_do_not_count():
-    """They are in the path already, and a rung must have the digest of what continues it."""
-    other = replace(ADAM, seed=3, stages=(replace(ADAM.stage, length=Length("e", 10)),))
-    assert digests.training(other) == digests.training(ADAM)
+def test_a_rung_differs_from_what_continues_it_in_lineage_alone():
+    other = replace(ADAM, stages=(replace(ADAM.stage, length=Length("e", 10)),))
+    assert moved(training(other), training(ADAM)) == ["lineage"]
 
 
 def test_a_changed_default_counts(monkeypatch):
     """It moves results without moving their path."""
-    before = digests.training(ADAM)
+    before = training(ADAM)
     kinds = ADAM.stage.optimiser.member.template.kinds
     monkeypatch.setitem(kinds, "batch", Integer(at_least=1, default=64))
     optimisers.parse.cache_clear()
     stage = Stage.parse("full_adam-lr0.001_e500_init")
-    assert digests.training(replace(ADAM, stages=(stage,))) != before
+    assert moved(before, training(replace(ADAM, stages=(stage,)))) == ["options"]
     optimisers.parse.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "other"),
+    [
+        *((kind, "dense", lambda run: run._ending(start=starts.parse("keep"))) for kind in BOTH),
+        *((kind, "pruned_from", lambda run: run.ticket and run.from_scratch) for kind in BOTH),
+        *((kind, "pruned_from", lambda run: run.ticket) for kind in BOTH),
+        *((kind, "parent", lambda run: None) for kind in BOTH),
+        *((kind, "rung", lambda run: None) for kind in BOTH),
+        (TUNE, "ticket", lambda run: run if run.stage.prunes else None),
+    ],
+)
+def test_what_a_run_descends_from_counts_by_value(monkeypatch, kind, name, other):
+    def found():
+        digests.forget()
+        Run.parse.__func__.cache_clear()  # what a run is asked for it keeps
+        run = Run.parse(str(REWOUND))
+        return digests.components(Job(kind, run if kind is TUNE else run.ticket))
+
+    before = found()
+    with monkeypatch.context() as changed:
+        changed.setattr(Run, name, property(other))
+        after = found()
+    assert "lineage" in moved(before, after)
+    assert found() == before
+
+
+def test_long_chains_have_a_lineage():
+    stages = "/".join(["full_sgd-lr0.1_e2_ticket100"] * 40)
+    run = Run.parse(f"cifar10/resnet20/seed0/{stages}")
+    assert training(run)["lineage"]
+
+
+# Observations
+
+
+def test_what_is_observed_depends_on_training_and_on_how_it_is_observed(package):
+    for kind, other in ((TELEMETRY, CONNECTIVITY), (CONNECTIVITY, TELEMETRY)):
+
+        def seen(each=3, job=Job(kind, ADAM)):  # noqa: B008
+            return digests.components(job, {"each": each})
+
+        before = seen()
+        assert {*training(ADAM)} <= {*before}
+        assert moved(before, seen(each=4)) == ["settings"]
+        append(package / "observe" / f"{other}.py")
+        assert seen() == before
+        for name in (f"observe/{kind}.py", "training/loop.py"):
+            before = seen()
+            append(package / name)
+            assert moved(before, seen()) == [name]
+
+
+def test_the_other_order_of_a_connectivity_counts():
+    order = ADAM.reordered_run.stage.transforms[-1]
+    assert file_of(order) in digests.components(Job(CONNECTIVITY, ADAM))
+
+
+# A job and its plan
+
+
+@pytest.fixture
+def planned(package, monkeypatch):
+    """The code of a package is told to jobs before it is changed."""
+    monkeypatch.setenv(digests.PLANNED, "")
+    digests.plan()
+    digests.forget()
+    return package
+
+
+def test_a_job_goes_on_where_its_code_is_as_it_was_planned(planned):
+    append(planned / "observe" / "telemetry.py")
+    assert digests.require_unchanged(Job(TUNE, ADAM)).components == training(ADAM)
+
+
+def test_a_job_names_what_changed_since_it_was_planned(planned):
+    append(planned / "training" / "loop.py")
+    append(planned / "training" / "prune.py")
+    expected = r"the code changed since this job was planned: training/loop\.py; run the same"
+    with pytest.raises(UserError, match=expected):
+        digests.require_unchanged(Job(TUNE, ADAM))
+    with pytest.raises(UserError, match=r"training/loop\.py, training/prune\.py; "):
+        digests.require_unchanged(Job(TUNE, TICKET))
+
+
+def test_a_job_that_is_told_of_no_plan_goes_on(planned, monkeypatch):
+    append(planned / "training" / "loop.py")
+    monkeypatch.delenv(digests.PLANNED)
+    assert digests.require_unchanged(Job(TUNE, ADAM)).components == training(ADAM)
+
+
+# Equivalences and the command line
+
+
+def test_the_equivalences_are_pairs_of_digests_of_known_form():
+    lines = digests.EQUIVALENCES.read_text().splitlines()
+    assert lines[0] == "component,earlier digest,digest"
+    for line in lines[1:]:
+        assert re.fullmatch(r"[\w./-]+\.py,([0-9a-f]{16})?,([0-9a-f]{16})?", line), line
+    assert len(set(lines)) == len(lines)
+
+
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    path = tmp_path / "equivalences.csv"
+    monkeypatch.setattr(digests, "EQUIVALENCES", path)
+    path.write_text("component,earlier digest,digest\n")
+    digests.forget()
+    yield path
+    digests.forget()
+
+
+def accept(table, name, one, other):
+    table.write_text(f"{table.read_text()}{name},{one},{other}\n")
+    digests.forget()
+
+
+def test_results_of_equivalent_code_stay(package, table):
+    first = training(ADAM)
+    append(package / "training" / "loop.py")
+    (package / "training" / "part.py").write_text("PART = 1\n")
+    append(package / "training" / "loop.py", "from plasticity.training.part import PART")
+    second = digests.code_of(Job(TUNE, ADAM))
+    assert second.changed_since(first) == ["training/loop.py", "training/part.py"]
+    accept(table, "training/part.py", "", second.components["training/part.py"])
+    loop = "training/loop.py"
+    accept(table, loop, first[loop], second.components[loop])
+    assert digests.code_of(Job(TUNE, ADAM)).changed_since(first) == []
+    append(package / "training" / "loop.py")
+    assert digests.code_of(Job(TUNE, ADAM)).changed_since(first) == [loop]
+
+
+def test_why_a_result_is_made_again_is_told(package, table, tmp_path):
+    path = tmp_path / "results" / "tune" / str(ADAM) / "metrics.parquet"
+    about = {"run": str(ADAM), "components": {**training(ADAM), "gone.py": "0" * 16}}
+    metrics.write(path, [], about)
+    append(package / "training" / "loop.py")
+    lines = list(explained(path))
+    assert lines[-1] == "made again because of: gone.py, training/loop.py"
+    (loop,) = [line for line in lines if line.startswith("training/loop.py")]
+    digest = training(ADAM)["training/loop.py"]
+    assert loop.split()[1:] == [about["components"]["training/loop.py"], digest, "CHANGED"]
+    assert any(re.fullmatch(r"training/train\.py .* same", line) for line in lines)
+    accept(table, "gone.py", "0" * 16, "")
+    accept(table, "training/loop.py", about["components"]["training/loop.py"], digest)
+    assert list(explained(path))[-1] == "of the present code"
+
+
+def test_what_is_no_result_is_refused(tmp_path):
+    metrics.write(tmp_path / "metrics.parquet", [], {"run": str(ADAM)})
+    with pytest.raises(UserError, match="no result of a run"):
+        list(explained(tmp_path / "metrics.parquet"))
+
+
+def test_the_command_tells_the_digest_of_every_file():
+    done = subprocess.run(
+        [sys.executable, "-m", "plasticity.pipeline.digests"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found == closure.every_file()
+    assert found.keys() >= training(TICKET).keys() - {*digests.FACTS}
 
 
 # The other jobs
 
 
-def test_a_split_depends_on_its_own_selection(package):
-    full, half = (data_selections.parse(name) for name in ("full", "half"))
-    before = digests.split(full), digests.split(half)
-    edit(package / "splits.py", replaced("[: total // 2]", "[: total // 3]"))
-    assert digests.split(full) == before[0]
-    assert digests.split(half) != before[1]
+def depends(package, digest, module):
+    before = digest()
+    append(package / module, "VALUE = 1")
+    return digest() != before
 
 
-def test_a_split_depends_on_the_streams_and_not_on_training(package):
+@pytest.mark.parametrize(
+    ("module", "counts"),
+    [("core/rng.py", True), ("data/splits.py", True), ("training/loop.py", False)],
+)
+def test_a_split_depends_on(package, module, counts):
     full = data_selections.parse("full")
-    before = digests.split(full)
-    append(package / "engine.py", "VALUE = 1")
-    assert digests.split(full) == before
-    append(package / "streams.py", "VALUE = 1")
-    assert digests.split(full) != before
-
-
-def test_a_data_set_depends_on_its_own_source(package):
-    cifar, digits = (datasets.parse(name) for name in ("cifar10", "digits-clutter"))
-    before = digests.dataset(cifar), digests.dataset(digits)
-    edit(package / "datasets" / "__init__.py", replaced("uniform(0.0, 0.6", "uniform(0.0, 0.7"))
-    assert digests.dataset(cifar) == before[0]
-    assert digests.dataset(digits) != before[1]
-
-
-def test_a_data_set_depends_on_how_it_is_stored(package):
-    cifar = datasets.parse("cifar10")
-    before = digests.dataset(cifar)
-    append(package / "datasets" / "storage.py", "VALUE = 1")
-    assert digests.dataset(cifar) != before
+    assert depends(package, lambda: digests.split(full), module) == counts
 
 
 @pytest.mark.parametrize(
-    ("module", "depends"),
-    [
-        ("summary.py", True),
-        ("stats.py", True),
-        ("metrics.py", True),
-        ("engine.py", False),
-        ("training.py", False),
-        ("figures/style.py", False),
-    ],
+    ("module", "counts"),
+    [("data/storage.py", True), ("core/rng.py", True), ("training/loop.py", False)],
 )
-def test_tables_depend_on(package, module, depends):
-    before = digests.summary()
-    append(package / module, "VALUE = 1")
-    assert (digests.summary() != before) == depends
+def test_a_data_set_depends_on(package, module, counts):
+    digits = datasets.parse("digits-clutter")
+    assert depends(package, lambda: digests.dataset(digits), module) == counts
+    assert depends(package, lambda: digests.dataset(digits), file_of(digits))
 
 
 @pytest.mark.parametrize(
-    ("module", "depends"),
+    ("module", "counts"),
     [
-        ("figures/resets.py", True),
-        ("figures/style.py", True),
-        ("figures/__init__.py", True),
-        ("figures/warm_start.py", False),
-        ("engine.py", False),
-        ("jobs.py", False),
+        *(("analysis/summary.py", True), ("analysis/stats.py", True), ("runs/metrics.py", True)),
+        *(("training/loop.py", False), ("analysis/figures/style.py", False)),
     ],
 )
-def test_a_drawing_depends_on(package, module, depends):
-    before = digests.drawing("resets")
-    append(package / module, "VALUE = 1")
-    assert (digests.drawing("resets") != before) == depends
+def test_tables_depend_on(package, module, counts):
+    assert depends(package, digests.summary, module) == counts
+
+
+@pytest.mark.parametrize(
+    ("module", "counts"),
+    [
+        *(("analysis/figures/resets.py", True), ("analysis/figures/style.py", True)),
+        *(("analysis/figures/__init__.py", True), ("analysis/figures/warm_start.py", False)),
+        *(("training/loop.py", False), ("observe/jobs.py", False)),
+    ],
+)
+def test_a_drawing_depends_on(package, module, counts):
+    assert depends(package, lambda: digests.drawing("resets"), module) == counts
 
 
 def test_different_jobs_have_different_digests():
     all_of_them = [
-        digests.training(ADAM),
-        digests.training(SGD),
-        digests.split(data_selections.parse("full")),
-        digests.dataset(datasets.parse("svhn")),
-        digests.summary(),
-        digests.drawing("resets"),
-        digests.drawing("warm_start"),
+        *(digests.combined(training(run)) for run in (ADAM, SGD, RESET, TICKET)),
+        *(digests.split(data_selections.parse(name)) for name in ("full", "half")),
+        *(digests.dataset(datasets.parse(name)) for name in ("svhn", "cifar10", "svhn-n10")),
+        *(digests.summary(), digests.claims()),
+        *(digests.drawing(name) for name in ("resets", "warm_start")),
+        *(digests.preview(name, [ADAM]) for name in ("resets", "warm_start")),
+        digests.preview("resets", [SGD]),
+        *(digests.script(name) for name in ("train.py", "prune.py")),
     ]
     assert len(set(all_of_them)) == len(all_of_them)

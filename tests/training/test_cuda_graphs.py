@@ -1,4 +1,4 @@
-"""Recorded updates and evaluations: the same bits as operation by operation, resumed or not.
+"""Recorded steps and evaluations: the same bits as operation by operation, resumed or not.
 
 A tape stands for CUDA graphs, which tests/training/test_gpu.py holds against the same outcome.
 """
@@ -21,17 +21,15 @@ from plasticity.runs import Run
 from plasticity.runs.cadence import Cadence
 from plasticity.runs.compute import EXECUTIONS, NEED_A_GPU, PRECISIONS
 from plasticity.training import checkpoint, prune
+from plasticity.training.backends import DTYPES, prepare_backends
 from plasticity.training.cuda_graphs import CudaGraphExecution, put_back
+from plasticity.training.examples import Batch, Examples
 from plasticity.training.hardware import Hardware
 from plasticity.training.loop import (
-    DTYPES,
-    Batch,
     EagerExecution,
     EpochProgress,
-    Examples,
     TrainState,
     evaluate,
-    prepare_backends,
     train_on,
 )
 from plasticity.training.stages import Inputs, prepare
@@ -152,7 +150,7 @@ class Reads(nn.Linear):
         return logits if logits.sum() > 0 else -logits
 
 
-def trainee_of(network: nn.Module, tape: Tape) -> TrainState:
+def train_state_of(network: nn.Module, tape: Tape) -> TrainState:
     optimiser = torch.optim.SGD(network.parameters(), lr=0.1)
     return TrainState(network, optimiser, "float32", execution=CudaGraphExecution(tape))
 
@@ -164,14 +162,17 @@ def some_examples(count: int = 8) -> Examples:
 
 
 def test_what_waits_for_the_device_is_refused():
-    train_state, part = trainee_of(Reads(4, 2), Tape()), EpochProgress.begin(torch.device("cpu"))
+    train_state, part = (
+        train_state_of(Reads(4, 2), Tape()),
+        EpochProgress.begin(torch.device("cpu")),
+    )
     with pytest.raises(UserError, match="waits for the device"):
         train_on(train_state, some_examples(), iter([Batch(torch.arange(4))]), part)
 
 
 def test_other_examples_and_other_batches_are_recorded_anew():
     tape = Tape()
-    train_state = trainee_of(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), tape)
+    train_state = train_state_of(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), tape)
     part = EpochProgress.begin(torch.device("cpu"))
     one, other = some_examples(), some_examples(6)
     for examples, size, recorded in [(one, 4, 1), (one, 4, 1), (one, 2, 2), (other, 2, 3)]:
@@ -185,7 +186,7 @@ def test_other_examples_and_other_batches_are_recorded_anew():
 
 
 def test_an_evaluation_that_is_asked_to_stop_says_so():
-    train_state = trainee_of(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), Tape())
+    train_state = train_state_of(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), Tape())
     assert evaluate(train_state, some_examples(), lambda: True) is None
 
 
@@ -262,7 +263,7 @@ class Counts(torch.optim.SGD):
 
 def test_an_optimiser_that_counts_in_python_is_refused():
     network = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
-    train_state = trainee_of(network, Tape())
+    train_state = train_state_of(network, Tape())
     train_state = replace(train_state, optimiser=Counts(network.parameters(), lr=0.1))
     batches = [Batch(torch.arange(4))] * 2
     with pytest.raises(UserError, match="execution: Counts keeps its 'count' outside"):

@@ -19,8 +19,9 @@ from plasticity.runs.cadence import Cadence
 from plasticity.runs.compute import PRECISIONS
 from plasticity.training import checkpoint, prune
 from plasticity.training.cuda_graphs import CudaGraphExecution, CudaGraphs, refusing_to_wait
+from plasticity.training.examples import Batch, Examples
 from plasticity.training.hardware import Hardware
-from plasticity.training.loop import Batch, EpochProgress, Examples, TrainState, evaluate, train_on
+from plasticity.training.loop import EpochProgress, TrainState, evaluate, train_on
 from plasticity.training.stages import Inputs, prepare
 from plasticity.training.train import Outputs, train_stage
 
@@ -92,9 +93,9 @@ def test_pruned_weights_stay_pruned_in_a_graph(tmp_path: Path):
     state = folder.train(Run.parse(f"{place}_init"), hardware=hardware).checkpoint
     prune.make_mask(ticket, state, mask, code=CODE, precision="bfloat16", log=lambda line: None)
     trained = checkpoint.load(folder.train(ticket, mask=mask, hardware=hardware).checkpoint)
-    for name, kept in trained.kept.items():
-        assert not trained.network[name][~kept].any()
-        assert trained.network[name][kept].all()
+    for name, mask in trained.mask.items():
+        assert not trained.network[name][~mask].any()
+        assert trained.network[name][mask].all()
 
 
 def test_telemetry_reads_the_gradients_of_the_last_update(tmp_path: Path):
@@ -113,7 +114,7 @@ def test_telemetry_reads_the_gradients_of_the_last_update(tmp_path: Path):
 
 
 @pytest.mark.parametrize("execution", ["graph", "eager"])
-def test_no_update_waits_for_the_device(tmp_path: Path, execution: str):
+def test_no_step_waits_for_the_device(tmp_path: Path, execution: str):
     """Neither operation by operation nor replayed: the host runs ahead for a whole epoch."""
     folder = Folder.prepare(tmp_path)
     run = Run.parse(STAGE.format("adam-lr0.01", 3))
@@ -121,10 +122,12 @@ def test_no_update_waits_for_the_device(tmp_path: Path, execution: str):
     hardware = Hardware("cuda", "bfloat16", execution=execution)
     stage = prepare(run, inputs, hardware, CODE, lambda line: None)
     part = EpochProgress.begin(stage.device)
-    train_on(stage.train_state, stage.train, stage.batches(0), part)  # records, which does wait
-    train_on(stage.train_state, stage.train, stage.batches(0), part)
+    train_on(
+        stage.train_state, stage.train, stage.order.rest_of_epoch(0, stage.device), part
+    )  # records, which does wait
+    train_on(stage.train_state, stage.train, stage.order.rest_of_epoch(0, stage.device), part)
     evaluate(stage.train_state, stage.test)
-    batches = list(stage.batches(2))
+    batches = list(stage.order.rest_of_epoch(2, stage.device))
     with refusing_to_wait():
         train_on(stage.train_state, stage.train, iter(batches), part)
         evaluate(stage.train_state, stage.test)

@@ -110,20 +110,21 @@ def test_a_stage_goes_on_where_the_one_before_stood(chain: Chain):
     assert (about["begins"], about["ends"]) == (6, 12)
 
 
-def test_updates_end_within_an_epoch(chain: Chain):
+def test_steps_end_within_an_epoch(chain: Chain):
     chain.state(Run.parse(STATE))
     rows, _ = metrics.read(chain.folder.outputs(Run.parse(STATE)).metrics)
     assert (rows["epoch"].to_pylist(), rows["iteration"].to_pylist()) == ([1, 2], [4, 6])
 
 
-def test_the_rate_drops_after_the_epochs_that_are_named(chain: Chain):
+def test_the_learning_rate_drops_after_the_epochs_that_are_named(chain: Chain):
     stage = chain.prepared(Run.parse(f"{PLACE}/full_{SGD}-drop1x2_e3_init"))
-    rates = [stage.rate(done) for done in range(12)]
-    assert rates == pytest.approx([1.0] * 4 + [0.1] * 4 + [0.01] * 4)
-    for done, rate in enumerate(rates):
-        loop.set_rate(stage.train_state.optimiser, rate)
+    rates = []
+    for done in range(12):
+        epoch, drops = stage.steps.epoch(done), stage.learning_rate_drops
+        loop.set_learning_rate(stage.train_state.optimiser, epoch, drops)
         (group,) = stage.train_state.optimiser.param_groups
-        assert group["lr"] == pytest.approx(0.1 * rates[done])
+        rates.append(group["lr"])
+    assert rates == pytest.approx([0.1] * 4 + [0.01] * 4 + [0.001] * 4)
 
 
 @pytest.mark.parametrize(("updates", "words"), [(12, "has made 12 already"), (40, "has made 40")])
@@ -146,10 +147,10 @@ def test_epochs_beyond_the_end_are_refused_when_the_path_is_read():
 def test_pruned_weights_are_zero_at_every_step(chain: Chain, start: str, rule: str):
     """With momentum and weight decay, and nothing of them in the state of the optimiser."""
     stage = chain.prepared(Run.parse(REWOUND.format(start).replace(SGD, rule)))
-    weights = [stage.train_state.network.get_parameter(name) for name in stage.initial_state.kept]
-    pruned = [~kept for kept in stage.initial_state.kept.values()]
+    weights = [stage.train_state.network.get_parameter(name) for name in stage.initial_state.mask]
+    pruned = [~kept for kept in stage.initial_state.mask.values()]
     assert sum(int(mask.sum()) for mask in pruned) > 0
-    batches = stage.batches(stage.clock.begin)
+    batches = stage.order.rest_of_epoch(stage.steps.begin, stage.device)
     part = loop.EpochProgress.begin(stage.device)
     steps = 0
     while not loop.train_on(stage.train_state, stage.train, batches, part, lambda: True):
@@ -166,7 +167,7 @@ def test_biases_and_normalisation_are_left_alone(chain: Chain):
     parent, stage = Run.parse(STATE), chain.prepared(Run.parse(REWOUND.format(2)))
     before = tensors(chain.state(parent))
     for name, value in stage.train_state.network.state_dict().items():
-        if name not in stage.initial_state.kept:
+        if name not in stage.initial_state.mask:
             assert torch.equal(value, before[name]), name
 
 
@@ -179,7 +180,7 @@ def test_a_level_begins_at_the_state_it_is_set_back_to(chain: Chain):
         for level in (1, 2):
             stage = chain.prepared(Run.parse(path.format(level)))
             state = stage.train_state.network.state_dict()
-            for name, kept in stage.initial_state.kept.items():
+            for name, kept in stage.initial_state.mask.items():
                 assert torch.equal(state[name], origin[name] * kept), (path, level, name)
             assert stage.initial_state.density == pytest.approx(0.5**level, abs=0.002)
             assert stage.initial_state.changed == 0
@@ -211,14 +212,14 @@ def test_the_same_ticket_twice_gives_the_same_bits_and_a_killed_one_too(chain: C
         chain.folder.train(run, "killed", log=end, resume_every=0.0, **given)
     again = chain.folder.train(run, "killed", **given)
     assert equal(whole, checkpoint.load(again.checkpoint))
-    assert all(torch.equal(whole.kept[name], masks.read_mask(given["mask"]).layers[name])
-               for name in whole.kept)  # fmt: skip
+    assert all(torch.equal(whole.mask[name], masks.read_mask(given["mask"]).layers[name])
+               for name in whole.mask)  # fmt: skip
 
 
 def test_a_later_stage_stays_sparse(chain: Chain):
     run = Run.parse(f"{START.format(1)}/full_{SGD}_e1_keep")
     state = checkpoint.load(chain.state(run))
-    for name, kept in state.kept.items():
+    for name, kept in state.mask.items():
         assert (state.network[name][~kept] == 0).all()
         assert (state.network[name][kept] != 0).any()
 
@@ -250,7 +251,7 @@ def test_a_sub_network_is_rewound_and_pretrained_on_another_task(chain: Chain):
         kept = torch.ones_like(start, dtype=torch.bool) if name in initial.head else mask[name]
         assert torch.equal(weights[name], start * kept), name
     last = chain.prepared(Run.parse(f"{middle}/full_{SGD}_e1_keep"))
-    assert all(torch.equal(last.initial_state.kept[name], mask[name]) for name in mask)
+    assert all(torch.equal(last.initial_state.mask[name], mask[name]) for name in mask)
 
 
 def test_random_labels_are_the_same_in_every_epoch_and_in_no_other_seed(chain: Chain):
@@ -290,7 +291,10 @@ def test_another_order_is_another_order_of_the_same_examples(chain: Chain):
     run = Run.parse(DENSE).reordered_run
     assert str(run) == DENSE.replace("full_", "full+order1_")
     other = chain.prepared(run)
-    one, two = (torch.cat([b.indices for b in stage.batches(0)]) for stage in (usual, other))
+    one, two = (
+        torch.cat([b.indices for b in stage.order.rest_of_epoch(0, stage.device)])
+        for stage in (usual, other)
+    )
     assert not torch.equal(one, two)
     assert torch.equal(one.sort().values, two.sort().values)
 

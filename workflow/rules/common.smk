@@ -2,11 +2,12 @@
 
 import sys
 
+from snakemake.io import IOFile
 from snakemake.logging import logger
 
 from plasticity.core.errors import UserError
 from plasticity.data import sources
-from plasticity.pipeline import checks, digests, inputs, jobs, snakemake_internals
+from plasticity.pipeline import checks, digests, inputs, snakemake_internals
 from plasticity.pipeline.invocation import Invocation, misspelt_targets, named_targets
 from plasticity.runs import data_selections, datasets, kinds, layout
 from plasticity.study import Study
@@ -17,13 +18,11 @@ wildcard_constraints:
 
 
 def checked(function, *arguments, **options):
-    """Call `function`; a mistake of the user's ends Snakemake with its message alone.
-
-    By an exit, as Snakemake puts a function's errors into many lines on where they were raised.
-    """
+    """Call `function`; a mistake of the user's ends Snakemake with its message alone."""
     try:
         return function(*arguments, **options)
     except UserError as error:
+        # Not an error of Snakemake's, which would add lines on where it was raised.
         sys.exit(f"\nError: {error}")
 
 
@@ -53,8 +52,10 @@ def inputs_of(kind):
 
 
 def code_of(kind):
-    """The digest of all that makes what the wildcards spell: a function of these."""
-    return lambda wildcards: jobs.code_of(job_of(kind, wildcards), study.settings)
+    """What Snakemake is told of the code of a `kind` of job: a function of the wildcards."""
+    recorded = lambda path: workflow.persistence.params(IOFile(path)) or ()
+    told = invocation.told_of_code
+    return lambda wildcards: checked(told, job_of(kind, wildcards), recorded)
 
 
 def figure_of(wildcards):

@@ -23,7 +23,6 @@ rule telemetry:
         precision=study.settings.precision,
         settings=dict(study.settings.telemetry),
         code=code_of(kinds.TELEMETRY),
-        adapter=digests.script("observe.py"),
     script:
         "../scripts/observe.py"
 
@@ -40,7 +39,6 @@ use rule telemetry as connectivity with:
         precision=study.settings.precision,
         settings=dict(study.settings.connectivity),
         code=code_of(kinds.CONNECTIVITY),
-        adapter=digests.script("observe.py"),
 
 
 rule summarise_observations:

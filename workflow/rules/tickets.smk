@@ -17,6 +17,5 @@ rule prune:
         run=lambda wildcards: wildcards.run,
         precision=study.settings.precision,
         code=code_of(kinds.MASK),
-        adapter=digests.script("prune.py"),
     script:
         "../scripts/prune.py"

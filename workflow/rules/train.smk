@@ -29,7 +29,6 @@ rule pretrain:
         run=lambda wildcards: wildcards.run,
         precision=study.settings.precision,
         code=code_of(kinds.PRETRAIN),
-        adapter=digests.script("train.py"),
     script:
         "../scripts/train.py"
 

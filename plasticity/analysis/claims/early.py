@@ -24,6 +24,7 @@ from plasticity.analysis.claims.evidence import (
     paired,
     points,
 )
+from plasticity.analysis.reported import BORDERS, SMALLEST_GAP
 
 FRANKLE = Paper(
     "Frankle et al. 2020", "The early phase of neural network training", presumes_fit=False
@@ -34,21 +35,17 @@ CLAIMS = Claims(FRANKLE)
 TELEMETRY = "early_telemetry"
 """The figure that observes the first iterations."""
 
-SMALLEST_GAP = 0.5
-"""The smallest gap of interest, in points, as for the claims of the other paper: less than a fifth
-of what rewinding gains."""
-
 EARLY = 500
 """The iteration to which sub-networks are set back (S)."""
 
 DENSITY = 0.168
-"""The share of weights at which sub-networks are compared (S): eight times a fifth is removed."""
+"""The fraction of weights at which sub-networks are compared (S): 0.8 to the power of 8."""
 
 GAINED = 2.7
 """What others gain by rewinding ResNet-20 on CIFAR-10, in points, from 88.5% to 91.2% (S)."""
 
 MOST_OF_THE_GAIN = 0.5
-"""The share of the gain of rewinding that must be lost, or kept, for most of it to be."""
+"""The fraction of the gain of rewinding that must be lost, or kept, for most of it to be."""
 
 USUAL = ("augment",)
 """Views that are no pretraining task: training on the labels has them too."""
@@ -56,8 +53,8 @@ USUAL = ("augment",)
 TASKS = {"rotations": "rotation", "blurred images": r"blur\d+", "random labels": "randomlabels"}
 """What networks are pretrained on, as patterns of the view. Images may be blurred by any factor."""
 
-BORDERS = (1, 10, 500)
-"""Iterations at which sub-phases begin (R)."""
+FIRST = 1
+"""The iteration from which the telemetry must be there; 0 has no place on logarithmic axes."""
 
 REACH = 2
 """How far beyond the last border the telemetry must reach, as a factor: shorter is no phase."""
@@ -191,16 +188,16 @@ def phases(evidence: Evidence) -> Contrast:
     observed = evidence.observed(TELEMETRY, "dense")
     gradients = _curves(observed, "gradient_magnitude")
     distances = _curves(observed, "distance_to_initial")
-    first, second, third = BORDERS
+    first, second = BORDERS
     numbers = {
-        f"gradients, border {second}": {
-            seed: _larger(curve, first, second, third) for seed, curve in gradients.items()
+        f"gradients, border {first}": {
+            seed: _larger(curve, FIRST, first, second) for seed, curve in gradients.items()
+        },
+        f"movement, border {first}": {
+            seed: _slows(curve, FIRST, first, second) for seed, curve in distances.items()
         },
         f"movement, border {second}": {
-            seed: _slows(curve, first, second, third) for seed, curve in distances.items()
-        },
-        f"movement, border {third}": {
-            seed: _slows(curve, second, third, curve.index[-1]) for seed, curve in distances.items()
+            seed: _slows(curve, first, second, curve.index[-1]) for seed, curve in distances.items()
         },
     }
     cases = tuple(paired(name, pd.Series(values)) for name, values in numbers.items())
@@ -244,7 +241,7 @@ def _by_seed(**tables: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(columns, axis="columns", keys=tables.keys()).dropna()
 
 
-def _share(
+def _part_of_gain(
     name: str, table: pd.DataFrame, is_said_to_be: Literal["kept", "lost"], detail: str = ""
 ) -> Case:
     """Whether most of the gain of rewinding is kept, or lost, in the runs compared.
@@ -282,7 +279,7 @@ def _perturbed(
         after = changed[changed["pretrain_iterations"] == k]
         table = _by_seed(start=start, rewound=before, other=after)
         where = f"with {density:.1%} of the weights left"
-        cases.append(_share(f"k = {k:.0f}", table, "lost", where))
+        cases.append(_part_of_gain(f"k = {k:.0f}", table, "lost", where))
         runs += [before, after]
     if not cases:
         raise NotJudgedError(f"{figure} has no iteration both unchanged and with {what}")
@@ -331,7 +328,7 @@ def _pretrained(
         runs.append(trained[lengths == lengths.max()])
         table = _by_seed(start=start, rewound=rewound, other=runs[-1])
         detail = f"after {lengths.max():.0f} iterations of pretraining"
-        cases.append(_share(task, table, is_said_to_be, detail))
+        cases.append(_part_of_gain(task, table, is_said_to_be, detail))
     return Contrast(tuple(cases), compared(*runs))
 
 
@@ -347,11 +344,11 @@ def _curves(observed: pd.DataFrame, quantity: str) -> dict[Hashable, pd.Series]:
     reaching = {
         seed: curve
         for seed, curve in curves.items()
-        if curve.index[0] <= BORDERS[0] and curve.index[-1] >= last
+        if curve.index[0] <= FIRST and curve.index[-1] >= last
     }
     if not reaching:
         raise NotJudgedError(
-            f"{TELEMETRY} does not have {quantity} from iteration {BORDERS[0]} to {last}"
+            f"{TELEMETRY} does not have {quantity} from iteration {FIRST} to {last}"
         )
     return reaching
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
-from plasticity.analysis import summary
+from plasticity.analysis.summary.roles import require_comparable, with_roles
 from plasticity.core.errors import UserError
 
 OBSERVED = ["run", "seed", "iteration", "quantity", "value"]
@@ -45,7 +45,7 @@ class Evidence:
         `observations` are by figure and need the columns `OBSERVED`; those of figures that have no
         roles, and of runs that play none in theirs, are left out.
         """
-        joined = {name: summary.with_roles(runs, curves, of) for name, of in roles.items()}
+        joined = {name: with_roles(runs, curves, of) for name, of in roles.items()}
         return cls(
             {name: played for name, (played, _) in joined.items()},
             {name: epochs for name, (_, epochs) in joined.items()},
@@ -226,5 +226,5 @@ def paired(name: str, values: pd.Series, detail: str = "", gap: np.ndarray | Non
 def compared(*tables: pd.DataFrame) -> pd.DataFrame:
     """The rows of all `tables`, each run once; raises `UserError` where they are not comparable."""
     runs = pd.concat(tables).drop_duplicates("run")
-    summary.require_comparable(runs)
+    require_comparable(runs)
     return runs

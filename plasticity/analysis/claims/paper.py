@@ -23,7 +23,8 @@ from plasticity.analysis.claims.evidence import (
     paired,
     points,
 )
-from plasticity.analysis.summary import FULL
+from plasticity.analysis.reported import SMALLEST_GAP
+from plasticity.analysis.summary.runs import FULL
 
 BERARIU = Paper(
     "Berariu et al. 2021", "A study on the plasticity of neural networks", presumes_fit=True
@@ -31,28 +32,24 @@ BERARIU = Paper(
 
 CLAIMS = Claims(BERARIU)
 
-SMALLEST_GAP = 0.5
-"""The smallest gap of interest, in points: a gap that is shown to be smaller contradicts that there
-is one. It is less than half of the smallest gap that a replication reports, 1.4 points."""
-
 EARLY = (5, 10)
 """Epochs of pretraining that the paper calls few: "5-10 for Adam"."""
 
 CLOSED = 0.75
-"""The share of the gap that must be regained for the gap to count as closed."""
+"""The fraction of the gap that must be regained for the gap to count as closed."""
 
 TO_REACH = 0.95
-"""The share of the cold run's final accuracy that counts as having tuned."""
+"""The fraction of the cold run's final accuracy that counts as having tuned."""
 
 FASTER = 0.9
-"""Tuning counts as faster where it takes less than this share of the epochs."""
+"""Tuning counts as faster where it takes less than this fraction of the epochs."""
 
 TENFOLD = 10.0
 RATE_TOLERANCE = 0.02
 """Rates are rounded: 0.0018 and 0.018, 0.00056 and 0.0056."""
 
 MOST_OF_THE_GAP = 0.5
-"""The share of the gap that must be closed for most of it to be closed."""
+"""The fraction of the gap that must be closed for most of it to be closed."""
 
 LEVELS = 3
 """The fewest values of a factor over which there is a trend."""
@@ -190,7 +187,7 @@ def gap_stages(evidence: Evidence) -> Contrast:
     unit="points",
 )
 def gap_imbalance(evidence: Evidence) -> Contrast:
-    """The slope over the share r of new examples that are drawn uniformly."""
+    """The slope over the fraction r of new examples that are drawn uniformly."""
     imbalanced = evidence.played("fig04", "imbalanced")
     accuracy = points(imbalanced, "ratio").unstack("ratio")
     return Contrast((_trend(accuracy, "uniform shares"),), compared(imbalanced))

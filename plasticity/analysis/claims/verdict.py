@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from plasticity.analysis import stats
 from plasticity.analysis.claims.evidence import Case, Claim, Contrast, Evidence, NotJudgedError
+from plasticity.analysis.storage import COUNT, FLAG, REAL, TEXT
 
 Verdict = Literal["reproduced", "contradicted", "undecided"]
 
@@ -24,37 +25,35 @@ LEVEL = 0.05
 MOST_SEEDS = 100
 """The largest number of seeds that is told to a reader."""
 
-_TEXT, _COUNT, _REAL, _FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
-
 JUDGEMENTS = pa.schema(
     [
-        ("paper", _TEXT),
-        ("id", _TEXT),
-        ("statement", _TEXT),
-        ("conjecture", _FLAG),
-        ("recalled", _FLAG),
-        ("figures", _TEXT),
-        ("verdict", _TEXT),
-        ("reason", _TEXT),
+        ("paper", TEXT),
+        ("id", TEXT),
+        ("statement", TEXT),
+        ("conjecture", FLAG),
+        ("recalled", FLAG),
+        ("figures", TEXT),
+        ("verdict", TEXT),
+        ("reason", TEXT),
         # The comparison that decides, where the claim is about every one of several.
-        ("cases", _COUNT),
-        ("case", _TEXT),
-        ("effect", _TEXT),
-        ("unit", _TEXT),
-        ("estimate", _REAL),
-        ("deviation", _REAL),
-        ("low", _REAL),
-        ("high", _REAL),
-        ("n", _COUNT),
+        ("cases", COUNT),
+        ("case", TEXT),
+        ("effect", TEXT),
+        ("unit", TEXT),
+        ("estimate", REAL),
+        ("deviation", REAL),
+        ("low", REAL),
+        ("high", REAL),
+        ("n", COUNT),
         # Two-sided, of the claim as a whole.
-        ("test", _TEXT),
-        ("p_value", _REAL),
-        ("p_corrected", _REAL),
-        ("claims_corrected_for", _COUNT),
-        ("seeds_needed", _COUNT),
-        ("runs", _COUNT),
+        ("test", TEXT),
+        ("p_value", REAL),
+        ("p_corrected", REAL),
+        ("claims_corrected_for", COUNT),
+        ("seeds_needed", COUNT),
+        ("runs", COUNT),
         # Runs compared that never reached 100% training accuracy, where the paper presumes it.
-        ("below_full_train_accuracy", _COUNT),
+        ("below_full_train_accuracy", COUNT),
     ]
 )
 
@@ -287,7 +286,7 @@ def _described(
         effect=claim.effect,
         unit=claim.unit,
         estimate=mean.mean,
-        deviation=mean.deviation,
+        deviation=mean.std,
         low=mean.low,
         high=mean.high,
         n=mean.n,
@@ -342,17 +341,17 @@ def _seeds_needed(claim: Claim, contrast: Contrast, family: int) -> int | None:
 
     At the strictest level that the correction may ask for. Either every case is to be shown to be
     above 0, each missed in so few studies that all are shown in 80%; or one of them to be below the
-    smallest of interest; whichever takes fewer seeds. None where a case has no deviation, and one
+    smallest of interest; whichever takes fewer seeds. None where a case has no scatter, and one
     more than `MOST_SEEDS` where these are not enough.
     """
     level = LEVEL / 2 / family
     means = [stats.mean_difference(case.values) for case in contrast.cases]
-    if not all(mean.deviation > 0 for mean in means):
+    if not all(mean.std > 0 for mean in means):
         return None
     each = 1.0 - (1.0 - stats.POWER) / len(means)
-    above = [stats.seeds_needed(m.mean, m.deviation, level, MOST_SEEDS, each) for m in means]
+    above = [stats.seeds_needed(m.mean, m.std, level, MOST_SEEDS, each) for m in means]
     below = [
-        stats.seeds_needed(claim.smallest - m.mean, m.deviation, level / len(means), MOST_SEEDS)
+        stats.seeds_needed(claim.smallest - m.mean, m.std, level / len(means), MOST_SEEDS)
         for m in means
     ]
     for_claim = [n for n in above if n is not None]

@@ -17,8 +17,8 @@ from matplotlib.cbook import is_math_text
 from matplotlib.figure import Figure
 from matplotlib.mathtext import MathTextParser
 
-from plasticity.analysis import summary
 from plasticity.analysis.figures import style
+from plasticity.analysis.summary.roles import with_roles
 from plasticity.core import files
 from plasticity.core.errors import UserError, shown
 
@@ -51,7 +51,7 @@ class Tables:
         observations: pd.DataFrame | None = None,
     ) -> Tables:
         """Tables with the role of each run; a run that plays two roles appears twice."""
-        played, epochs = summary.with_roles(runs, curves, roles)
+        played, epochs = with_roles(runs, curves, roles)
         if observations is not None:
             observations = played[["role", "run"]].merge(observations, on="run")
         return cls(title, played, epochs, labels, observations)

@@ -21,10 +21,7 @@ def draw(tables: Tables) -> Drawing:
         _panel(lower, tables, gaps[gaps["depth"] == depth])
         upper.set_title(f"{depth} block{'s' if depth > 1 else ''} a module", fontsize=9)
         lower.axhline(0, color="0.4", linewidth=0.8)
-        lower.set_xscale("log")
-        widths = sorted(runs["width"].unique())
-        lower.set_xticks(widths, [str(width) for width in widths])
-        lower.minorticks_off()
+        style.log_axis(lower, {width: str(width) for width in sorted(runs["width"].unique())})
     panels[0, 0].set(ylabel=style.FINAL_ACCURACY)
     panels[1, 0].set(ylabel="Gap: cold minus\nwarm (points)")
     picture.supxlabel("Width w: channels of the first module", fontsize=10)
@@ -37,7 +34,7 @@ def draw(tables: Tables) -> Drawing:
 
 
 def paired_gaps(runs: pd.DataFrame) -> pd.DataFrame:
-    """Cold minus each other role, by size and seed, in the column `gap` as a share."""
+    """Cold minus each other role, by size and seed, in the column `gap` as a fraction."""
     keys = ["depth", "width", "seed"]
     cold = runs[runs["role"] == "cold"].set_index(keys)["test_accuracy"].rename("cold")
     warm = runs[runs["role"] != "cold"].join(cold, on=keys, how="inner")

@@ -15,7 +15,7 @@ from plasticity.core.errors import UserError
 PARTS = {"test": "Test error (%)", "train": "Training error (%)"}
 """What was evaluated on the line, with the axis of its error."""
 ASIDE = 0.06
-"""How far points of a part stand beside their iteration, as a share of the space to the next."""
+"""How far points of a part stand beside their iteration, as a fraction of the space to the next."""
 FIRST_STEP = math.log(2.5)
 """The space between 0 and the first iteration after it."""
 
@@ -51,7 +51,7 @@ def draw(tables: Tables) -> Drawing:
 
 
 def errors_of(tables: Tables) -> pd.DataFrame:
-    """A row a run, a part and a place `alpha` on the line: the `error` as a share."""
+    """A row a run, a part and a place `alpha` on the line: the `error` as a fraction."""
     about = tables.runs[["role", "run", "seed", "begins"]]
     observed = tables.observed
     measured = [f"{part}_accuracy" for part in PARTS]
@@ -66,7 +66,7 @@ def errors_of(tables: Tables) -> pd.DataFrame:
 
 
 def barriers_of(errors: pd.DataFrame) -> pd.DataFrame:
-    """The largest error of a line minus the mean of those at its ends: `barrier`, as a share.
+    """The largest error of a line minus the mean of those at its ends: `barrier`, as a fraction.
 
     A row a run and a part.
     """
@@ -93,7 +93,7 @@ def _places(iterations: Iterable[int]) -> dict[int, float]:
 def _barriers(
     axes: Axes, barriers: pd.DataFrame, places: dict[int, float], position: int
 ) -> pd.DataFrame:
-    """Mean and deviation of the barriers of one part over seeds."""
+    """Mean and standard deviation of the barriers of one part over seeds."""
     part = barriers["part"].iloc[0]
     between = [after - before for before, after in pairwise(places.values())]
     aside = ASIDE * min(between, default=1.0) * (-1 if position == 0 else 1)

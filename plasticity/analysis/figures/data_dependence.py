@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from plasticity.analysis.figures import Drawing, Tables, style
 from plasticity.core.errors import UserError
 
-LEVELS = ("dense", "start", "rewound")
+LEVELS = (*style.REFERENCES, "rewound")
 """The roles that the others are compared with."""
 VIEWS = {"randomlabels": "random labels", "augment": ""}
 """Views that are not called as they are spelt; augmentation, which is not what differs, is not

@@ -9,7 +9,7 @@ from plasticity.runs.values import decimal
 
 
 def draw(tables: Tables) -> Drawing:
-    """Mean and deviation over seeds by gamma; bands for runs without a transition."""
+    """Mean and standard deviation over seeds by gamma; bands for runs without a transition."""
     picture = style.picture()
     axes = picture.subplots()
     drift = tables.runs.dropna(subset="gamma")

@@ -27,10 +27,7 @@ def draw(tables: Tables) -> Drawing:
         line = line.assign(x=line["lr"] * 1.04 ** (position - 1 - middle)).sort_values("lr")
         label = f"{tables.labels[str(role)]}, pretrained at {decimal(float(str(rate)))}"
         style.points(axes, line, "x", position, label=label, linestyle=":", linewidth=0.9)
-    rates = sorted(tables.runs["lr"].unique())
-    axes.set_xscale("log")
-    axes.set_xticks(rates, [decimal(rate) for rate in rates])
-    axes.minorticks_off()
+    style.log_axis(axes, {rate: decimal(rate) for rate in sorted(tables.runs["lr"].unique())})
     axes.set(xlabel="Learning rate of tuning", ylabel=style.FINAL_ACCURACY)
     style.finish(axes, tables.title, table)
     axes.legend(loc="best")

@@ -5,16 +5,16 @@ from __future__ import annotations
 import pandas as pd
 
 from plasticity.analysis.figures import Drawing, Tables, style
+from plasticity.analysis.summary.runs import PERTURBATION
 
-LEVELS = ("dense", "start")
-COLUMNS = ["role", "begins", "signs", "magnitudes", "scope", "deviations", "seed", "perturbation"]
+COLUMNS = ["role", "begins", *PERTURBATION, "seed", "perturbation"]
 
 
 def draw(tables: Tables) -> Drawing:
     """A point a run, a panel an iteration k, a colour and a marker a kind of perturbation."""
     runs = tables.runs
-    moved = runs[~runs["role"].isin(LEVELS)].dropna(subset="perturbation")
-    style.require_points(moved, f"sub-networks in roles besides {', '.join(LEVELS)}")
+    moved = runs[~runs["role"].isin(style.REFERENCES)].dropna(subset="perturbation")
+    style.require_points(moved, f"sub-networks in roles besides {', '.join(style.REFERENCES)}")
     iterations = sorted(moved["begins"].unique())
     roles = list(moved["role"].unique())
     perturbed = [role for role in roles if role != "unchanged"]

@@ -9,12 +9,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from plasticity.analysis.figures import Drawing, Tables, style
+from plasticity.analysis.summary.runs import PERTURBATION
 from plasticity.runs.values import decimal
 
-LEVELS = ("dense", "start", "unchanged")
+LEVELS = (*style.REFERENCES, "unchanged")
 """The roles that the others are compared with."""
-PERTURBATION = ["signs", "magnitudes", "scope", "deviations"]
-"""The columns that tell perturbations of one role apart."""
 BELOW = 0.3
 """How far below its row a perturbation's single seeds stand, in rows."""
 SCOPES = {"global": "among all weights", "layer": "within layers", "filter": "within filters"}

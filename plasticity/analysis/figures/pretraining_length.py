@@ -6,11 +6,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from plasticity.analysis.figures import Drawing, Tables, style
-from plasticity.analysis.summary import FULL
+from plasticity.analysis.summary.runs import FULL
 
 
 def draw(tables: Tables) -> Drawing:
-    """Mean and deviation over seeds by pretraining epochs, with the cold level as a band."""
+    """Mean and standard deviation over seeds by pretraining epochs; a band for the cold runs."""
     picture = style.picture()
     axes = picture.subplots()
     cold = style.cold_band(axes, tables.runs, tables.labels)
@@ -23,9 +23,7 @@ def draw(tables: Tables) -> Drawing:
     mark_full_accuracy(axes, tables)
     lengths = sorted(warm["pretrain_epochs"].unique())
     if lengths:
-        axes.set_xscale("log")
-        axes.set_xticks(lengths, [str(length) for length in lengths])
-        axes.minorticks_off()
+        style.log_axis(axes, {length: str(length) for length in lengths})
     axes.set(xlabel="Epochs of pretraining", ylabel=style.FINAL_ACCURACY)
     style.finish(axes, tables.title, numbers)
     axes.legend(loc="best")

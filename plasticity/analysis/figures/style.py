@@ -12,7 +12,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from plasticity.analysis.summary import FINAL_SHARE
+from plasticity.analysis.summary.runs import final_epochs
 from plasticity.core.errors import UserError
 
 RC: dict[str, Any] = {
@@ -42,6 +42,9 @@ MARKERS = "sD^vP"
 WINDOW = PALETTE[2]
 LEVELS = [PALETTE[position] for position in (2, 7, 5)]
 """Colours of bands other than the cold one."""
+REFERENCES = {"dense": (COLD, "-"), "start": ("0.45", "--")}
+"""Colour and dashes of the roles that perturbed and pretrained sub-networks are compared with: the
+whole network, and the sub-networks that were set back to the initialisation."""
 SINGLE_SEEDS = "single seeds"
 BEGINS = (("0.1", "-."), (PALETTE[2], ":"), (PALETTE[9], (0, (5, 1, 1, 1, 1, 1))))
 """Colours and dashes of the levels of runs that were set back to an iteration, in its order."""
@@ -71,8 +74,8 @@ def picture(width: float = 6.0, height: float = 3.8) -> Figure:
 def over_seeds(table: pd.DataFrame, by: list[str], value: str, scale: float = 100) -> pd.DataFrame:
     """Mean and standard deviation of `value` over seeds, in per cent, and their number.
 
-    The deviation of a single seed is not a number. `scale` is what the values are multiplied by,
-    where they are no shares.
+    The column ``deviation`` of a single seed is not a number. `scale` is what the values are
+    multiplied by, where they are no fractions.
     """
     groups = table.groupby(by, sort=False, dropna=False)
     if (groups["seed"].count() > groups["seed"].nunique()).any():
@@ -110,10 +113,10 @@ def band(
     """
     level = over_seeds(runs[runs["role"] == role], ["role"], "test_accuracy")
     draw_line, draw_span = (axes.axvline, axes.axvspan) if upright else (axes.axhline, axes.axhspan)
-    for mean, deviation in zip(level["mean"], level["deviation"], strict=True):
+    for mean, std in zip(level["mean"], level["deviation"], strict=True):
         draw_line(mean, color=color, label=labels[role], zorder=1, **{"linewidth": 1.5} | line)
-        if not math.isnan(deviation):
-            low, high = mean - deviation, mean + deviation
+        if not math.isnan(std):
+            low, high = mean - std, mean + std
             draw_span(low, high, color=color, alpha=0.15, linewidth=0, zorder=0)
     return level
 
@@ -121,15 +124,10 @@ def band(
 def levels(
     axes: Axes, runs: pd.DataFrame, labels: Mapping[str, str], *, upright: bool = False
 ) -> pd.DataFrame:
-    """Draw what perturbed and pretrained sub-networks are compared with, as bands.
-
-    These are the whole network (role ``dense``), and the sub-networks that were set back to the
-    initialisation (``start``).
-    """
-    looks: dict[str, tuple[Any, str]] = {"dense": (COLD, "-"), "start": ("0.45", "--")}
+    """Draw the runs in the roles of `REFERENCES` as bands."""
     drawn = [
         band(axes, runs, labels, role, color, upright=upright, linestyle=dashes)
-        for role, (color, dashes) in looks.items()
+        for role, (color, dashes) in REFERENCES.items()
     ]
     return pd.concat(drawn, ignore_index=True)
 
@@ -171,12 +169,12 @@ def points(axes: Axes, table: pd.DataFrame, x: str, position: int, **line: Any) 
 def single_seeds(
     axes: Axes, runs: pd.DataFrame, x: str, value: str = "test_accuracy", *, upright: bool = False
 ) -> None:
-    """Draw every run's final accuracy, or another share, as a small grey point.
+    """Draw every run's final accuracy, or another fraction, as a small grey point.
 
     `upright` is for axes that have it from left to right, and column `x` upwards.
     """
-    shares = runs[value] * 100
-    place = (shares, runs[x]) if upright else (runs[x], shares)
+    percents = runs[value] * 100
+    place = (percents, runs[x]) if upright else (runs[x], percents)
     axes.scatter(*place, s=9, color="0.45", alpha=0.6, linewidth=0, zorder=2, label=SINGLE_SEEDS)
 
 
@@ -187,9 +185,16 @@ def curve(axes: Axes, curve: pd.DataFrame, **line: Any) -> None:
     axes.fill_between(curve["x"], low, high, color=line["color"], alpha=0.2, linewidth=0)
 
 
+def log_axis(axes: Axes, ticks: Mapping[float, str]) -> None:
+    """A logarithmic x axis with the labels of `ticks`, and no ticks besides."""
+    axes.set_xscale("log")
+    axes.set_xticks(list(ticks), list(ticks.values()))
+    axes.minorticks_off()
+
+
 def mark_window(axes: Axes, epochs: int) -> None:
     """Mark the last epochs, over which the final accuracy is taken."""
-    window = max(1, epochs // FINAL_SHARE)
+    window = final_epochs(epochs)
     axes.axvspan(
         epochs - window + 0.5,
         epochs + 0.5,

@@ -11,10 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from plasticity.analysis.figures import Drawing, Tables, style
+from plasticity.analysis.reported import BORDERS
 from plasticity.measures.quantities import TRACE
-
-BORDERS = (10, 500)
-"""Iterations between which the paper sees sub-phases (R)."""
 
 FEW = 40
 """Up to so many points on a line are marked."""
@@ -49,7 +47,7 @@ PANELS = (
 
 
 def draw(tables: Tables) -> Drawing:
-    """A panel a quantity over logarithmic iterations: mean and deviation over seeds."""
+    """A panel a quantity over logarithmic iterations: mean and standard deviation over seeds."""
     observed = tables.observed.dropna(subset="value")
     style.require_points(observed, "what was observed in the first iterations of its runs")
     roles = list(observed["role"].unique())

@@ -1,4 +1,4 @@
-"""Sub-networks found by pruning: accuracy by the share of weights that is left."""
+"""Sub-networks found by pruning: accuracy by the fraction of weights that is left."""
 
 from __future__ import annotations
 
@@ -87,13 +87,12 @@ def spaced(densities: Iterable[float]) -> list[float]:
     # As printed: a density may differ by a weight from one run to another.
     found = sorted({round(density, 1) for density in densities}, reverse=True)
     space = TICK_SPACE * math.log(found[0] / found[-1])
-    kept = [found[0]]
+    labelled = [found[0]]
     for density in found[1:]:
-        if math.log(kept[-1] / density) >= space:
-            kept.append(density)
-    if kept[-1] != found[-1]:
-        kept[-1] = found[-1]
-    return kept
+        if math.log(labelled[-1] / density) >= space:
+            labelled.append(density)
+    labelled[-1] = found[-1]
+    return labelled
 
 
 def _published(iterations: set[int]) -> pd.DataFrame:

@@ -1,0 +1,1 @@
+"""Tidy tables of a study or a figure: runs, epochs, gaps, observations; and a page of the gaps."""

@@ -1,0 +1,215 @@
+"""The table of runs: a row a tuned run, with its factors and what its training measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from plasticity.analysis.storage import COUNT, FLAG, REAL, TEXT
+from plasticity.runs import Run, Stage, metrics
+
+FINAL_PART = 5
+"""The final accuracy is the mean over the last fifth of tuning: the last 100 of 500 epochs, as in
+Berariu et al., section 2, and in proportion where a study is shorter."""
+
+PERTURBATION = ("signs", "magnitudes", "scope", "deviations")
+"""The columns that tell what was done to the weights of a ticket."""
+
+FULL = 0.9995
+"""The training accuracy from which a run counts as fitting its data: 100.0% as it is printed. It
+is taken over an epoch's batches before each update, where one example may be missed by chance."""
+
+RUNS = pa.schema(
+    [
+        ("run", TEXT),
+        ("dataset", TEXT),
+        ("model", TEXT),
+        ("depth", COUNT),
+        ("width", COUNT),
+        ("seed", COUNT),
+        # The final stage, factor by factor.
+        ("data", TEXT),
+        ("views", TEXT),
+        ("gamma", REAL),
+        ("optimiser", TEXT),
+        ("optimiser_name", TEXT),
+        ("lr", REAL),
+        ("momentum", REAL),
+        ("weight_decay", REAL),
+        ("batch", COUNT),
+        # `epochs` and `iterations` are told by the clock of the stage, which begins at `begins`.
+        ("length", TEXT),
+        ("epochs", COUNT),
+        ("begins", COUNT),
+        ("iterations", COUNT),
+        ("start", TEXT),
+        ("start_name", TEXT),
+        ("reset_modules", TEXT),
+        # Tickets: the level of pruning, the fraction of weights left, what was done to these, and
+        # by how much: the standard deviation of the change.
+        ("level", COUNT),
+        ("density", REAL),
+        ("signs", TEXT),
+        ("magnitudes", TEXT),
+        ("scope", TEXT),
+        ("deviations", REAL),
+        ("perturbation", REAL),
+        # What came before it.
+        ("stages", COUNT),
+        ("history", TEXT),
+        ("parent", TEXT),
+        ("pretrain_data", TEXT),
+        ("pretrain_views", TEXT),
+        ("ratio", REAL),
+        ("pretrain_optimiser", TEXT),
+        ("pretrain_optimiser_name", TEXT),
+        ("pretrain_lr", REAL),
+        ("pretrain_momentum", REAL),
+        ("pretrain_weight_decay", REAL),
+        ("pretrain_batch", COUNT),
+        ("pretrain_epochs", COUNT),
+        ("pretrain_iterations", COUNT),
+        ("pretrain_best_train_accuracy", REAL),
+        # What came of it.
+        ("test_accuracy", REAL),
+        ("best_test_accuracy", REAL),
+        ("last_test_accuracy", REAL),
+        ("best_train_accuracy", REAL),
+        ("final_train_accuracy", REAL),
+        ("epochs_to_full_train_accuracy", COUNT),
+        ("reached_full_train_accuracy", FLAG),
+        ("training_examples", COUNT),
+        ("parameters", COUNT),
+        ("seconds", REAL),
+        ("device", TEXT),
+        ("precision", TEXT),
+        ("torch", TEXT),
+        ("code", TEXT),
+        ("data_checksum", TEXT),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a metrics file holds: its table, an epoch a row, and what it says about its run."""
+
+    table: pa.Table
+    about: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, path: str | Path) -> Measured:
+        """What is in `path`; raises `UserError`."""
+        return cls(*metrics.read(path))
+
+    @cached_property
+    def best_train_accuracy(self) -> float:
+        """The highest training accuracy of any epoch."""
+        return float(self.table["train_accuracy"].to_numpy().max())
+
+
+def describe_run(run: Run, measured: Measured, parent: Measured | None) -> dict[str, object]:
+    """The row of `RUNS` for a tuned `run`, of which and of whose parent this was `measured`.
+
+    Accuracies are fractions in 0 .. 1; `test_accuracy` and `final_train_accuracy` are means over
+    the last fifth of the epochs.
+    """
+    table, about = measured.table, measured.about
+    test = table["test_accuracy"].to_numpy()
+    train = table["train_accuracy"].to_numpy()
+    full = np.flatnonzero(train >= FULL)
+    optimiser, start = run.stage.optimiser, run.stage.start
+    pretrain = run.parent.stage if run.parent else None
+    return {
+        "run": str(run),
+        "dataset": str(run.dataset),
+        "model": str(run.model),
+        # A named architecture, such as resnet18, states its size as a fact.
+        "depth": run.model.options.get("depth", run.model.facts.depth),
+        "width": run.model.options.get("width", run.model.facts.width),
+        "seed": run.seed,
+        "data": str(run.stage.data),
+        "views": _views(run.stage),
+        "gamma": run.stage.data.options.get("gamma"),
+        "optimiser": str(optimiser),
+        "optimiser_name": optimiser.member.name,
+        "lr": optimiser.options.get("lr"),
+        "momentum": optimiser.options.get("momentum"),
+        "weight_decay": optimiser.options.get("weight_decay"),
+        "batch": optimiser.options["batch"],
+        "length": str(run.stage.length),
+        "epochs": run.stage.length.epochs,
+        "begins": about["begins"],
+        "iterations": about["ends"],
+        "start": str(start),
+        "start_name": start.member.name,
+        "reset_modules": "+".join(map(str, start.options.get("modules", ()))) or None,
+        **{name: start.options.get(name) for name in ("level", "signs", "magnitudes", "scope")},
+        "deviations": start.options.get("std"),
+        "density": about["density"],
+        "perturbation": about["perturbation"],
+        "stages": len(run.stages),
+        "history": "/".join(map(str, run.stages[:-1])),
+        "parent": str(run.parent) if run.parent else None,
+        "pretrain_data": str(pretrain.data) if pretrain else None,
+        "pretrain_views": _views(pretrain) if pretrain else None,
+        "ratio": pretrain.data.options.get("ratio") if pretrain else None,
+        "pretrain_optimiser": str(pretrain.optimiser) if pretrain else None,
+        "pretrain_optimiser_name": pretrain.optimiser.member.name if pretrain else None,
+        **{
+            f"pretrain_{name}": pretrain.optimiser.options.get(name) if pretrain else None
+            for name in ("lr", "momentum", "weight_decay", "batch")
+        },
+        "pretrain_epochs": pretrain.length.epochs if pretrain else 0,
+        "pretrain_iterations": (
+            int(parent.table["iteration"].to_numpy()[-1]) if parent else None if pretrain else 0
+        ),
+        "pretrain_best_train_accuracy": parent.best_train_accuracy if parent else None,
+        "test_accuracy": final_accuracy(test),
+        "best_test_accuracy": test.max(),
+        "last_test_accuracy": test[-1],
+        "best_train_accuracy": measured.best_train_accuracy,
+        "final_train_accuracy": final_accuracy(train),
+        "epochs_to_full_train_accuracy": int(full[0]) + 1 if len(full) else None,
+        "reached_full_train_accuracy": bool(len(full)),
+        "training_examples": about["training_examples"],
+        "parameters": about["parameters"],
+        "seconds": table["seconds"].to_numpy().sum(),
+        **{key: about[key] for key in ("device", "precision", "torch", "code", "data_checksum")},
+    }
+
+
+def _views(stage: Stage) -> str:
+    """How `stage` sees its examples; empty where it sees them as they are."""
+    return "+".join(map(str, stage.transforms))
+
+
+def final_accuracy(accuracy: np.ndarray) -> float:
+    """The mean of `accuracy`, one value an epoch, over the last fifth of the epochs."""
+    return float(accuracy[-final_epochs(len(accuracy)) :].mean())
+
+
+def final_epochs(epochs: int) -> int:
+    """Over how many of the last of `epochs` the final accuracy is taken."""
+    return max(1, epochs // FINAL_PART)
+
+
+def runs_table(
+    tuned: Mapping[Run, Measured], pretrained: Mapping[Run, Measured] = MappingProxyType({})
+) -> pa.Table:
+    """A row of `RUNS` for each run of `tuned`.
+
+    What is told of pretraining comes from the runs of `pretrained`, where they are given.
+    """
+    rows = [
+        describe_run(run, measured, pretrained.get(run.parent) if run.parent else None)
+        for run, measured in tuned.items()
+    ]
+    return pa.Table.from_pylist(rows, schema=RUNS)

@@ -1,0 +1,145 @@
+"""The files that code consists of, found by following imports within the library."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from plasticity.pipeline import tokens
+from plasticity.runs import vocabulary as words
+
+PACKAGE = Path(__file__).parents[1]
+SCRIPTS = "workflow/scripts"
+REGISTRIES = (
+    *(words.datasets, words.models, words.data_selections),
+    *(words.optimisers, words.transforms, words.starts),
+)
+
+MOVE_NO_NUMBER = (
+    *("core.errors", "core.files", "core.gpus", "core.logs", "core.shutdown"),
+    *("pipeline", "runs", "study"),
+)
+"""Packages and modules that results do not depend on, or by value alone: which jobs lead to a run
+and what the words of its path mean are components of their own. `tests/mutations.py` breaks each of
+their functions and looks for numbers that move."""
+
+BUT = ("runs.cadence", "runs.costs", "runs.metrics")
+"""Modules among these that do move numbers."""
+
+NOTHING = tokens.digest_of("")
+"""The digest of a file without any code."""
+
+
+@cache
+def files(sources: frozenset[str]) -> dict[str, str]:
+    """The digest of each file that `sources` consist of, by its name.
+
+    A source is a module, such as ``plasticity.data.splits``, a script of the workflow, such as
+    ``train.py``, or the path of a file elsewhere. Files without any code are left out.
+    """
+    found: dict[Path, None] = {}
+    waiting = list(sources)
+    while waiting:
+        source = waiting.pop()
+        path = path_of(source)
+        if path is None or path in found or not _counts(source):
+            continue
+        found[path] = None
+        if "/" in source or not source.endswith(".py"):
+            waiting += _imports(path)
+        else:  # a script has a module of its name, and besides it roots of its own
+            found[PACKAGE / "scripts" / source] = None
+        waiting += _packages(source)
+    digests = {name_of(path): _digest(path) for path in found}
+    return {name: digests[name] for name in sorted(digests) if digests[name] != NOTHING}
+
+
+def every_file() -> dict[str, str]:
+    """The digest of each file of the library, of the workflow's scripts, and of members' files."""
+    paths = [
+        *PACKAGE.rglob("*.py"),
+        *(PACKAGE.parent / SCRIPTS).glob("*.py"),
+        *(Path(source) for source in map(source_of, _members()) if source.endswith(".py")),
+    ]
+    digests = {name_of(path): _digest(path) for path in paths}
+    return {name: digests[name] for name in sorted(digests) if digests[name] != NOTHING}
+
+
+@cache
+def source_of(function: Callable[..., Any]) -> str:
+    """The source that declares `function`, a member of a registry."""
+    module = function.__module__
+    return module if module.startswith("plasticity.") else inspect.getfile(function)
+
+
+def path_of(source: str) -> Path | None:
+    """The file of a `source`, or None where it is no module of the library but a name in one."""
+    if source.endswith(".py"):
+        return PACKAGE.parent / SCRIPTS / source  # which leaves a whole path as it is
+    package, *parts = source.split(".")
+    if package != "plasticity":
+        return None
+    place = PACKAGE.joinpath(*parts)
+    return next((p for p in (place.with_suffix(".py"), place / "__init__.py") if p.is_file()), None)
+
+
+def name_of(path: Path) -> str:
+    """The component that the file in `path` is: its place, or its own name if it is elsewhere."""
+    for place in (PACKAGE, PACKAGE.parent / "workflow"):
+        if path.is_relative_to(place):
+            return path.relative_to(PACKAGE if place == PACKAGE else PACKAGE.parent).as_posix()
+    return path.name
+
+
+def forget() -> None:
+    """Read all files anew: each is otherwise read once a process."""
+    for cached in (files, _digest, _imports):
+        cached.cache_clear()
+
+
+@cache
+def _digest(path: Path) -> str:
+    return tokens.digest_of(tokens.read(path))
+
+
+@cache
+def _imports(path: Path) -> tuple[str, ...]:
+    """The modules that the file in `path` imports when it runs, within functions too."""
+    found: list[str] = []
+    waiting: list[ast.AST] = [ast.parse(tokens.read(path))]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and getattr(node.test, "id", None) == "TYPE_CHECKING":
+            waiting += node.orelse
+            continue
+        waiting += ast.iter_child_nodes(node)
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            # `from package import module` needs the module.
+            inner = [f"{node.module}.{alias.name}" for alias in node.names]
+            found += [name if path_of(name) else node.module for name in inner]
+    return tuple(found)
+
+
+def _packages(source: str) -> Iterator[str]:
+    """The packages that the module `source` is in, which are imported with it."""
+    while not source.endswith(".py") and "." in source:
+        source = source.rpartition(".")[0]
+        yield source
+
+
+def _counts(source: str) -> bool:
+    def within(names: tuple[str, ...]) -> bool:
+        return any(f"{source}.".startswith(f"plasticity.{name}.") for name in names)
+
+    return source.endswith(".py") or within(BUT) or not within(MOVE_NO_NUMBER)
+
+
+def _members() -> Iterator[Callable[..., Any]]:
+    for registry in REGISTRIES:
+        yield from (member.function for member in registry.members.values())

@@ -1,0 +1,96 @@
+"""A stage of training: four tokens of a path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any
+
+from plasticity.core.errors import shown
+from plasticity.runs import vocabulary
+from plasticity.runs.combination import combination
+from plasticity.runs.facts import OptimiserFacts, SelectionFacts, StartFacts, TransformFacts
+from plasticity.runs.grammar import SpellingError
+from plasticity.runs.length import Length
+from plasticity.runs.registry import Term
+
+Token = str | Term[Any]
+"""A part of a stage, as it is spelt or known already."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of training: which examples, which update rule, how long, starting from what.
+
+    `transforms` say how the stage sees its examples, in their one order.
+    """
+
+    data: Term[SelectionFacts]
+    optimiser: Term[OptimiserFacts]
+    length: Length
+    start: Term[StartFacts]
+    transforms: tuple[Term[TransformFacts], ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Stage:
+        """The stage that `text` spells, such as ``half_adam-lr0.001_e350_init``."""
+        return cls.of(*text.split("_"))
+
+    @classmethod
+    @cache
+    def of(cls, *tokens: Token) -> Stage:
+        """The stage of four tokens, of which an optimiser or a start need not be spelt."""
+        if len(tokens) != 4:
+            raise SpellingError(
+                f"stage {shown('_'.join(map(str, tokens)))}: expected "
+                "<data>_<optimiser>_<length>_<start>, such as half_adam-lr0.001_e350_init"
+            )
+        data, optimiser, length, start = tokens
+        return cls(
+            data=vocabulary.data_selections.parse(str(data).partition("+")[0]),
+            optimiser=vocabulary.optimisers.known(optimiser),
+            length=Length.parse(str(length)),
+            start=vocabulary.starts.known(start),
+            transforms=transforms_of(str(data)),
+        )
+
+    @cached_property
+    def seen(self) -> str:
+        """The data token: which examples, and how they are seen."""
+        return "+".join(map(str, (self.data, *self.transforms)))
+
+    def __hash__(self) -> int:
+        # Equal stages have the same spelling, and text keeps its hash.
+        return hash(self.spelling)
+
+    @property
+    def prunes(self) -> bool:
+        """Whether the stage trains what is left of the network after pruning it."""
+        return self.start.facts.prunes
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the stage begins at the initialisation, with nothing done to it."""
+        return self.start.facts.inherits is False
+
+    @cached_property
+    def spelling(self) -> str:
+        """The folder name itself, in its one spelling."""
+        return f"{self.seen}_{self.optimiser}_{self.length}_{self.start}"
+
+    def __str__(self) -> str:
+        return self.spelling
+
+
+def transforms_of(text: str) -> tuple[Term[TransformFacts], ...]:
+    """The transforms in the data token `text`, in their order; raises `SpellingError`."""
+    selection, *spelt = text.split("+")
+    transforms = tuple(vocabulary.transforms.parse(view) for view in spelt)
+    try:
+        ordered = combination(transforms)
+    except ValueError as error:
+        raise SpellingError(f"data {shown(text)}: {error}") from None
+    if ordered != transforms:
+        right = "+".join([selection, *map(str, ordered)])
+        raise SpellingError(f"data {shown(text)} is spelt {right!r}")
+    return transforms
