@@ -14,6 +14,7 @@ from plasticity.pipeline import inputs, jobs
 from plasticity.pipeline.invocation import Invocation, misspelt_targets, named_targets
 from plasticity.runs import Run, layout
 from plasticity.runs.kinds import MASK, PRETRAIN, TELEMETRY, TUNE, Job
+from plasticity.study.settings import Settings
 
 RUN = Run.parse(WARM)
 DATA = {
@@ -29,7 +30,7 @@ KEPT = study(keep="results")
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty folder to work in; what is there is of the present code."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(jobs, "is_current", lambda job, settings: True)
+    monkeypatch.setattr(jobs, "made", lambda job, settings: jobs.Made([], settings.precision))
 
 
 def make(*names: str) -> None:
@@ -84,7 +85,10 @@ def test_a_finished_run_is_given_no_dropped_parent():
 
 
 def test_a_finished_run_of_other_code_is_given_its_parent_again(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(jobs, "is_current", lambda job, settings: job.kind is PRETRAIN)
+    def made(job: Job, settings: Settings) -> jobs.Made:
+        return jobs.Made([] if job.kind is PRETRAIN else ["a file"], settings.precision)
+
+    monkeypatch.setattr(jobs, "made", made)
     invocation = Invocation(KEPT, asking("fig01"))
     tuned, told = Job(TUNE, RUN), Job(PRETRAIN, RUN.parent)
     make(layout.done(tuned), layout.done(told))

@@ -10,7 +10,8 @@ import pytest
 from plasticity.runs import Run, layout
 from plasticity.runs.kinds import CONNECTIVITY, KINDS, MASK, OF_RULES, PRETRAIN, TUNE, Job
 
-RULES = "\n".join(path.read_text() for path in Path("workflow/rules").glob("*.smk"))
+ROOT = Path(__file__).parents[2]
+RULES = "\n".join(path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk"))
 PLACE = "cifar10/resnet20/seed0/"
 STATE = Run.parse(f"{PLACE}full_sgd-lr0.1_i100_init")
 TICKET = Run.parse(f"{STATE}/full_sgd-lr0.1_till2_ticket2-noise1")
@@ -21,8 +22,8 @@ WHOLE = Run.parse(f"{PLACE}full_sgd-lr0.1_e30_init/full_sgd-lr0.1_e15_keep")
 def test_what_a_kind_names_is_there(kind):
     assert inspect.isfunction(resolve_name(kind.function))
     assert inspect.isfunction(resolve_name(kind.header))
-    for module in kind.roots:
-        resolve_name(module)
+    assert (ROOT / "workflow" / "scripts" / kind.script).exists()
+    assert kind.roots == (kind.script, kind.function.partition(":")[0])
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=str)
