@@ -49,8 +49,10 @@ def files(sources: frozenset[str]) -> dict[str, str]:
         if path is None or path in found or not _counts(source):
             continue
         found[path] = None
-        if "/" in source or not source.endswith(".py"):  # a script has roots of its own
+        if "/" in source or not source.endswith(".py"):
             waiting += _imports(path)
+        else:  # a script has a module of its name, and besides it roots of its own
+            found[PACKAGE / "scripts" / source] = None
         waiting += _packages(source)
     digests = {name_of(path): _digest(path) for path in found}
     return {name: digests[name] for name in sorted(digests) if digests[name] != NOTHING}
