@@ -16,6 +16,9 @@ Freeze = Mapping[str, Any]
 SHOWN = 20
 """So many differences of a kind are listed."""
 
+LONGEST = 500
+"""Characters of a difference: two values and the path of a run of some stages."""
+
 MISSING = "missing"
 
 
@@ -43,9 +46,15 @@ class Comparison:
         if number:
             verdict = f"{number} DIFFERENT" if self.counts else f"{number} in words alone"
         yield f"{self.what:<44} {self.compared:>8}  {verdict}"
-        yield from (f"    {line}" for line in self.differences[:SHOWN])
+        yield from (f"    {shown(line)}" for line in self.differences[:SHOWN])
         if number > SHOWN:
             yield f"    ... and {number - SHOWN} more"
+
+
+def shown(text: str) -> str:
+    """`text` in one line, of bounded length."""
+    line = text.replace("\n", "\\n")
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]}..."
 
 
 def compared(a: Freeze, b: Freeze) -> list[Comparison]:
