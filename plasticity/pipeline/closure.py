@@ -27,7 +27,7 @@ MOVE_NO_NUMBER = (
 and what the words of its path mean are components of their own. `tests/mutations.py` breaks each of
 their functions and looks for numbers that move."""
 
-BUT = ("runs.cadence", "runs.costs", "runs.facts", "runs.metrics")
+BUT = ("runs.cadence", "runs.costs", "runs.facts", "runs.metrics", "runs.registry")
 """Modules among these that do move numbers."""
 
 NOTHING = tokens.digest_of("")
@@ -49,7 +49,10 @@ def files(sources: frozenset[str]) -> dict[str, str]:
         if path is None or path in found or not _counts(source):
             continue
         found[path] = None
-        if "/" in source or not source.endswith(".py"):  # a script has roots of its own
+        # What hands a job its files and settings counts; it is shared, and so is not followed.
+        if source.endswith(".py") and "/" not in source:
+            waiting += _called(path)
+        elif not source.startswith("plasticity.scripts."):
             waiting += _imports(path)
         waiting += _packages(source)
     digests = {name_of(path): _digest(path) for path in found}
@@ -122,6 +125,14 @@ def _imports(path: Path) -> tuple[str, ...]:
             inner = [f"{node.module}.{alias.name}" for alias in node.names]
             found += [name if path_of(name) else node.module for name in inner]
     return tuple(found)
+
+
+def _called(script: Path) -> Iterator[str]:
+    """The modules of `plasticity.scripts` that a `script` of the workflow calls by name."""
+    for node in ast.walk(ast.parse(tokens.read(script))):
+        match node:
+            case ast.Call(func=ast.Name(id="call"), args=[ast.Constant(value=str(text)), *_]):
+                yield f"plasticity.scripts.{text.partition(':')[0]}"
 
 
 def _packages(source: str) -> Iterator[str]:
