@@ -58,7 +58,7 @@ rule all:
 # Snakemake alone would only say that it has no rule for what is misspelt.
 rule misspelt:
     input:
-        nothing,
+        lambda wildcards: checked(invocation.refuse, wildcards.target),
     output:
         "{target}",
     wildcard_constraints:

@@ -159,14 +159,7 @@ SCRIPTS = {
 
 def loaded_by(script):
     """The modules of the library that a script loads before it calls anything."""
-    tree = ast.parse((ROOT / "workflow" / "scripts" / f"{script}.py").read_text())
-    waiting = [
-        f"{node.module}.{alias.name}"
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module.startswith("plasticity")
-        for alias in node.names
-    ]
-    found = set()
+    waiting, found = [f"plasticity.scripts.{script}"], set()
     while waiting:
         name = waiting.pop().removeprefix("plasticity.")
         while name not in MODULES:
@@ -175,6 +168,14 @@ def loaded_by(script):
             found.add(name)
             waiting += [t for t, at_once in imports(name) if at_once and "plasticity." in t]
     return found
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_calls_the_module_of_its_name(script):
+    (_, load, line) = ast.parse((ROOT / "workflow/scripts" / f"{script}.py").read_text()).body
+    assert ast.unparse(load) == "from plasticity.scripts.call import call"
+    assert ast.unparse(line) == f"call('{script}', snakemake)"
+    assert f"scripts.{script}" in MODULES
 
 
 def test_every_script_has_an_environment():

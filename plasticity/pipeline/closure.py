@@ -49,11 +49,10 @@ def files(sources: frozenset[str]) -> dict[str, str]:
         if path is None or path in found or not _counts(source):
             continue
         found[path] = None
-        # What hands a job its files and settings counts; it is shared, and so is not followed.
-        if source.endswith(".py") and "/" not in source:
-            waiting += _called(path)
-        elif not source.startswith("plasticity.scripts."):
+        if "/" in source or not source.endswith(".py"):
             waiting += _imports(path)
+        else:  # a script has a module of its name, and besides it roots of its own
+            found[PACKAGE / "scripts" / source] = None
         waiting += _packages(source)
     digests = {name_of(path): _digest(path) for path in found}
     return {name: digests[name] for name in sorted(digests) if digests[name] != NOTHING}
@@ -125,14 +124,6 @@ def _imports(path: Path) -> tuple[str, ...]:
             inner = [f"{node.module}.{alias.name}" for alias in node.names]
             found += [name if path_of(name) else node.module for name in inner]
     return tuple(found)
-
-
-def _called(script: Path) -> Iterator[str]:
-    """The modules of `plasticity.scripts` that a `script` of the workflow calls by name."""
-    for node in ast.walk(ast.parse(tokens.read(script))):
-        match node:
-            case ast.Call(func=ast.Name(id="call"), args=[ast.Constant(value=str(text)), *_]):
-                yield f"plasticity.scripts.{text.partition(':')[0]}"
 
 
 def _packages(source: str) -> Iterator[str]:

@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
+from typing import NoReturn
 
+from plasticity.core.errors import UserError
 from plasticity.pipeline import jobs
 from plasticity.runs import datasets, layout
 from plasticity.runs.kinds import KINDS, Job, Kind
 from plasticity.study import Study
+from plasticity.study.explain import unknown
 from plasticity.study.pending import pending, requires
 from plasticity.study.plan import Asked
 
@@ -72,6 +75,12 @@ class Invocation:
         """Raise `UserError` for a mistake in a target, as early as something is made at all."""
         if self.is_main:
             _ = self.asked
+
+    def refuse(self, target: str) -> NoReturn:
+        """Raise `UserError` for a `target` that no rule makes."""
+        self.require_targets()
+        known = {**self.study.figures, **self.study.groups}
+        raise UserError(unknown("targets", "target", target, known))
 
     def job(self, kind: Kind, run: str) -> Job:
         """The job of a `kind` on the run in the path `run`; raises `UserError`."""

@@ -5,10 +5,15 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pkgutil import resolve_name
-from typing import Any, Protocol
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from plasticity.core.logs import logged
+from plasticity.runs.layout import COMPILED
+
+if TYPE_CHECKING:
+    from plasticity.training.hardware import Hardware
 
 Log = Callable[[str], None]
 """Writes a line to the log of a job."""
@@ -28,15 +33,15 @@ class Given(Protocol):
     config: dict[str, Any]
 
 
-def call(function: str, given: Given) -> None:
-    """Call a function of this package, such as ``training:train``, with its log.
+def call(script: str, given: Given) -> None:
+    """Call the function ``main`` of the module of this package that is called like the `script`.
 
     A mistake of the user's ends the process with its message alone.
     """
     with logged(given.log[0]) as log:
         with quick_imports():
-            found: Callable[[Given, Log], None] = resolve_name(f"{__package__}.{function}")
-        found(given, log)
+            main: Callable[[Given, Log], None] = import_module(f"{__package__}.{script}").main
+        main(given, log)
 
 
 @contextmanager
@@ -57,3 +62,22 @@ def quick_imports() -> Iterator[None]:
 def present(names: Any, name: str) -> Any:
     """The entry called `name` of an input, an output or parameters; None where there is none."""
     return names[name] if name in names.keys() else None  # noqa: SIM118 (not a dict)
+
+
+def paths(named: Any) -> dict[str, Path]:
+    """The `named` inputs or outputs of a job, as paths."""
+    return {name: Path(path) for name, path in named.items()}
+
+
+def hardware_of(given: Given, place: Any) -> Hardware:
+    """How to compute: `place` are the directives that name the device and the execution."""
+    from plasticity.training.hardware import Hardware  # with torch, which other scripts lack
+
+    return Hardware(
+        place.device,
+        given.params.precision,
+        given.threads,
+        given.resources.slots_per_gpu,
+        place.execution,
+        Path(COMPILED),
+    )

@@ -53,7 +53,7 @@ TRAINS = {
     *("models/network.py", "models/resnet.py", "models/masks.py", "runs/metrics.py"),
     *("training/checkpoint.py", "training/cuda_graphs.py", "training/hardware.py"),
     *("training/loop.py", "training/stages.py", "training/train.py", "workflow/scripts/train.py"),
-    "scripts/training.py",
+    "scripts/train.py",
 }
 SILENT = {
     *("core/errors.py", "core/files.py", "core/gpus.py", "core/logs.py", "core/shutdown.py"),

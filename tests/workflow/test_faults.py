@@ -77,7 +77,7 @@ HELD = """
 @pytest.fixture
 def held(clone: Clone) -> Iterator[Clone]:
     """A copy in which `LONG` stands still until `release`, and at the latest until the end."""
-    jobs = clone.path / "plasticity" / "jobs.py"
+    jobs = clone.path / "plasticity" / "core" / "logs.py"
     write = "\n            self.file.write("
     assert write in jobs.read_text()
     jobs.write_text(jobs.read_text().replace(write, HELD + write))

@@ -64,20 +64,17 @@ class TestScale:
     """What a dry run does once, however many jobs there are."""
 
     COUNT = """
-import inspect, sys
+import sys
 from unittest.mock import patch
 from snakemake import cli, script
-with (
-    patch.object(script, "get_source", wraps=script.get_source) as sources,
-    patch.object(inspect, "signature", wraps=inspect.signature) as signatures,
-):
+with patch.object(script, "get_source", wraps=script.get_source) as sources:
     try:
         cli.main(sys.argv[1:])
     finally:
-        print("looked at", sources.call_count, signatures.call_count)
+        print("looked at", sources.call_count)
 """
 
-    def test_scripts_and_signatures_are_looked_at_once(self, clone: Clone):
+    def test_scripts_are_looked_at_once(self, clone: Clone):
         done = subprocess.run(
             [sys.executable, "-c", self.COUNT, "-n", "fig06", "--cores", "1"],
             cwd=clone.path,
@@ -88,9 +85,8 @@ with (
         assert done.returncode == 0, done.stderr
         planned = counts(done.stdout)
         assert (planned["pretrain"], planned["tune"], planned["split"]) == (5 * 6, 5 * 17, 5 * 2)
-        sources, signatures = map(int, done.stdout.split("looked at")[1].split())
-        assert sources <= 6  # rules with a script
-        assert signatures < 100
+        sources = int(done.stdout.split("looked at")[1])
+        assert 0 < sources <= 6  # rules with a script
 
 
 class TestRefusals:
@@ -148,9 +144,9 @@ class TestLimitOfGpus:
             "CUDA_VISIBLE_DEVICES": "0",
         }
         source = (clone.path / "Snakefile").read_text()
-        last = "    lift_rate_limit()\n"
+        last = "logger.warning)\n"
         assert source.count(last) == 1
-        stopped = source.replace(last, f"{last}    raise WorkflowError('far enough')\n")
+        stopped = source.replace(last, f"{last}    sys.exit('far enough')\n")
 
         def run(
             *arguments: str, target: str = "fig01", device: str = "cuda", slots: int = 1

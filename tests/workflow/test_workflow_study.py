@@ -57,7 +57,7 @@ def test_no_result_depends_on_times_on_comments_or_on_jobs_a_gpu(study: Clone):
 
 
 def test_a_changed_drawing_redraws(study: Clone):
-    with study.edited("plasticity/figures/warm_start.py", add="\nCHANGED = True\n"):
+    with study.edited("plasticity/analysis/figures/warm_start.py", add="\nCHANGED = True\n"):
         assert study.planned() == {"figure": 1, "claims": 1, "all": 1}
 
 

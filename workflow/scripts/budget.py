@@ -1,5 +1,5 @@
-"""Print what a study costs, before anything of it is run."""
+"""Print what a study costs."""
 
 from plasticity.scripts.call import call
 
-call("costs:tell_budget", snakemake)
+call("budget", snakemake)

@@ -2,4 +2,4 @@
 
 from plasticity.scripts.call import call
 
-call("training:measure_throughput", snakemake)
+call("calibrate", snakemake)

@@ -2,4 +2,4 @@
 
 from plasticity.scripts.call import call
 
-call("tables:judge_claims", snakemake)
+call("claims", snakemake)

@@ -2,4 +2,4 @@
 
 from plasticity.scripts.call import call
 
-call("data:prepare", snakemake)
+call("dataset", snakemake)

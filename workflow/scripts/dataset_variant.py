@@ -2,4 +2,4 @@
 
 from plasticity.scripts.call import call
 
-call("data:prepare_variant", snakemake)
+call("dataset_variant", snakemake)

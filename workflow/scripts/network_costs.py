@@ -2,4 +2,4 @@
 
 from plasticity.scripts.call import call
 
-call("training:count_costs", snakemake)
+call("network_costs", snakemake)

@@ -1,5 +1,5 @@
-"""Observe a run besides its metrics: its first steps, or the line to its other order."""
+"""Observe a run besides its metrics, in the way that its rule names."""
 
 from plasticity.scripts.call import call
 
-call("training:observe", snakemake)
+call("observe", snakemake)

@@ -2,4 +2,4 @@
 
 from plasticity.scripts.call import call
 
-call("tables:draw_preview", snakemake)
+call("preview", snakemake)

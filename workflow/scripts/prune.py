@@ -2,4 +2,4 @@
 
 from plasticity.scripts.call import call
 
-call("training:prune", snakemake)
+call("prune", snakemake)

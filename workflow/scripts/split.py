@@ -2,4 +2,4 @@
 
 from plasticity.scripts.call import call
 
-call("data:split", snakemake)
+call("split", snakemake)

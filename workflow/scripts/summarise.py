@@ -2,4 +2,4 @@
 
 from plasticity.scripts.call import call
 
-call("tables:summarise", snakemake)
+call("summarise", snakemake)

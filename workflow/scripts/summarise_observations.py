@@ -2,4 +2,4 @@
 
 from plasticity.scripts.call import call
 
-call("tables:summarise_observations", snakemake)
+call("summarise_observations", snakemake)

@@ -2,4 +2,4 @@
 
 from plasticity.scripts.call import call
 
-call("training:train", snakemake)
+call("train", snakemake)

@@ -1,4 +1,4 @@
-"""The script that tells what a study costs, before anything of it is run."""
+"""Print what a study costs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from plasticity.study import Study
 from plasticity.study.budget import report
 
 
-def tell_budget(given: Given, log: Log) -> None:
+def main(given: Given, log: Log) -> None:
     """Print what a study costs."""
     measured = present(given.input, "calibration")
     text = report(

@@ -1,0 +1,57 @@
+"""Observe a run besides its metrics, in the way that its rule names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from plasticity.core.logs import told_once
+from plasticity.observe.connectivity import observe_connectivity
+from plasticity.observe.telemetry import observe_telemetry
+from plasticity.pipeline import digests
+from plasticity.runs.cadence import Cadence
+from plasticity.runs.kinds import CONNECTIVITY, OF_RULES, TELEMETRY
+from plasticity.runs.layout import job_of
+from plasticity.scripts.call import Given, Log, hardware_of, paths
+from plasticity.training.stages import Inputs
+
+
+def main(given: Given, log: Log) -> None:
+    """Observe a run besides its metrics, in the way that its rule names."""
+    {TELEMETRY: telemetry, CONNECTIVITY: connectivity}[OF_RULES[given.rule]](given, log)
+
+
+def telemetry(given: Given, log: Log) -> None:
+    """Observe the weights in the first updates of a run."""
+    output, inputs = Path(given.output[0]), paths(given.input)
+    final = inputs.pop("final")
+    with told_once(output.with_name("refused.txt"), given.resources.attempt):
+        job = job_of(given.output[0])
+        observe_telemetry(
+            job.run,
+            Inputs(**inputs),
+            final,
+            output,
+            hardware_of(given, given.resources),
+            Cadence(**given.params.settings),
+            digests.require_unchanged(job, given.params.settings),
+            log,
+        )
+
+
+def connectivity(given: Given, log: Log) -> None:
+    """Observe a run on the line to the same run with another order of its examples."""
+    output, inputs = Path(given.output[0]), paths(given.input)
+    ends = inputs.pop("one"), inputs.pop("other")
+    with told_once(output.with_name("refused.txt"), given.resources.attempt):
+        job = job_of(given.output[0])
+        observe_connectivity(
+            job.run,
+            Inputs(**inputs),
+            ends,
+            output,
+            hardware_of(given, given.resources),
+            given.params.settings["points"],
+            given.params.settings["examples"],
+            digests.require_unchanged(job, given.params.settings),
+            log,
+        )
