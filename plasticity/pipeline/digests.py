@@ -37,8 +37,8 @@ FACTS = (LINEAGE, "options", "settings")
 """Components that are no files: which jobs a run is made by, what the words of its path mean with
 all defaults, and with which settings it is observed."""
 
-FACTS_OF_WORDS = "plasticity.runs.facts"
-"""What the words of a path tell of themselves, such as whether a start inherits, by default."""
+WORDS = ("plasticity.runs.facts", "plasticity.runs.registry")
+"""How the words of a path are called, and what they tell of themselves by default."""
 
 PLANNED = "PLASTICITY_PLANNED"
 """The variable that tells a job of the code that it was planned with."""
@@ -133,8 +133,10 @@ def _descent(job: Job) -> Known:
         if key not in _known:
             nothing: Known = ("", frozenset())  # of a job that leads to itself
             before = {name: _known.get(_key(e), nothing) for name, e in earlier.items()}
-            lineage = [key, {name: found[0] for name, found in before.items()}]
-            own = frozenset({*one.kind.roots, *_declaring(one.run), FACTS_OF_WORDS})
+            # Of which seed the earlier job is, compared to this one's.
+            seeds = {name: e.run.seed - one.run.seed for name, e in earlier.items()}
+            lineage = [key, {name: [before[name][0], seeds[name]] for name in earlier}]
+            own = frozenset({*one.kind.roots, *_declaring(one.run), *WORDS})
             sources = own.union(*(found[1] for found in before.values()))
             _known[key] = (_hash(_canonical(lineage)), sources)
     return _known[_key(job)]

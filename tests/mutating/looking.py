@@ -49,7 +49,8 @@ def look(place: Path) -> dict[str, dict[str, Any]]:
         path = make(job, folder, {})
         found[name] = {
             "numbers": dict(_numbers(path)),
-            "components": digests.components(job, SETTINGS.get(kind)),
+            # Another run has other results, in another place.
+            "components": {**digests.components(job, SETTINGS.get(kind)), "run": str(job.run)},
         }
     return found
 

@@ -12,7 +12,6 @@ from plasticity.runs import (
     Integer,
     Length,
     Run,
-    Stage,
     optimisers,
     starts,
 )
@@ -54,11 +53,12 @@ TRAINS = {
     *("models/network.py", "models/resnet.py", "models/masks.py", "runs/metrics.py"),
     *("training/checkpoint.py", "training/cuda_graphs.py", "training/hardware.py"),
     *("training/loop.py", "training/stages.py", "training/train.py", "workflow/scripts/train.py"),
+    "scripts/train.py",
 }
 SILENT = {
     *("core/errors.py", "core/files.py", "core/gpus.py", "core/logs.py", "core/shutdown.py"),
     *("runs/run.py", "runs/layout.py", "runs/values.py", "runs/workload.py", "pipeline/digests.py"),
-    *("analysis/summary.py", "analysis/figures/style.py", "observe/telemetry.py"),
+    *("analysis/summary/runs.py", "analysis/figures/style.py", "observe/telemetry.py"),
     *(
         "training/prune.py",
         "data/sources.py",
@@ -186,6 +186,7 @@ def own(tmp_path, monkeypatch):
     optimisers._members.clear()
     optimisers._members.update(known)
     optimisers.parse.cache_clear()
+    optimisers.read.cache_clear()
     Run.parse.__func__.cache_clear()
     del sys.modules["lions"]
     digests.forget()
@@ -206,6 +207,12 @@ def test_a_word_of_the_users_own_is_a_component_with_what_it_imports(package, ow
 # What a run is and what it descends from
 
 
+def of_another_seed(run):
+    """The parent of `run`, but of another seed."""
+    before = run.path.rpartition("/")[0]
+    return replace(Run.parse(before), seed=run.seed + 1) if len(run.stages) > 1 else None
+
+
 def test_the_seed_does_not_count():
     other = Job(TUNE, replace(REWOUND, seed=3))
     assert digests.code_of(other) == digests.code_of(Job(TUNE, REWOUND))
@@ -223,18 +230,21 @@ def test_a_changed_default_counts(monkeypatch):
     kinds = ADAM.stage.optimiser.member.template.kinds
     monkeypatch.setitem(kinds, "batch", Integer(at_least=1, default=64))
     optimisers.parse.cache_clear()
-    stage = Stage.parse("full_adam-lr0.001_e500_init")
+    optimisers.read.cache_clear()
+    stage = replace(ADAM.stage, optimiser=optimisers.parse("adam-lr0.001"))
     assert moved(before, training(replace(ADAM, stages=(stage,)))) == ["options"]
     optimisers.parse.cache_clear()
+    optimisers.read.cache_clear()
 
 
 @pytest.mark.parametrize(
     ("kind", "name", "other"),
     [
-        *((kind, "dense", lambda run: run._ending(start=starts.parse("keep"))) for kind in BOTH),
+        *((kind, "dense", lambda run: run.ending(start=starts.parse("keep"))) for kind in BOTH),
         *((kind, "pruned_from", lambda run: run.ticket and run.from_scratch) for kind in BOTH),
         *((kind, "pruned_from", lambda run: run.ticket) for kind in BOTH),
         *((kind, "parent", lambda run: None) for kind in BOTH),
+        *((kind, "parent", of_another_seed) for kind in BOTH),
         *((kind, "rung", lambda run: None) for kind in BOTH),
         (TUNE, "ticket", lambda run: run if run.stage.prunes else None),
     ],
@@ -242,7 +252,8 @@ def test_a_changed_default_counts(monkeypatch):
 def test_what_a_run_descends_from_counts_by_value(monkeypatch, kind, name, other):
     def found():
         digests.forget()
-        Run.parse.__func__.cache_clear()  # what a run is asked for it keeps
+        for cached in (Run.parse, Run.of):
+            cached.__func__.cache_clear()  # what a run is asked for it keeps
         run = Run.parse(str(REWOUND))
         return digests.components(Job(kind, run if kind is TUNE else run.ticket))
 

@@ -12,6 +12,7 @@ from tiny import CODE, HARDWARE, PRETRAIN, TUNE, Folder, equal
 
 from plasticity.core.errors import UserError
 from plasticity.runs import Run, metrics
+from plasticity.runs.provenance import Code
 from plasticity.training import checkpoint, loop
 from plasticity.training.batches import StepRange
 from plasticity.training.hardware import Hardware
