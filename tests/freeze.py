@@ -18,7 +18,7 @@ A freeze holds, of a copy of the commit in which commands are run one after the 
 
 `compare` ends with status 1 where numbers, files or paths of runs differ. Other messages and other
 names of rules, of tensors or of facts are listed and do not count. `accept` compares and, where
-nothing moved, appends the earlier digests of components to the table of equivalent ones, so that
+nothing moved, appends the digests of components to the table of those that are equivalent, so that
 finished results stay.
 
 Numbers are the same on one kind of processor with one version of the libraries only. `--quick`
@@ -52,7 +52,7 @@ from freezing.comparing import Freeze
 
 CACHE = ROOT / ".freeze"
 EQUIVALENCES = ROOT / "plasticity" / "pipeline" / "equivalences.csv"
-HEADER = ("component", "earlier digest")
+HEADER = ("component", "earlier digest", "digest")
 DIGESTS = "plasticity.pipeline.digests"
 """The module that prints the digest of each component as JSON."""
 
@@ -166,25 +166,29 @@ def report(a: Freeze, b: Freeze) -> bool:
 
 
 def accept(a: Freeze, b: Freeze) -> None:
-    """Note which digests of `a` stand for the same numbers as those of `b`."""
+    """Note which digests of `a` and of `b` stand for the same numbers."""
     if not (a["components"] and b["components"]):
         raise FreezeError("a commit is older than the digests of components: nothing to accept")
-    rows = superseded(a["components"], b["components"])
+    rows = equivalent(a["components"], b["components"])
     text = EQUIVALENCES.read_text() if EQUIVALENCES.exists() else ""
     known = list(csv.reader(text.splitlines()))
+    if known and known[0] != list(HEADER):
+        raise FreezeError(f"{EQUIVALENCES}: columns {known[0]}, expected {list(HEADER)}")
     new = [row for row in rows if list(row) not in known]
     EQUIVALENCES.parent.mkdir(parents=True, exist_ok=True)
     with EQUIVALENCES.open("a", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerows(([] if known else [HEADER]) + new)
     print(f"{EQUIVALENCES.relative_to(ROOT)}: {len(new)} rows added")
-    for name in sorted(a["components"].keys() - b["components"].keys()):
-        print(f"  {name} is a component no more: its results are made anew")
 
 
-def superseded(a: Mapping[str, str], b: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Each component whose digest differs, and its digest in `a`."""
-    return [(name, a[name]) for name in sorted(a.keys() & b.keys()) if a[name] != b[name]]
+def equivalent(a: Mapping[str, str], b: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Each component that differs, with its digest in `a` and in `b`, empty where it is missing."""
+    return [
+        (name, a.get(name, ""), b.get(name, ""))
+        for name in sorted({*a, *b})
+        if a.get(name) != b.get(name)
+    ]
 
 
 def arguments() -> argparse.Namespace:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from freeze import superseded
+from freeze import equivalent
 from freezing import comparing, contents, dryruns, messages
 from freezing.checkouts import Checkout
 from safetensors.numpy import save_file
@@ -27,7 +28,7 @@ rule all:
 
 def table(path: Path, loss: float, seconds: float, code: str, *, share: float = 0.5) -> Path:
     columns = {"loss": [1.0, loss], "seconds": [seconds] * 2, "code": [code] * 2}
-    facts = f'{{"density": {share}, "code": "{code}"}}'
+    facts = json.dumps({"density": share, "code": code, "components": {"loop": code}})
     pq.write_table(pa.table(columns).replace_schema_metadata({"about": facts}), path)
     return path
 
@@ -127,13 +128,19 @@ def test_sentences_are_texts_without_docstrings_and_names_of_variables(tmp_path:
 
 @pytest.mark.parametrize("name", ["tests/test_spec.py", "tests/runs/test_metrics.py"])
 def test_quick_messages_in_either_layout(tmp_path: Path, name: str):
-    for one in (name, "tests/test_gpu.py", "tests/fast/test_workflow.py"):
+    for one in (
+        name,
+        "tests/test_gpu.py",
+        "tests/study/test_hostile.py",
+        "tests/workflow/test_it.py",
+    ):
         (tmp_path / one).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / one).touch()
     assert messages.chosen(tmp_path, quick=True) == [name]
 
 
-def test_digests_that_are_superseded():
+def test_digests_that_are_equivalent():
     before = {"engine": "1", "figures": "2", "gone": "3"}
     after = {"engine": "4", "figures": "2", "new": "5"}
-    assert superseded(before, after) == [("engine", "1")]
+    rows = [("engine", "1", "4"), ("gone", "3", ""), ("new", "", "5")]
+    assert equivalent(before, after) == rows

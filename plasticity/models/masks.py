@@ -28,8 +28,8 @@ Weights = dict[str, Tensor]
 
 ADVICE = "delete it and run again to prune anew"
 
-FACTS = ("run", "level", "share", "state", "precision")
-"""What the file of a mask says about where it comes from, besides the code."""
+FACTS = ("run", "level", "state", "precision")
+"""What the file of a mask says by the names that its fields have."""
 
 
 def prunable(network: nn.Module) -> Weights:
@@ -110,16 +110,17 @@ def placed(values: Tensor, mask: Mapping[str, Tensor]) -> Weights:
 
 @dataclass(frozen=True)
 class Mask:
-    """The mask of a level and where it comes from; `layers`, the mask itself, is on the CPU.
+    """The mask of a level, which removed a `fraction` of what was left, and where it comes from.
 
-    `run` is the lineage path of the stage whose end was pruned, `state` the digest of that state,
-    `code` the code that led to it, `precision` that in which the state was trained.
+    `layers`, the mask itself, is on the CPU. `run` is the lineage path of the stage whose end was
+    pruned, `state` the digest of that state, `code` the code that led to it, `precision` that in
+    which the state was trained.
     """
 
     layers: Weights
     run: str
     level: int
-    share: float
+    fraction: float
     state: str
     code: Code
     precision: Precision
@@ -162,6 +163,7 @@ class Mask:
         """What the file says besides the mask itself."""
         return {
             **{name: getattr(self, name) for name in FACTS},
+            "share": self.fraction,
             "code": self.code.digest,
             "components": dict(self.code.components),
             "total": self.total,
@@ -181,8 +183,9 @@ def write_mask(path: str | Path, mask: Mask) -> None:
 def read_mask(path: str | Path) -> Mask:
     """The mask in `path`; raises `UserError` where it is damaged."""
     with tensors.opened(path, "mask", ADVICE) as file:
-        facts = {name: file.header[name] for name in FACTS}
-        names, code = file.header["densities"], Code(file.header["components"])
+        header = file.header
+        facts = {name: header[name] for name in FACTS} | {"fraction": header["share"]}
+        names, code = header["densities"], Code(header["components"])
         layers = file.all()
         return Mask({name: layers[name].bool() for name in names}, code=code, **facts)
 

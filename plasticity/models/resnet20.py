@@ -38,9 +38,9 @@ class ResNet20(Network):
         (R: not stated in the paper at hand). There biases keep the framework's default, and scales
         of normalisations are drawn from 0 .. 1; zero biases and the identity are our choice.
         """
-        deviation = math.sqrt(2 / layer.weight[0].numel())
+        std = math.sqrt(2 / layer.weight[0].numel())
         # Drawn aside, in the order of the indices, as `draw_uniform`.
-        drawn = torch.empty(layer.weight.shape).normal_(0, deviation, generator=generator)
+        drawn = torch.empty(layer.weight.shape).normal_(0, std, generator=generator)
         layer.weight.copy_(drawn)
         if layer.bias is not None:
             layer.bias.zero_()

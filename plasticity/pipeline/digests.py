@@ -23,7 +23,7 @@ from plasticity.core.errors import UserError
 from plasticity.pipeline import closure
 from plasticity.runs import Run, Term, ancestors
 from plasticity.runs.kinds import Job
-from plasticity.runs.provenance import Code, Equivalences, outdated
+from plasticity.runs.provenance import LINEAGE, Code, Equivalences, outdated
 from plasticity.runs.values import decimal
 from plasticity.runs.workload import Workload, examples, step_range
 
@@ -33,9 +33,12 @@ EQUIVALENCES = Path(__file__).with_name("equivalences.csv")
 """Pairs of digests of a component between which no number moved; an empty one stands for no such
 file. Both are named: what was as good as a digest is not as good as all that come after it."""
 
-FACTS = ("lineage", "options", "settings")
+FACTS = (LINEAGE, "options", "settings")
 """Components that are no files: which jobs a run is made by, what the words of its path mean with
 all defaults, and with which settings it is observed."""
+
+FACTS_OF_WORDS = "plasticity.runs.facts"
+"""What the words of a path tell of themselves, such as whether a start inherits, by default."""
 
 PLANNED = "PLASTICITY_PLANNED"
 """The variable that tells a job of the code that it was planned with."""
@@ -54,7 +57,7 @@ def components(job: Job, settings: Settings | None = None) -> dict[str, str]:
     """
     lineage, sources = _descent(job)
     meant = [_meant(term) for term in _terms(job.run)]
-    facts = {"lineage": lineage, "options": _hash(_canonical(meant))}
+    facts = {LINEAGE: lineage, "options": _hash(_canonical(meant))}
     if settings:
         facts["settings"] = _hash(_canonical(dict(settings)))
     return {**closure.files(sources), **facts}
@@ -131,7 +134,7 @@ def _descent(job: Job) -> Known:
             nothing: Known = ("", frozenset())  # of a job that leads to itself
             before = {name: _known.get(_key(e), nothing) for name, e in earlier.items()}
             lineage = [key, {name: found[0] for name, found in before.items()}]
-            own = frozenset({*one.kind.roots, *_declaring(one.run)})
+            own = frozenset({*one.kind.roots, *_declaring(one.run), FACTS_OF_WORDS})
             sources = own.union(*(found[1] for found in before.values()))
             _known[key] = (_hash(_canonical(lineage)), sources)
     return _known[_key(job)]

@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+LINEAGE = "lineage"
+"""The component that stands for the jobs that lead to a result."""
+
 ABSENT = ""
 """Stands for the digest of a component that a result does not have."""
 

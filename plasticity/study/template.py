@@ -61,7 +61,7 @@ class RunTemplate:
         return named
 
     def _named(self, text: str) -> set[str]:
-        fields = _fields(self.where, text)
+        fields = [field for _, field in _parts(self.where, text) if field]
         return {name for field in fields for name in (field.word, field.rate) if name is not None}
 
     def over(self, grid: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
@@ -112,10 +112,10 @@ class RunTemplate:
     def _fill(self, text: str, point: Mapping[str, Any]) -> list[Token]:
         """The pieces of `text` with what its words in braces stand for."""
         pieces: list[Token] = []
-        for literal, word, rate in _parts(text):
+        for literal, field in _parts(self.where, text):
             pieces.append(literal)
-            if word is not None:
-                pieces.append(self._word(Field(word, rate or None), point))
+            if field:
+                pieces.append(self._word(field, point))
         return pieces
 
     def _word(self, field: Field, point: Mapping[str, Any]) -> Token:
@@ -149,9 +149,20 @@ class RunTemplate:
 
 
 @cache
-def _parts(text: str) -> list[tuple[str, str | None, str | None]]:
-    """The literals of `text`, each with the word in braces behind it and that word's rate."""
-    return [(literal, word, rate) for literal, word, rate, _ in string.Formatter().parse(text)]
+def _parts(where: str, text: str) -> list[tuple[str, Field | None]]:
+    """The literals of `text`, each with the word in braces behind it; raises `UserError`."""
+    parts: list[tuple[str, Field | None]] = []
+    try:
+        found = list(string.Formatter().parse(text))
+    except ValueError as error:
+        raise UserError(f"{where}: {shown(text)}: {error}") from None
+    for literal, word, rate, conversion in found:
+        if conversion or not re.fullmatch(r"\w*", rate or ""):
+            raise UserError(
+                f"{where}: {shown(text)}: expected a bare word in braces at {shown(word)}"
+            )
+        parts.append((literal, None if word is None else Field(word, rate or None)))
+    return parts
 
 
 def _split(pieces: Iterable[Token], separator: str) -> list[list[Token]]:
@@ -175,17 +186,3 @@ def _token(pieces: Iterable[Token]) -> Token:
 
 def _text(pieces: Iterable[Token]) -> str:
     return "".join(map(str, pieces))
-
-
-def _fields(where: str, text: str) -> list[Field]:
-    """The words in braces in `text`."""
-    try:
-        parts = [part[1:] for part in string.Formatter().parse(text) if part[1] is not None]
-    except ValueError as error:
-        raise UserError(f"{where}: {shown(text)}: {error}") from None
-    for word, rate, conversion in parts:
-        if conversion or not re.fullmatch(r"\w*", rate or ""):
-            raise UserError(
-                f"{where}: {shown(text)}: expected a bare word in braces at {shown(word)}"
-            )
-    return [Field(str(word), rate or None) for word, rate, _ in parts]

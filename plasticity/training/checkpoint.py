@@ -21,7 +21,7 @@ from plasticity.core import tensors
 from plasticity.core.errors import UserError
 from plasticity.runs import Run
 from plasticity.runs.metrics import EpochMetrics, as_rows, from_rows
-from plasticity.runs.provenance import Code
+from plasticity.runs.provenance import LINEAGE, Code
 
 
 @dataclass(frozen=True)
@@ -190,13 +190,15 @@ def require(
     """Raise `UserError` where the identity of `checkpoint`, read from `path`, is not `expected`.
 
     `expected` holds those fields of `Identity.facts` that matter to the caller. A digest of code
-    that is equivalent to that of `code` is as good.
+    that is equivalent to that of `code` is as good. The lineage, in which a rung differs from what
+    continues it, does not count: `parent`, `data` and `mask` tell what a state comes from.
     """
     for name, value in expected.items():
         found = getattr(checkpoint.identity, name)
         changed = ""
         if name == "code" and code and found != value:
             names = code.changed_since(checkpoint.identity.components)
+            names = [component for component in names if component != LINEAGE]
             found, changed = (found, f": {', '.join(names)}") if names else (value, "")
         if found != value:
             raise UserError(

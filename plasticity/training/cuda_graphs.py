@@ -143,8 +143,8 @@ class Recording:
 class CudaGraphExecution(EagerExecution):
     """Steps and evaluations of one train_state by recordings.
 
-    The step at hand is kept, and recorded again where the rate or the shape of batches changes;
-    so is one evaluation.
+    The step at hand is kept, and recorded again where the learning rate or the shape of batches
+    changes; so is one evaluation.
     """
 
     def __init__(self, recorder: Recorder) -> None:

@@ -47,7 +47,7 @@ def make_mask(
         layers=masks.prune(weights, before or None, options["fraction"]),
         run=str(ticket.pruned_from),
         level=options["level"],
-        share=options["fraction"],
+        fraction=options["fraction"],
         state=trained.digest,
         code=code,
         precision=precision,

@@ -140,7 +140,7 @@ def read_mask(run: Run, inputs: Inputs) -> Mask | None:
         raise UserError(f"run {run}: its mask is missing")
     mask = masks.read_mask(inputs.mask)
     options = run.stage.start.options
-    found = (mask.run, mask.level, mask.share)
+    found = (mask.run, mask.level, mask.fraction)
     expected = (str(run.pruned_from), options["level"], options["fraction"])
     if found != expected:
         raise UserError(

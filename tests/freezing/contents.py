@@ -31,7 +31,10 @@ HISTORY, UNFINISHED = "history", "part"
 """Of a checkpoint: an epoch a row, of which the last number is the wall time; and how far an epoch
 has come that was not finished, which holds wall time as well."""
 
-OF_CODE = {CODE, "parent", "parent_checksum", "mask", "mask_checksum", "state", "checksum", "file"}
+OF_CODE = {
+    *(CODE, "components", "checksum", "file"),
+    *("parent", "parent_checksum", "mask", "mask_checksum", "state"),
+}
 """Names of facts that are digests of code, or of files that hold such digests."""
 
 
@@ -127,5 +130,5 @@ def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield name or "text", value
         return
     for key, inner in value.items():
-        if key not in OF_CODE or isinstance(inner, dict):
+        if key not in OF_CODE:
             yield from _flat(f"{name}.{key}" if name else key, inner)

@@ -20,9 +20,11 @@ FOLDER = "FREEZE_MESSAGES"
 # these as well.
 LEFT_OUT = re.compile(
     r"gpu|slurm|workflow|fault|forkserver|benchmark|docs|project|startup|golden|freez|kill"
-    r"|budget|claims|figures|preview|digest|devices|recording|sparse"
+    r"|budget|claims|figures|preview|digest|devices|recording|cuda|sparse"
 )
-QUICK = re.compile(r"spec|stud(y|ies)|values|grammar|lineage|settings|template|runs?(?=/|\.py)")
+QUICK = re.compile(
+    r"^(?!.*hostile).*(spec|stud(y|ies)|values|grammar|lineage|settings|template|runs?(?=/|\.py))"
+)
 """Of what is left, the tests of what configurations and paths may say: many messages in seconds."""
 
 

@@ -1,88 +1,24 @@
 """Digests of code: they change with what a result depends on, and with nothing else."""
 
-import json
 import re
-import shutil
-import subprocess
 import sys
 from dataclasses import replace
-from functools import cache
-from pathlib import Path
 
 import pytest
+from edited import ADAM, RESET, REWOUND, ROOT, SGD, TICKET, append, edit, file_of, moved, training
 
-import plasticity
-from plasticity.core.errors import UserError
 from plasticity.pipeline import closure, digests, tokens
-from plasticity.pipeline.why import explained
 from plasticity.runs import (
     Integer,
     Length,
     Run,
     Stage,
-    data_selections,
-    datasets,
-    metrics,
     optimisers,
     starts,
 )
 from plasticity.runs.kinds import CONNECTIVITY, KINDS, MASK, TELEMETRY, TUNE, Job
 
-ADAM = Run.parse("cifar10/resnet18/seed0/full_adam-lr0.001_e500_init")
-TICKET = Run.parse("cifar10/resnet20/seed0/full+augment_sgd-lr0.1_e160_ticket8-noise1")
-SGD = Run.parse("cifar10/resnet18/seed0/full_sgd-lr0.1_e500_init")
-RESET = Run.parse(
-    "cifar10/resnet18/seed0/half_adam-lr0.001_e350_init/full_adam-lr0.001_e500_reset6"
-)
-REWOUND = Run.parse(
-    "cifar10/resnet20/seed0/full_sgd-lr0.1_i500_init/full_sgd-lr0.1_till160_ticket2-random"
-)
 BOTH = (TUNE, MASK)
-ROOT = Path(plasticity.__file__).parents[1]
-
-
-digest_of = cache(tokens.digest_of)
-"""All tests look at the same files, of which each changes a few."""
-
-
-def training(run):
-    return digests.components(Job(TUNE, run))
-
-
-@pytest.fixture
-def package(tmp_path, monkeypatch):
-    """A copy of the package that the digests are taken of, to be edited."""
-    ignored = shutil.ignore_patterns("__pycache__")
-    package = shutil.copytree(ROOT / "plasticity", tmp_path / "plasticity", ignore=ignored)
-    shutil.copytree(ROOT / "workflow", tmp_path / "workflow")
-    monkeypatch.setattr(closure, "PACKAGE", package)
-    monkeypatch.setattr(tokens, "digest_of", digest_of)
-    digests.forget()
-    yield package
-    digests.forget()
-
-
-def edit(path, change):
-    """Change the text of a module, and forget the digests taken before."""
-    before = path.read_text()
-    after = change(before)
-    assert after != before
-    path.write_text(after)
-    digests.forget()
-
-
-def append(path, text="print('changed')"):
-    edit(path, lambda code: f"{code}\n\n{text}\n")
-
-
-def moved(before, after):
-    """The components in which two results differ."""
-    return digests.outdated(before, after, {})
-
-
-def file_of(term):
-    """The component that declares a word of a registry."""
-    return closure.name_of(closure.path_of(closure.source_of(term.member.function)))
 
 
 # What does not count
@@ -347,178 +283,3 @@ def test_what_is_observed_depends_on_training_and_on_how_it_is_observed(package)
 def test_the_other_order_of_a_connectivity_counts():
     order = ADAM.reordered_run.stage.transforms[-1]
     assert file_of(order) in digests.components(Job(CONNECTIVITY, ADAM))
-
-
-# A job and its plan
-
-
-@pytest.fixture
-def planned(package, monkeypatch):
-    """The code of a package is told to jobs before it is changed."""
-    monkeypatch.setenv(digests.PLANNED, "")
-    digests.plan()
-    digests.forget()
-    return package
-
-
-def test_a_job_goes_on_where_its_code_is_as_it_was_planned(planned):
-    append(planned / "observe" / "telemetry.py")
-    assert digests.require_unchanged(Job(TUNE, ADAM)).components == training(ADAM)
-
-
-def test_a_job_names_what_changed_since_it_was_planned(planned):
-    append(planned / "training" / "loop.py")
-    append(planned / "training" / "prune.py")
-    expected = r"the code changed since this job was planned: training/loop\.py; run the same"
-    with pytest.raises(UserError, match=expected):
-        digests.require_unchanged(Job(TUNE, ADAM))
-    with pytest.raises(UserError, match=r"training/loop\.py, training/prune\.py; "):
-        digests.require_unchanged(Job(TUNE, TICKET))
-
-
-def test_a_job_that_is_told_of_no_plan_goes_on(planned, monkeypatch):
-    append(planned / "training" / "loop.py")
-    monkeypatch.delenv(digests.PLANNED)
-    assert digests.require_unchanged(Job(TUNE, ADAM)).components == training(ADAM)
-
-
-# Equivalences and the command line
-
-
-def test_the_equivalences_are_pairs_of_digests_of_known_form():
-    lines = digests.EQUIVALENCES.read_text().splitlines()
-    assert lines[0] == "component,earlier digest,digest"
-    for line in lines[1:]:
-        assert re.fullmatch(r"[\w./-]+\.py,([0-9a-f]{16})?,([0-9a-f]{16})?", line), line
-    assert len(set(lines)) == len(lines)
-
-
-@pytest.fixture
-def table(tmp_path, monkeypatch):
-    path = tmp_path / "equivalences.csv"
-    monkeypatch.setattr(digests, "EQUIVALENCES", path)
-    path.write_text("component,earlier digest,digest\n")
-    digests.forget()
-    yield path
-    digests.forget()
-
-
-def accept(table, name, one, other):
-    table.write_text(f"{table.read_text()}{name},{one},{other}\n")
-    digests.forget()
-
-
-def test_results_of_equivalent_code_stay(package, table):
-    first = training(ADAM)
-    append(package / "training" / "loop.py")
-    (package / "training" / "part.py").write_text("PART = 1\n")
-    append(package / "training" / "loop.py", "from plasticity.training.part import PART")
-    second = digests.code_of(Job(TUNE, ADAM))
-    assert second.changed_since(first) == ["training/loop.py", "training/part.py"]
-    accept(table, "training/part.py", "", second.components["training/part.py"])
-    loop = "training/loop.py"
-    accept(table, loop, first[loop], second.components[loop])
-    assert digests.code_of(Job(TUNE, ADAM)).changed_since(first) == []
-    append(package / "training" / "loop.py")
-    assert digests.code_of(Job(TUNE, ADAM)).changed_since(first) == [loop]
-
-
-def test_why_a_result_is_made_again_is_told(package, table, tmp_path):
-    path = tmp_path / "results" / "tune" / str(ADAM) / "metrics.parquet"
-    about = {"run": str(ADAM), "components": {**training(ADAM), "gone.py": "0" * 16}}
-    metrics.write(path, [], about)
-    append(package / "training" / "loop.py")
-    lines = list(explained(path))
-    assert lines[-1] == "made again because of: gone.py, training/loop.py"
-    (loop,) = [line for line in lines if line.startswith("training/loop.py")]
-    digest = training(ADAM)["training/loop.py"]
-    assert loop.split()[1:] == [about["components"]["training/loop.py"], digest, "CHANGED"]
-    assert any(re.fullmatch(r"training/train\.py .* same", line) for line in lines)
-    accept(table, "gone.py", "0" * 16, "")
-    accept(table, "training/loop.py", about["components"]["training/loop.py"], digest)
-    assert list(explained(path))[-1] == "of the present code"
-
-
-def test_what_is_no_result_is_refused(tmp_path):
-    metrics.write(tmp_path / "metrics.parquet", [], {"run": str(ADAM)})
-    with pytest.raises(UserError, match="no result of a run"):
-        list(explained(tmp_path / "metrics.parquet"))
-
-
-def test_the_command_tells_the_digest_of_every_file():
-    done = subprocess.run(
-        [sys.executable, "-m", "plasticity.pipeline.digests"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert found == closure.every_file()
-    assert found.keys() >= training(TICKET).keys() - {*digests.FACTS}
-
-
-# The other jobs
-
-
-def depends(package, digest, module):
-    before = digest()
-    append(package / module, "VALUE = 1")
-    return digest() != before
-
-
-@pytest.mark.parametrize(
-    ("module", "counts"),
-    [("core/rng.py", True), ("data/splits.py", True), ("training/loop.py", False)],
-)
-def test_a_split_depends_on(package, module, counts):
-    full = data_selections.parse("full")
-    assert depends(package, lambda: digests.split(full), module) == counts
-
-
-@pytest.mark.parametrize(
-    ("module", "counts"),
-    [("data/storage.py", True), ("core/rng.py", True), ("training/loop.py", False)],
-)
-def test_a_data_set_depends_on(package, module, counts):
-    digits = datasets.parse("digits-clutter")
-    assert depends(package, lambda: digests.dataset(digits), module) == counts
-    assert depends(package, lambda: digests.dataset(digits), file_of(digits))
-
-
-@pytest.mark.parametrize(
-    ("module", "counts"),
-    [
-        *(("analysis/summary.py", True), ("analysis/stats.py", True), ("runs/metrics.py", True)),
-        *(("training/loop.py", False), ("analysis/figures/style.py", False)),
-    ],
-)
-def test_tables_depend_on(package, module, counts):
-    assert depends(package, digests.summary, module) == counts
-
-
-@pytest.mark.parametrize(
-    ("module", "counts"),
-    [
-        *(("analysis/figures/resets.py", True), ("analysis/figures/style.py", True)),
-        *(("analysis/figures/__init__.py", True), ("analysis/figures/warm_start.py", False)),
-        *(("training/loop.py", False), ("observe/jobs.py", False)),
-    ],
-)
-def test_a_drawing_depends_on(package, module, counts):
-    assert depends(package, lambda: digests.drawing("resets"), module) == counts
-
-
-def test_different_jobs_have_different_digests():
-    all_of_them = [
-        *(digests.combined(training(run)) for run in (ADAM, SGD, RESET, TICKET)),
-        *(digests.split(data_selections.parse(name)) for name in ("full", "half")),
-        *(digests.dataset(datasets.parse(name)) for name in ("svhn", "cifar10", "svhn-n10")),
-        *(digests.summary(), digests.claims()),
-        *(digests.drawing(name) for name in ("resets", "warm_start")),
-        *(digests.preview(name, [ADAM]) for name in ("resets", "warm_start")),
-        digests.preview("resets", [SGD]),
-        *(digests.script(name) for name in ("train.py", "prune.py")),
-    ]
-    assert len(set(all_of_them)) == len(all_of_them)

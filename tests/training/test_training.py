@@ -51,11 +51,12 @@ def test_the_same_run_twice_gives_the_same_bits(folder: Folder):
 )
 def test_twenty_epochs_from_the_rung_of_ten_equal_twenty_straight(folder: Folder, optimiser: str):
     stages = "digits-clutter/resnet-d1w2/seed0/half_{}_e{}_init"
-    ten = folder.train(Run.parse(stages.format(optimiser, 10)))
+    lineages = [Code({**CODE.components, "lineage": name}) for name in ("of ten", "of twenty")]
+    ten = folder.train(Run.parse(stages.format(optimiser, 10)), code=lineages[0])
     run = Run.parse(stages.format(optimiser, 20))
     assert run.rung == Run.parse(stages.format(optimiser, 10))
     straight = folder.train(run, "straight")
-    continued = folder.train(run, "continued", rung=ten.checkpoint)
+    continued = folder.train(run, "continued", rung=ten.checkpoint, code=lineages[1])
     assert equal(checkpoint.load(straight.checkpoint), checkpoint.load(continued.checkpoint))
 
 
