@@ -151,7 +151,7 @@ def test_another_cadence_observes_anew_and_trains_nothing_but_the_end(study: Clo
         ("groups: {early_phase: [fig99]}", "groups.early_phase: unknown figure 'fig99'"),
         ("groups: {fig01: [fig02]}", "groups.fig01: a figure has the same name; rename one"),
         ("groups: {prune: [fig02]}", "groups.prune: a rule has this name"),
-        ("telemetry: {iterations: 0}", "telemetry.iterations: expected"),
+        ("telemetry: {iterations: 0}", "telemetry.iterations: 0, expected a whole number from 1"),
         ("connectivity: {points: 2}", "connectivity.points: expected"),
         ("figures: {early_telemetry: {observe: weights}}", "figures.early_telemetry.observe: exp"),
         (
