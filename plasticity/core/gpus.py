@@ -1,4 +1,4 @@
-"""Which device is mine: one slot of a GPU for one job, held for the life of the process.
+"""Claims a GPU for this job: one slot of it, held for the life of the process.
 
 Snakemake counts GPUs but does not say which one a job may use. A job therefore takes a free slot of
 those that it can see: a GPU has as many as there may be jobs on it. A slot is held by a name in

@@ -1,4 +1,4 @@
-"""What all tickets take: starts that train a sub-network with a mask of magnitude pruning."""
+"""How a start is declared that trains a pruned sub-network: what all tickets take."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from torch.optim import SGD
 from plasticity.core import files, tables
 from plasticity.core.errors import UserError, shown
 from plasticity.core.rng import torch_generator
-from plasticity.observe.jobs import final_state
+from plasticity.observe.final_states import final_state
 from plasticity.runs import Run
 from plasticity.runs.compute import Precision
 from plasticity.runs.provenance import Code

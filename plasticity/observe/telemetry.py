@@ -22,7 +22,7 @@ from plasticity.core.errors import UserError
 from plasticity.core.rng import torch_generator
 from plasticity.measures.quantities import QUANTITIES, TRACE, TRACES, Snapshot
 from plasticity.models import masks
-from plasticity.observe.jobs import final_state
+from plasticity.observe.final_states import final_state
 from plasticity.runs import Run
 from plasticity.runs.cadence import Cadence
 from plasticity.runs.provenance import Code

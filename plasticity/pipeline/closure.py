@@ -1,4 +1,4 @@
-"""The files that code consists of, found by following imports within the library."""
+"""Which files of the library the code of a job consists of, found by following imports."""
 
 from __future__ import annotations
 

@@ -42,6 +42,9 @@ def explained(file: str | Path) -> Iterator[str]:
     recorded: Mapping[str, str] = about.get("components", {})
     code = digests.code_of(Job(kinds[-1], Run.parse(about["run"])))
     present = {**code.components, **{k: v for k, v in recorded.items() if k == "settings"}}
+    if not recorded:
+        yield "made before results recorded the parts of their code: it is made again once"
+        return
     changed = digests.outdated(recorded, present, code.equivalences)
     for name in sorted({*recorded, *present}):
         one, other = (found.get(name, "-" * 16) for found in (recorded, present))
@@ -51,7 +54,7 @@ def explained(file: str | Path) -> Iterator[str]:
     if changed:
         yield f"made again because of: {', '.join(changed)}"
     else:
-        yield "of the present code"
+        yield "of the present code: only another precision, other settings or newer data outdate it"
 
 
 def header(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How large things may be: each bound once, far from what anybody asks for.
+"""Upper bounds on what paths and configurations ask for: each once, far from any use.
 
 They keep a slip in a configuration or a path from filling the memory or the disk before anything is
 said. Where a word of a path has a bound of its own, such as the width of a network, it is declared

@@ -1,4 +1,4 @@
-"""When the first steps of a training are looked at."""
+"""At which iterations telemetry measures."""
 
 from __future__ import annotations
 

@@ -53,11 +53,12 @@ class Subset:
 class Order:
     """The order in which a stage passes over its `subset`, in batches of `batch`.
 
-    It depends on nothing but the `seed`, the `stage` and the epoch. The stage counts as its data
-    and the number of earlier stages on the same, so that the tuning of a warm run and its cold
-    counterpart see the same batches; a pretraining that sees other images or labels has an order
-    of its own, by the names of its `own` transforms. Where there is a `fraction`, of the progress
-    of the stage in 0 .. 1, examples are drawn with replacement.
+    It depends on the `seed`, the `stage`, its `own` transforms and the epoch. The stage counts as
+    its data and the number of earlier stages on the same (stages joined by ``till`` are one), so
+    that the tuning of a warm run and its cold counterpart see the same batches; a pretraining that
+    sees other images or labels has an order of its own, by the names of its transforms. Where there
+    is a `fraction`, of the progress of the stage in 0 .. 1, examples are drawn with replacement,
+    and the order depends on how long the stage is.
     """
 
     seed: int

@@ -54,7 +54,7 @@ def test_tables_depend_on(package, module, counts):
     [
         *(("analysis/figures/resets.py", True), ("analysis/figures/style.py", True)),
         *(("analysis/figures/__init__.py", True), ("analysis/figures/warm_start.py", False)),
-        *(("training/loop.py", False), ("observe/jobs.py", False)),
+        *(("training/loop.py", False), ("observe/final_states.py", False)),
     ],
 )
 def test_a_drawing_depends_on(package, module, counts):

@@ -27,7 +27,7 @@ def checked(function, *arguments, **options):
 
 
 def targets():
-    """What is named on the command line, which Snakemake tells only after all rules are read."""
+    """What Snakemake is to make, known once all rules are read: `--until` has a value, no target."""
     settings, scheduling = workflow.dag_settings, workflow.scheduling_settings
     first = scheduling.prioritytargets if scheduling else ()
     general = [rule.name for rule in workflow.rules if rule.has_wildcards()]

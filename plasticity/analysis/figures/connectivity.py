@@ -1,4 +1,4 @@
-"""The error between two networks that were trained from one state with different orders of data."""
+"""`early_connectivity`: the error between networks trained from one state in two orders."""
 
 from __future__ import annotations
 

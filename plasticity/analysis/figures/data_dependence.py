@@ -1,4 +1,4 @@
-"""Sub-networks after pretraining without the labels: accuracy by its length and its view."""
+"""`early_data`, `early_sparse`: sub-networks pretrained without the labels, by its length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sub-networks with their early weights perturbed: accuracy by how far they were moved."""
+"""`early_sizes`: sub-networks with their early weights perturbed: accuracy by how far they were moved."""
 
 from __future__ import annotations
 

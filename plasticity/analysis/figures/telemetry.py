@@ -1,4 +1,4 @@
-"""What happens to the weights in the first iterations of training."""
+"""`early_telemetry`: what happens to the weights in the first iterations of training."""
 
 from __future__ import annotations
 

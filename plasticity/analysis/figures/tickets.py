@@ -1,4 +1,4 @@
-"""Sub-networks found by pruning: accuracy by the fraction of weights that is left."""
+"""`early_tickets`: sub-networks found by pruning: accuracy by the fraction of weights that is left."""
 
 from __future__ import annotations
 

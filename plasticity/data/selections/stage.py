@@ -1,4 +1,4 @@
-"""What has arrived by one of several stages of pretraining."""
+"""The training examples that have arrived by one of several stages of pretraining."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images without detail."""
+"""Images blurred: averaged over a coarser grid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels that say nothing about the images."""
+"""Random labels, the same in every epoch."""
 
 from __future__ import annotations
 

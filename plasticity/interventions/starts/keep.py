@@ -1,4 +1,4 @@
-"""The warm start."""
+"""Goes on with the weights of the stage before: the warm start."""
 
 from __future__ import annotations
 

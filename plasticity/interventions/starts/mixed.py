@@ -1,4 +1,4 @@
-"""The survivors with other signs or magnitudes."""
+"""The weights that pruning left, with other signs or magnitudes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _check(*, signs: str, magnitudes: str, **pruning: float) -> None:
 def mixed(
     network: Network, generator: torch.Generator, ticket: Ticket, *, signs: str, magnitudes: str
 ) -> Mapping[str, torch.Tensor]:
-    """The survivors with signs from one source and magnitudes from another.
+    """The weights that pruning left, with signs from one source and magnitudes from another.
 
     Where both are fresh they are of one draw: the ticket initialised anew, the usual control.
     """

@@ -1,4 +1,4 @@
-"""Noise on the survivors."""
+"""The weights that pruning left, with noise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Survivors drawn at random."""
+"""As many weights as pruning leaves, drawn at random."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sub-network that was trained, set back."""
+"""The mask of the stage before, on the initial weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The survivors in another order."""
+"""The weights that pruning left, permuted."""
 
 from __future__ import annotations
 

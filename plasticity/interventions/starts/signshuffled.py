@@ -1,4 +1,4 @@
-"""The survivors in another order that keeps their signs."""
+"""The weights that pruning left, permuted among those of one sign."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The survivors of pruning, set back."""
+"""The weights that pruning left, as the stage before left them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What jobs that observe a run share: the states that its trainings ended with."""
+"""The states that trainings ended with, which observations of a run start from."""
 
 from __future__ import annotations
 
