@@ -1,4 +1,4 @@
-"""`early_sizes`: sub-networks with their early weights perturbed: accuracy by how far they were moved."""
+"""`early_sizes`: perturbed sub-networks by how far their weights were moved."""
 
 from __future__ import annotations
 

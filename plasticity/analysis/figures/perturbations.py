@@ -1,4 +1,4 @@
-"""`early_perturbations`: sub-networks with their early weights perturbed: accuracy by what was done to them."""
+"""`early_perturbations`: perturbed sub-networks by what was done to them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`early_tickets`: sub-networks found by pruning: accuracy by the fraction of weights that is left."""
+"""`early_tickets`: sub-networks found by pruning: accuracy by weights left."""
 
 from __future__ import annotations
 
