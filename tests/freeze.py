@@ -2,7 +2,7 @@
 
     python tests/freeze.py take [COMMIT] [--quick] [--output FILE]
     python tests/freeze.py compare A B [--quick]
-    python tests/freeze.py accept A B [--quick]
+    python tests/freeze.py accept A B
 
 A commit is anything that git knows as one; `.` or `WORKTREE` are the files as they are now. A and B
 may also be files that `take` wrote. What is missing is taken, and kept in `.freeze/` by commit.
@@ -52,7 +52,12 @@ from freezing.comparing import Freeze
 
 CACHE = ROOT / ".freeze"
 EQUIVALENCES = ROOT / "plasticity" / "pipeline" / "equivalences.csv"
-HEADER = ("component", "earlier digest", "digest")
+HEADER = ("step", "component", "earlier digest", "digest")
+NOT_RUN = (
+    *("training/cuda_graphs.py", "core/gpus.py", "data/sources.py", "observe/calibration.py"),
+    *(f"data/datasets/{name}.py" for name in ("cifar10", "cifar100", "svhn")),
+)
+"""Files that no freeze runs: GPUs, archives and other data sets, the speed of a machine."""
 DIGESTS = "plasticity.pipeline.digests"
 """The module that prints the digest of each component as JSON."""
 
@@ -166,23 +171,25 @@ def report(a: Freeze, b: Freeze) -> bool:
 
 
 def accept(a: Freeze, b: Freeze) -> None:
-    """Note which digests of `a` and of `b` stand for the same numbers."""
+    """Note that the step from the code of `a` to that of `b` moved no number."""
     if not (a["components"] and b["components"]):
         raise FreezeError("a commit is older than the digests of components: nothing to accept")
-    rows = equivalent(a["components"], b["components"])
-    text = EQUIVALENCES.read_text() if EQUIVALENCES.exists() else ""
-    known = list(csv.reader(text.splitlines()))
-    if known and known[0] != list(HEADER):
-        raise FreezeError(f"{EQUIVALENCES}: columns {known[0]}, expected {list(HEADER)}")
-    new = [row for row in rows if list(row) not in known]
-    EQUIVALENCES.parent.mkdir(parents=True, exist_ok=True)
-    with EQUIVALENCES.open("a", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerows(([] if known else [HEADER]) + new)
-    print(f"{EQUIVALENCES.relative_to(ROOT)}: {len(new)} rows added")
+    if a["quick"] or b["quick"]:
+        raise FreezeError("a quick freeze runs too little of the code: accept without --quick")
+    changes = changed(a["components"], b["components"])
+    with EQUIVALENCES.open(encoding="utf-8", newline="") as file:
+        known = list(csv.DictReader(file))
+    step = 1 + max((int(row["step"]) for row in known), default=0)
+    rows = [(step, *change) for change in changes if change[0] not in NOT_RUN]
+    with EQUIVALENCES.open("a", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+    print(f"{EQUIVALENCES.relative_to(ROOT)}: step {step}, {len(rows)} components")
+    for name, *_ in changes:
+        if name in NOT_RUN:
+            print(f"not accepted, as no freeze runs it: {name}")
 
 
-def equivalent(a: Mapping[str, str], b: Mapping[str, str]) -> list[tuple[str, str, str]]:
+def changed(a: Mapping[str, str], b: Mapping[str, str]) -> list[tuple[str, str, str]]:
     """Each component that differs, with its digest in `a` and in `b`, empty where it is missing."""
     return [
         (name, a.get(name, ""), b.get(name, ""))

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from freeze import equivalent
+from freeze import changed
 from freezing import comparing, contents, dryruns, messages
 from freezing.checkouts import Checkout
 from safetensors.numpy import save_file
@@ -139,8 +139,8 @@ def test_quick_messages_in_either_layout(tmp_path: Path, name: str):
     assert messages.chosen(tmp_path, quick=True) == [name]
 
 
-def test_digests_that_are_equivalent():
+def test_digests_that_are_changed():
     before = {"engine": "1", "figures": "2", "gone": "3"}
     after = {"engine": "4", "figures": "2", "new": "5"}
     rows = [("engine", "1", "4"), ("gone", "3", ""), ("new", "", "5")]
-    assert equivalent(before, after) == rows
+    assert changed(before, after) == rows

@@ -52,7 +52,7 @@ def files(sources: frozenset[str]) -> dict[str, str]:
         if "/" in source or not source.endswith(".py"):
             waiting += _imports(path)
         else:  # a script has a module of its name, and besides it roots of its own
-            found[PACKAGE / "scripts" / source] = None
+            found |= dict.fromkeys(PACKAGE / "scripts" / name for name in (source, "call.py"))
         waiting += _packages(source)
     digests = {name_of(path): _digest(path) for path in found}
     return {name: digests[name] for name in sorted(digests) if digests[name] != NOTHING}

@@ -30,8 +30,8 @@ from plasticity.runs.workload import Workload, examples, step_range
 __all__ = ["code_of", "combined", "components", "equivalences", "outdated", "require_unchanged"]
 
 EQUIVALENCES = Path(__file__).with_name("equivalences.csv")
-"""Pairs of digests of a component between which no number moved; an empty one stands for no such
-file. Both are named: what was as good as a digest is not as good as all that come after it."""
+"""Steps between two states of the code that moved no number: of each component that changed the
+digest before and after, empty where there is no such file."""
 
 FACTS = (LINEAGE, "options", "settings")
 """Components that are no files: which jobs a run is made by, what the words of its path mean with
@@ -82,12 +82,12 @@ _codes: dict[tuple[str, str, str], Code] = {}
 @cache
 def equivalences() -> Equivalences:
     """Those in the table of the library."""
-    found: dict[str, set[tuple[str, str]]] = {}
+    found: dict[str, dict[str, tuple[str, str]]] = {}
     with EQUIVALENCES.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             pair = (row["earlier digest"], row["digest"])
-            found.setdefault(row["component"], set()).add(pair)
-    return {component: frozenset(pairs) for component, pairs in found.items()}
+            found.setdefault(row["step"], {})[row["component"]] = pair
+    return tuple(found.values())
 
 
 def plan() -> None:

@@ -17,8 +17,11 @@ LINEAGE = "lineage"
 ABSENT = ""
 """Stands for the digest of a component that a result does not have."""
 
-Equivalences = Mapping[str, frozenset[tuple[str, str]]]
-"""Pairs of digests of a component between which no number moved, by the name of the component."""
+Step = Mapping[str, tuple[str, str]]
+"""A change of the code that moved no number: the digests of components before and after it."""
+
+Equivalences = tuple[Step, ...]
+"""All such changes, the earliest first."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Code:
     """The code that makes a result: the digest of each component, by its name."""
 
     components: Mapping[str, str]
-    equivalences: Equivalences = field(default_factory=dict, compare=False, repr=False)
+    equivalences: Equivalences = field(default=(), compare=False, repr=False)
 
     @cached_property
     def digest(self) -> str:
@@ -44,28 +47,20 @@ def outdated(
 ) -> list[str]:
     """The names of the components that differ, sorted; one that only one side has differs.
 
-    Unless their digests are equivalent.
+    A result counts as one of the code after a step of `equivalences` where it has all that the
+    step changed as it was before: what was compared is the step as a whole.
     """
-    return [
-        name
-        for name in sorted({*recorded, *present})
-        if not _equal(
-            recorded.get(name, ABSENT),
-            present.get(name, ABSENT),
-            equivalences.get(name, frozenset()),
-        )
-    ]
+    state = dict(recorded)
+    for step in equivalences:
+        if _is_before(state, step):
+            after = {name: digest for name, (_, digest) in step.items()}
+            # What the present code does not use any more, or not yet, is left out.
+            state = {n: d for n, d in {**state, **after}.items() if n in present and d != ABSENT}
+    names = sorted({*state, *present})
+    return [name for name in names if state.get(name, ABSENT) != present.get(name, ABSENT)]
 
 
-def _equal(one: str, other: str, pairs: frozenset[tuple[str, str]]) -> bool:
-    """Whether `pairs` lead from the digest `one` to the `other`.
-
-    Not by way of its absence: a file may have been added, changed and removed again.
-    """
-    reached, waiting = {one}, [one]
-    while waiting and other not in reached:
-        digest = waiting.pop()
-        near = {b if a == digest else a for a, b in pairs if digest in (a, b)} - reached
-        reached |= near
-        waiting += near - {ABSENT}
-    return other in reached
+def _is_before(state: Mapping[str, str], step: Step) -> bool:
+    """Whether a result of `state` was made by the code before `step`, as far as it used that."""
+    used = {name: earlier for name, (earlier, _) in step.items() if name in state}
+    return bool(used) and all(state[name] == earlier for name, earlier in used.items())

@@ -53,6 +53,7 @@ RESERVED = {"all", "dataset", "dataset_variant", "split", "pretrain", "tune", "f
     "preview_figure",
     "calibrate",
     "network_costs",
+    "misspelt",
 }
 """Names of rules, which are targets already."""
 

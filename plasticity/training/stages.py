@@ -76,7 +76,7 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: Code, log: Log) 
     train, test = read_data(inputs)
     subset = read_subset(inputs, train)
     parent = read_parent(run, inputs, train.header.checksum, hardware.precision)
-    mask = read_mask(run, inputs)
+    mask = read_mask(run, inputs, hardware.precision)
     identity = identify(run, train, subset, parent, mask, hardware, code)
     order = order_of(run, subset, parent)
     seen = partial(
@@ -132,16 +132,16 @@ def read_parent(run: Run, inputs: Inputs, data: str, precision: Precision) -> Ch
     return parent
 
 
-def read_mask(run: Run, inputs: Inputs) -> Mask | None:
-    """The mask that the last stage of `run` prunes with, if it does."""
+def read_mask(run: Run, inputs: Inputs, precision: Precision) -> Mask | None:
+    """The mask that the last stage of `run` prunes with, if it does, of a state in `precision`."""
     if run.ticket is None:
         return None
     if inputs.mask is None:
         raise UserError(f"run {run}: its mask is missing")
     mask = masks.read_mask(inputs.mask)
     options = run.stage.start.options
-    found = (mask.run, mask.level, mask.fraction)
-    expected = (str(run.pruned_from), options["level"], options["fraction"])
+    found = (mask.run, mask.level, mask.fraction, mask.precision)
+    expected = (str(run.pruned_from), options["level"], options["fraction"], precision)
     if found != expected:
         raise UserError(
             f"{inputs.mask}: pruned after another run or otherwise ({found}, expected {expected}); "

@@ -50,11 +50,11 @@ def test_a_job_that_is_told_of_no_plan_goes_on(planned, monkeypatch):
 # Equivalences and the command line
 
 
-def test_the_equivalences_are_pairs_of_digests_of_known_form():
+def test_the_equivalences_are_steps_between_digests_of_known_form():
     lines = digests.EQUIVALENCES.read_text().splitlines()
-    assert lines[0] == "component,earlier digest,digest"
+    assert lines[0] == "step,component,earlier digest,digest"
     for line in lines[1:]:
-        assert re.fullmatch(r"[\w./-]+\.py,([0-9a-f]{16})?,([0-9a-f]{16})?", line), line
+        assert re.fullmatch(r"\d+,[\w./-]+\.py,([0-9a-f]{16})?,([0-9a-f]{16})?", line), line
     assert len(set(lines)) == len(lines)
 
 
@@ -62,14 +62,15 @@ def test_the_equivalences_are_pairs_of_digests_of_known_form():
 def table(tmp_path, monkeypatch):
     path = tmp_path / "equivalences.csv"
     monkeypatch.setattr(digests, "EQUIVALENCES", path)
-    path.write_text("component,earlier digest,digest\n")
+    path.write_text("step,component,earlier digest,digest\n")
     digests.forget()
     yield path
     digests.forget()
 
 
-def accept(table, name, one, other):
-    table.write_text(f"{table.read_text()}{name},{one},{other}\n")
+def accept(table, *changes):
+    with table.open("a") as file:
+        file.writelines(f"1,{name},{one},{other}\n" for name, one, other in changes)
     digests.forget()
 
 
@@ -80,9 +81,12 @@ def test_results_of_equivalent_code_stay(package, table):
     append(package / "training" / "loop.py", "from plasticity.training.part import PART")
     second = digests.code_of(Job(TUNE, ADAM))
     assert second.changed_since(first) == ["training/loop.py", "training/part.py"]
-    accept(table, "training/part.py", "", second.components["training/part.py"])
-    loop = "training/loop.py"
-    accept(table, loop, first[loop], second.components[loop])
+    loop, part = "training/loop.py", "training/part.py"
+    accept(
+        table,
+        (part, "", second.components[part]),
+        (loop, first[loop], second.components[loop]),
+    )
     assert digests.code_of(Job(TUNE, ADAM)).changed_since(first) == []
     append(package / "training" / "loop.py")
     assert digests.code_of(Job(TUNE, ADAM)).changed_since(first) == [loop]
@@ -99,8 +103,8 @@ def test_why_a_result_is_made_again_is_told(package, table, tmp_path):
     digest = training(ADAM)["training/loop.py"]
     assert loop.split()[1:] == [about["components"]["training/loop.py"], digest, "CHANGED"]
     assert any(re.fullmatch(r"training/train\.py .* same", line) for line in lines)
-    accept(table, "gone.py", "0" * 16, "")
-    accept(table, "training/loop.py", about["components"]["training/loop.py"], digest)
+    recorded = about["components"]["training/loop.py"]
+    accept(table, ("gone.py", "0" * 16, ""), ("training/loop.py", recorded, digest))
     assert list(explained(path))[-1].startswith("of the present code")
 
 

@@ -31,9 +31,8 @@ def targets():
     settings, scheduling = workflow.dag_settings, workflow.scheduling_settings
     first = scheduling.prioritytargets if scheduling else ()
     general = [rule.name for rule in workflow.rules if rule.has_wildcards()]
-    return named_targets(
-        settings.targets, [*first, *settings.forcerun, *settings.until], general
-    )
+    besides = [*first, *settings.forcerun, *settings.until]
+    return named_targets(settings.targets, besides, general)
 
 
 checked(checks.require_results, writable=False)
@@ -91,9 +90,10 @@ def due():
 
 def start():
     """How Snakemake starts jobs."""
+    is_local = workflow.is_main_process and workflow.local_exec
     return checks.Start(
-        is_local=workflow.is_main_process and workflow.local_exec,
+        is_local=is_local,
         touches=workflow.touch,
-        cores=workflow.cores,
+        cores=workflow.cores if is_local else 1,  # elsewhere it need not be given
         gpus=workflow.global_resources.get("gpu").value or 0,
     )

@@ -19,7 +19,6 @@ rule telemetry:
         slots_per_gpu=study.settings.slots_per_gpu,
         execution=study.settings.execution,
     params:
-        run=lambda wildcards: wildcards.run,
         precision=study.settings.precision,
         settings=dict(study.settings.telemetry),
         code=code_of(kinds.TELEMETRY),
@@ -35,7 +34,6 @@ use rule telemetry as connectivity with:
     log:
         "results/logs/connectivity/{run}.log",
     params:
-        run=lambda wildcards: wildcards.run,
         precision=study.settings.precision,
         settings=dict(study.settings.connectivity),
         code=code_of(kinds.CONNECTIVITY),

@@ -14,7 +14,6 @@ rule prune:
     resources:
         attempt=lambda wildcards, attempt: attempt,
     params:
-        run=lambda wildcards: wildcards.run,
         precision=study.settings.precision,
         code=code_of(kinds.MASK),
     script:

@@ -26,7 +26,6 @@ rule pretrain:
         slots_per_gpu=study.settings.slots_per_gpu,
         execution=study.settings.execution,
     params:
-        run=lambda wildcards: wildcards.run,
         precision=study.settings.precision,
         code=code_of(kinds.PRETRAIN),
     script:
