@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tiny import Folder
+from tiny import CODE, Folder
 
 from plasticity.core import rng
 from plasticity.data import splits, storage
@@ -75,7 +75,7 @@ NEAR_IN_TESTING = 2e-4
 
 Tried were two threads, torch without oneDNN, oneDNN limited to AVX and to SSE4.1, and all of torch
 without vectors: in training up to 2e-5, 3e-4 and 4e-3 from one epoch to the next, as differences
-grow with each update; in testing 2e-5. A ticket begins with the differences of the run before it: a
+grow with each step; in testing 2e-5. A ticket begins with the differences of the run before it: a
 few weights near the threshold are pruned instead of others.
 """
 
@@ -127,7 +127,7 @@ class Digits(Folder):
         """The mask of the ticket `run`, pruned after the run from which it is."""
         path = self.path / "mask.safetensors"
         state = self.state(run.pruned_from)
-        make_mask(run.ticket, state, path, code="", precision="float32", log=lambda line: None)
+        make_mask(run.ticket, state, path, code=CODE, precision="float32", log=lambda line: None)
         return path
 
 

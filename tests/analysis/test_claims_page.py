@@ -145,8 +145,11 @@ def test_the_configuration_has_the_roles():
 class Inputs(SimpleNamespace):
     """What Snakemake gives a script as its input."""
 
-    def get(self, name, default=None):
-        return getattr(self, name, default)
+    def keys(self):
+        return vars(self).keys()
+
+    def __getitem__(self, name):
+        return getattr(self, name)
 
 
 @pytest.mark.parametrize("how", ["absent", "no file", "a path", "one in a list"])

@@ -141,7 +141,7 @@ def test_runs_that_a_cluster_ends_again_and_again_end_in_the_same_bits(
     undisturbed = Clone(tmp_path, of=clone)
     status, printed = undisturbed.snakemake(*map(metrics, both), study="demo")
     assert status == 0, printed
-    jobs = clone.path / "plasticity" / "jobs.py"
+    jobs = clone.path / "plasticity" / "core" / "logs.py"
     write = "            self.file.write("
     assert write in jobs.read_text()
     jobs.write_text(jobs.read_text().replace(write, SLOW + write))
