@@ -31,6 +31,7 @@ import argparse
 import csv
 import json
 import platform
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -221,6 +222,8 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     """Do what was asked for; returns the status to end with."""
     asked = arguments()
+    # As Ctrl-C does: the command at hand is ended and the temporary folder removed.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         if asked.command == "take":
             keep(taken(resolve(asked.commit), quick=asked.quick), asked.output)
