@@ -90,10 +90,10 @@ class TestResumeFiles:
 
     def test_one_of_equivalent_code_is_continued(self, left: Folder):
         now = {**CODE.components, "training/loop.py": "anew"}
-        pairs = frozenset({(CODE.components["training/loop.py"], "anew")})
+        step = {"training/loop.py": (CODE.components["training/loop.py"], "anew")}
         lines: list[str] = []
         run = Run.parse(PRETRAIN.format(epochs=3))
-        code = Code(now, {"training/loop.py": pairs})
+        code = Code(now, (step,))
         resumed = left.train(run, log=lines.append, code=code)
         assert lines[0].startswith("resuming after 2 epochs,")
         assert metrics.about(resumed.metrics)["components"] == now
