@@ -46,7 +46,10 @@ def read(
     Raises `UserError`, which says that `path` is not `what` and gives `advice`, where it cannot be
     read or holds something else.
     """
-    return load(path, schema, what, advice), read_about(path, what, advice)
+    with readable(path, what, advice):
+        table = _checked(path, schema)
+        about: dict[str, Any] = json.loads(table.schema.metadata[KEY.encode()])
+        return table.replace_schema_metadata(None), about
 
 
 def read_about(path: str | Path, what: str, advice: str) -> dict[str, Any]:
@@ -59,15 +62,7 @@ def read_about(path: str | Path, what: str, advice: str) -> dict[str, Any]:
 def load(path: str | Path, schema: pa.Schema | None, what: str, advice: str) -> pa.Table:
     """The table in `path`, of `schema` where there is one, its pages checked; as `read`."""
     with readable(path, what, advice):
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            table = file.read().replace_schema_metadata(None)
-        if schema is None:
-            return table
-        table = _as(schema, table)
-        for field in schema:
-            if not field.nullable and table[field.name].null_count:
-                raise ValueError(f"gaps in {field.name}")
-        return table
+        return _checked(path, schema).replace_schema_metadata(None)
 
 
 @contextmanager
@@ -92,6 +87,20 @@ def of_numbers(columns: Sequence[Sequence[float] | np.ndarray], schema: pa.Schem
 def numbers(column: pa.ChunkedArray) -> np.ndarray:
     """A copy of `column`, numbers without gaps; `to_numpy` loads pandas as well."""
     return np.from_dlpack(column.combine_chunks()).copy()
+
+
+def _checked(path: str | Path, schema: pa.Schema | None) -> pa.Table:
+    """The table in `path` with its metadata; raises what `readable` takes for unreadable."""
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        table = file.read()
+    if schema is None:
+        return table
+    metadata = table.schema.metadata
+    table = _as(schema, table.replace_schema_metadata(None))
+    for field in schema:
+        if not field.nullable and table[field.name].null_count:
+            raise ValueError(f"gaps in {field.name}")
+    return table.replace_schema_metadata(metadata)
 
 
 def _as(schema: pa.Schema, table: pa.Table) -> pa.Table:

@@ -158,4 +158,4 @@ def forget_refusals(due: Iterable[Due]) -> None:
     """Let every job be tried again that an earlier invocation refused."""
     for job in due:
         if job.rule in OF_RULES:
-            job.output.with_name("refused.txt").unlink(missing_ok=True)
+            job.output.with_name(layout.REFUSED).unlink(missing_ok=True)

@@ -27,7 +27,7 @@ from plasticity.runs.provenance import LINEAGE, Code, Equivalences, outdated
 from plasticity.runs.values import decimal
 from plasticity.runs.workload import Workload, examples, step_range
 
-__all__ = ["code_of", "combined", "components", "equivalences", "outdated", "require_unchanged"]
+__all__ = ["code_of", "components", "equivalences", "outdated", "require_unchanged"]
 
 EQUIVALENCES = Path(__file__).with_name("equivalences.csv")
 """Steps between two states of the code that moved no number: of each component that changed the
@@ -61,11 +61,6 @@ def components(job: Job, settings: Settings | None = None) -> dict[str, str]:
     if settings:
         facts["settings"] = _hash(_canonical(dict(settings)))
     return {**closure.files(sources), **facts}
-
-
-def combined(components: Mapping[str, str]) -> str:
-    """One digest of all `components`."""
-    return Code(components).digest
 
 
 def code_of(job: Job, settings: Settings | None = None) -> Code:
@@ -216,7 +211,7 @@ def preview(name: str, runs: Iterable[Run]) -> str:
 
 def script(name: str) -> str:
     """The digest of a script of the workflow, without the library that it calls."""
-    return combined(closure.files(frozenset({name})))
+    return Code(closure.files(frozenset({name}))).digest
 
 
 def listing(runs: Iterable[Run]) -> str:
@@ -240,7 +235,7 @@ def digest(*roots: str, terms: Iterable[Term[Any]] = ()) -> str:
     terms = list(terms)
     sources = {*roots, *(closure.source_of(term.member.function) for term in terms)}
     meant = _canonical([_meant(term) for term in terms])
-    return _hash(f"{combined(closure.files(frozenset(sources)))} {meant}")
+    return _hash(f"{Code(closure.files(frozenset(sources))).digest} {meant}")
 
 
 def forget() -> None:

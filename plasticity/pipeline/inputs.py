@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 
 from plasticity.analysis.claims import FIGURES
+from plasticity.pipeline.jobs import settings_of
 from plasticity.runs import Run, ancestors, layout
 from plasticity.runs.kinds import KINDS, PRETRAIN, TELEMETRY, Job
 from plasticity.study import Figure, Study
@@ -33,8 +34,8 @@ def observations(figure: Figure) -> list[str]:
 
 def observing(study: Study, figure: Figure) -> dict[str, object]:
     """The settings of what is observed for a `figure`, if anything is."""
-    kind = KINDS.get(figure.settings.observe or "")
-    return dict(getattr(study.settings, kind.settings)) if kind and kind.settings else {}
+    kind = figure.settings.observe
+    return settings_of(KINDS[kind], study.settings) if kind else {}
 
 
 def pictures(study: Study, figures: Iterable[Figure], *suffixes: str) -> list[str]:

@@ -12,20 +12,19 @@ from typing import Any
 
 from plasticity.pipeline import digests
 from plasticity.runs import layout
-from plasticity.runs.kinds import Job
+from plasticity.runs.kinds import Job, Kind
 from plasticity.runs.provenance import Code
 from plasticity.study.settings import Settings
 
 
-def settings_of(job: Job, settings: Settings) -> dict[str, Any]:
-    """The settings that a `job` observes with; none where it does not observe."""
-    key = job.kind.settings
-    return dict(getattr(settings, key)) if key else {}
+def settings_of(kind: Kind, settings: Settings) -> dict[str, Any]:
+    """The settings that a `kind` of job observes with; none where it does not observe."""
+    return dict(getattr(settings, kind.settings)) if kind.settings else {}
 
 
 def code_of(job: Job, settings: Settings) -> Code:
     """All that makes the result of a `job`."""
-    return digests.code_of(job, settings_of(job, settings))
+    return digests.code_of(job, settings_of(job.kind, settings))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,9 @@ RESULTS = "results"
 COMPILED = f"{RESULTS}/compiled"
 """What torch's compiler made, for other jobs; it can be deleted."""
 
+REFUSED = "refused.txt"
+"""What ended a job that no further attempt can mend, in the folder of its files."""
+
 FIGURE_SUFFIXES = ("svg", "pdf", "png", "csv")
 
 

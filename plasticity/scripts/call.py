@@ -9,8 +9,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from plasticity.core.logs import logged
-from plasticity.runs.layout import COMPILED
+from plasticity.core.logs import logged, told_once
+from plasticity.runs.kinds import Job
+from plasticity.runs.layout import COMPILED, REFUSED, job_of
 
 if TYPE_CHECKING:
     from plasticity.training.hardware import Hardware
@@ -59,6 +60,14 @@ def quick_imports() -> Iterator[None]:
         gc.enable()
 
 
+@contextmanager
+def attempted(given: Given) -> Iterator[Job]:
+    """The job on a run that a script makes an attempt at; what no further one can mend is noted."""
+    output = given.output[0]
+    with told_once(Path(output).with_name(REFUSED), given.resources.attempt):
+        yield job_of(output)
+
+
 def present(names: Any, name: str) -> Any:
     """The entry called `name` of an input, an output or parameters; None where there is none."""
     return names[name] if name in names.keys() else None  # noqa: SIM118 (not a dict)
@@ -74,10 +83,10 @@ def hardware_of(given: Given, place: Any) -> Hardware:
     from plasticity.training.hardware import Hardware  # with torch, which other scripts lack
 
     return Hardware(
-        place.device,
-        given.params.precision,
-        given.threads,
-        given.resources.slots_per_gpu,
-        place.execution,
-        Path(COMPILED),
+        device=place.device,
+        precision=given.params.precision,
+        threads=given.threads,
+        slots=given.resources.slots_per_gpu,
+        execution=place.execution,
+        cache=Path(COMPILED),
     )

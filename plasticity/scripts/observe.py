@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from plasticity.core.logs import told_once
 from plasticity.observe.connectivity import observe_connectivity
 from plasticity.observe.telemetry import observe_telemetry
 from plasticity.pipeline import digests
 from plasticity.runs.cadence import Cadence
 from plasticity.runs.kinds import CONNECTIVITY, OF_RULES, TELEMETRY
-from plasticity.runs.layout import job_of
-from plasticity.scripts.call import Given, Log, hardware_of, paths
+from plasticity.scripts.call import Given, Log, attempted, hardware_of, paths
 from plasticity.training.stages import Inputs
 
 
@@ -22,15 +20,14 @@ def main(given: Given, log: Log) -> None:
 
 def telemetry(given: Given, log: Log) -> None:
     """Observe the weights in the first updates of a run."""
-    output, inputs = Path(given.output[0]), paths(given.input)
+    inputs = paths(given.input)
     final = inputs.pop("final")
-    with told_once(output.with_name("refused.txt"), given.resources.attempt):
-        job = job_of(given.output[0])
+    with attempted(given) as job:
         observe_telemetry(
             job.run,
             Inputs(**inputs),
             final,
-            output,
+            Path(given.output[0]),
             hardware_of(given, given.resources),
             Cadence(**given.params.settings),
             digests.require_unchanged(job, given.params.settings),
@@ -40,15 +37,14 @@ def telemetry(given: Given, log: Log) -> None:
 
 def connectivity(given: Given, log: Log) -> None:
     """Observe a run on the line to the same run with another order of its examples."""
-    output, inputs = Path(given.output[0]), paths(given.input)
+    inputs = paths(given.input)
     ends = inputs.pop("one"), inputs.pop("other")
-    with told_once(output.with_name("refused.txt"), given.resources.attempt):
-        job = job_of(given.output[0])
+    with attempted(given) as job:
         observe_connectivity(
             job.run,
             Inputs(**inputs),
             ends,
-            output,
+            Path(given.output[0]),
             hardware_of(given, given.resources),
             given.params.settings["points"],
             given.params.settings["examples"],

@@ -67,10 +67,9 @@ def train_stage(
                 log("the attempt that was waited for has finished this run: nothing is left to do")
                 return
             history = train(stage, inputs.rung, outputs.resume, log, resume_every)
-        state = state_of(stage, history)
         metrics.write(outputs.metrics, history, about)
         if outputs.checkpoint:
-            checkpoint.save(outputs.checkpoint, state)
+            checkpoint.save(outputs.checkpoint, state_of(stage, history))
         outputs.resume.unlink(missing_ok=True)
 
 

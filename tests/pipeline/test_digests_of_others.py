@@ -5,6 +5,7 @@ from edited import ADAM, RESET, SGD, TICKET, append, file_of, training
 
 from plasticity.pipeline import digests
 from plasticity.runs import data_selections, datasets
+from plasticity.runs.provenance import Code
 
 # The other jobs
 
@@ -63,7 +64,7 @@ def test_a_drawing_depends_on(package, module, counts):
 
 def test_different_jobs_have_different_digests():
     all_of_them = [
-        *(digests.combined(training(run)) for run in (ADAM, SGD, RESET, TICKET)),
+        *(Code(training(run)).digest for run in (ADAM, SGD, RESET, TICKET)),
         *(digests.split(data_selections.parse(name)) for name in ("full", "half")),
         *(digests.dataset(datasets.parse(name)) for name in ("svhn", "cifar10", "svhn-n10")),
         *(digests.summary(), digests.claims()),
