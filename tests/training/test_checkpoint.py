@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 
 import pytest
 import torch
+from damage import flipped
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
@@ -202,13 +203,8 @@ def refusal(path):
 @settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_flipped_byte_anywhere_is_named(folder, good, state, data):
-    # Half of the file is header: both halves are damaged equally often.
-    header = 8 + int.from_bytes(good[:8], "little")
-    position = data.draw(st.integers(0, header - 1) | st.integers(header, len(good) - 1))
-    damaged = bytearray(good)
-    damaged[position] ^= data.draw(st.integers(1, 255))
     path = folder / "damaged.safetensors"
-    path.write_bytes(damaged)
+    path.write_bytes(flipped(data, good))
     try:
         loaded = checkpoint.load(path)
     except UserError as error:

@@ -24,12 +24,6 @@ CHANGED = "\nCHANGED = True\n"
 
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """A copy in which nothing was run."""
-    return Clone(tmp_path_factory.mktemp("clone"))
-
-
-@pytest.fixture(scope="module")
 def tidy(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """A copy in which the study was run, and its checkpoints dropped."""
     clone = Clone(tmp_path_factory.mktemp("tidy"))

@@ -21,12 +21,6 @@ CHECKPOINT = f"results/pretrain/{PLACE}/{PRETRAIN}/checkpoint.safetensors"
 
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """A copy in which nothing was run."""
-    return Clone(tmp_path_factory.mktemp("clone"))
-
-
-@pytest.fixture(scope="module")
 def tidy(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """A copy in which one figure of one seed was made and its checkpoints dropped."""
     clone = Clone(tmp_path_factory.mktemp("tidy"))
