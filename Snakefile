@@ -36,16 +36,6 @@ include: "workflow/rules/budget.smk"
 snakemake_internals.check_scripts_once()
 
 
-onstart:
-    if workflow.is_main_process:
-        digests.plan()
-    checked(checks.before_start, study, due(), start(), logger.warning)
-    if workflow.local_exec:
-        snakemake_internals.lift_rate_limit(workflow.scheduler)
-    else:
-        snakemake_internals.shorten_slurm_logs()
-
-
 rule all:
     default_target: True
     input:

@@ -128,8 +128,7 @@ def laid_out(given: argparse.Namespace) -> Iterator[Path]:
 
 def lay_out(folder: Path, data: RawData) -> None:
     """Prepare and split `data` in `folder`."""
-    parts = (folder / name for name in ("train.safetensors", "test.safetensors"))
-    storage.write(data, "benchmark", *parts)
+    storage.write(data, "benchmark", folder / "train.safetensors", folder / "test.safetensors")
     every = Run.parse("cifar10/resnet18/seed0/full_sgd-lr0.1_e1_init").stage.data
     splits.write(folder / "split.parquet", every, data.train_labels, data.classes, 0)
 

@@ -11,6 +11,7 @@ import plasticity
 from plasticity.pipeline import closure, digests, tokens
 from plasticity.runs import Run, Term
 from plasticity.runs.kinds import TUNE, Job
+from plasticity.runs.provenance import outdated
 
 ADAM = Run.parse("cifar10/resnet18/seed0/full_adam-lr0.001_e500_init")
 TICKET = Run.parse("cifar10/resnet20/seed0/full+augment_sgd-lr0.1_e160_ticket8-noise1")
@@ -49,7 +50,7 @@ def append(path: Path, text: str = "print('changed')") -> None:
 
 def moved(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
     """The components in which two results differ."""
-    return digests.outdated(before, after, {})
+    return outdated(before, after, ())
 
 
 def file_of(term: Term[Any]) -> str:

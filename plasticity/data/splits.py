@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +13,8 @@ from plasticity.core import tables
 from plasticity.core.errors import UserError
 from plasticity.core.rng import numpy_generator
 from plasticity.runs import SelectionFacts, Term
+
+WHAT, ADVICE = "split", "delete it and run again to draw it anew"
 
 SCHEMA = pa.schema([pa.field("index", pa.int64(), nullable=False)])
 
@@ -28,8 +32,12 @@ def write(
     labels: np.ndarray,
     classes: list[str],
     seed: int,
+    components: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Draw `selection` and write its indices; the class counts go into the file's metadata."""
+    """Draw `selection` by the code in `components` and write its indices.
+
+    The class counts go into the file's metadata.
+    """
     indices = draw(selection, labels, seed)
     counts = np.bincount(labels[indices], minlength=len(classes))
     about = {
@@ -38,17 +46,23 @@ def write(
         "examples": len(indices),
         "of": len(labels),
         "class_counts": {name: int(n) for name, n in zip(classes, counts, strict=True)},
+        "components": dict(components),
     }
     tables.write(path, tables.of_numbers([indices], SCHEMA), SCHEMA, about)
 
 
 def read(path: str | Path, examples: int) -> np.ndarray:
     """The indices in `path`, int64 [n], for a data set of `examples`; raises `UserError`."""
-    table = tables.load(path, SCHEMA, "split", "delete it and run again to draw it anew")
+    table = tables.load(path, SCHEMA, WHAT, ADVICE)
     indices = tables.numbers(table["index"])
     if len(indices) == 0 or indices.min() < 0 or indices.max() >= examples:
         raise UserError(
-            f"{path}: its indices do not fit a data set of {examples} examples; "
-            "delete it and run again to draw it anew"
+            f"{path}: its indices do not fit a data set of {examples} examples; {ADVICE}"
         )
     return indices
+
+
+def made_by(path: str | Path) -> Mapping[str, str]:
+    """The digests of the code that drew the split in `path`; raises `UserError`."""
+    found: Mapping[str, str] = tables.read_about(path, WHAT, ADVICE).get("components", {})
+    return found

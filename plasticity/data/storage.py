@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -20,7 +22,8 @@ class Header:
     """What a prepared file says about the data set as a whole.
 
     `mean` and `deviation` are those of each channel over the training images, in 0 .. 1;
-    `checksum` is a SHA-256 over the images and labels of both parts.
+    `checksum` is a SHA-256 over the images and labels of both parts; `components` are the digests
+    of the code that prepared them.
     """
 
     name: str
@@ -29,6 +32,7 @@ class Header:
     classes: list[str]
     mean: list[float]
     deviation: list[float]
+    components: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,14 @@ class DataPart:
     header: Header
 
 
-def write(data: RawData, name: str, train: str | Path, test: str | Path) -> None:
-    """Write both parts of `data` under the data set's `name`."""
+def write(
+    data: RawData,
+    name: str,
+    train: str | Path,
+    test: str | Path,
+    components: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Write both parts of `data` under the data set's `name`, made by the code in `components`."""
     parts = {
         Path(train): {"images": data.train_images, "labels": data.train_labels},
         Path(test): {"images": data.test_images, "labels": data.test_labels},
@@ -55,6 +65,7 @@ def write(data: RawData, name: str, train: str | Path, test: str | Path) -> None
             classes=data.classes,
             mean=mean.tolist(),
             deviation=deviation.tolist(),
+            components=dict(components),
         )
     )
     for path, arrays in parts.items():
@@ -98,6 +109,12 @@ def read_labels(path: str | Path) -> tuple[np.ndarray, Header]:
     """The labels, int64 [n], and the header of `path`, without reading its images."""
     with _opened(path) as file:
         return file.some(["labels"])["labels"], Header(**file.header["header"])
+
+
+def made_by(path: str | Path) -> Mapping[str, str]:
+    """The digests of the code that prepared the data set in `path`; raises `UserError`."""
+    with _opened(path) as file:
+        return Header(**file.header["header"]).components
 
 
 def _opened(path: str | Path) -> AbstractContextManager[TensorFile]:

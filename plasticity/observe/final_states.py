@@ -23,4 +23,5 @@ def final_state(run: Run, path: Path, stage: Stage) -> Mapping[str, Tensor]:
         "device": identity.device,
     }
     checkpoint.require(path, found, expected)
+    stage.code.require_before(path, found.identity.components)
     return found.network

@@ -23,19 +23,13 @@ from plasticity.core.errors import UserError
 from plasticity.pipeline import closure
 from plasticity.runs import Run, Term, ancestors
 from plasticity.runs.kinds import Job
-from plasticity.runs.provenance import LINEAGE, Code, Equivalences, outdated
+from plasticity.runs.provenance import FACTS, LINEAGE, Code, Equivalences
 from plasticity.runs.values import decimal
 from plasticity.runs.workload import Workload, examples, step_range
-
-__all__ = ["code_of", "components", "equivalences", "outdated", "require_unchanged"]
 
 EQUIVALENCES = Path(__file__).with_name("equivalences.csv")
 """Steps between two states of the code that moved no number: of each component that changed the
 digest before and after, empty where there is no such file."""
-
-FACTS = (LINEAGE, "options", "settings")
-"""Components that are no files: which jobs a run is made by, what the words of its path mean with
-all defaults, and with which settings it is observed."""
 
 WORDS = ("plasticity.runs.facts", "plasticity.runs.registry")
 """How the words of a path are called, and what they tell of themselves by default."""
@@ -90,12 +84,11 @@ def plan() -> None:
     os.environ[PLANNED] = json.dumps(closure.every_file())
 
 
-def require_unchanged(job: Job, settings: Settings | None = None) -> Code:
-    """The code that `job` finds when it starts.
+def require_unchanged(code: Code) -> Code:
+    """The `code` that a job finds when it starts.
 
     Raises `UserError` where a file of it is not as it was planned with, if that is told.
     """
-    code = code_of(job, settings)
     planned = json.loads(os.environ.get(PLANNED, "null"))
     files = {name: digest for name, digest in code.components.items() if name not in FACTS}
     changed = [name for name, digest in files.items() if planned and planned.get(name) != digest]
@@ -167,14 +160,25 @@ def _meant(term: Term[Any]) -> list[Any]:
 # What makes other results
 
 
-def split(selection: Term[Any]) -> str:
-    """The digest of all that draws `selection`."""
-    return digest("plasticity.data.splits", terms=[selection])
+def split(selection: Term[Any]) -> Code:
+    """All that draws `selection`."""
+    return _of_data("split.py", "plasticity.data.splits", selection)
 
 
-def dataset(name: Term[Any]) -> str:
-    """The digest of all that prepares the data set `name`."""
-    return digest("plasticity.data.storage", terms=[name])
+def dataset(name: Term[Any]) -> Code:
+    """All that prepares the data set `name`."""
+    return _of_data("dataset.py", "plasticity.data.storage", name)
+
+
+def variant(name: Term[Any]) -> Code:
+    """All that makes the data set `name` smaller, given the whole one."""
+    return _of_data("dataset_variant.py", "plasticity.data.storage", name)
+
+
+def _of_data(script: str, module: str, term: Term[Any]) -> Code:
+    sources = frozenset({script, module, closure.source_of(term.member.function)})
+    options = {"options": _hash(_canonical(_meant(term)))}
+    return Code({**closure.files(sources), **options}, equivalences())
 
 
 def summary() -> str:

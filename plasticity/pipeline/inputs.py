@@ -47,6 +47,23 @@ def pictures(study: Study, figures: Iterable[Figure], *suffixes: str) -> list[st
     ]
 
 
+def made_of_runs(study: Study) -> list[str]:
+    """All that a `study` makes of the results of its runs: tables, figures and claims."""
+    names = ("runs", "curves", "gaps")
+    parts = [*study.figures, *study.groups, None]
+    return [
+        *pictures(study, study.figures.values()),
+        *(layout.summary(study.name, table, part) for part in parts for table in names),
+        *(layout.summary(study.name, "observations", figure) for figure in study.figures),
+        *(
+            layout.claims(f"{study.name}-{group}" if group else study.name, suffix)
+            for group in (*study.groups, None)
+            for suffix in ("parquet", "html")
+        ),
+        layout.gap_table(study.name),
+    ]
+
+
 def judged(figures: Iterable[Figure]) -> dict[str, Figure]:
     """Those of `figures` that claims read, by name."""
     return {figure.name: figure for figure in figures if figure.name in FIGURES}

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from plasticity.core.errors import UserError
-from plasticity.pipeline import jobs
+from plasticity.pipeline import inputs, jobs
 from plasticity.runs import datasets, layout
 from plasticity.runs.kinds import KINDS, Job, Kind
 from plasticity.study import Study
@@ -19,23 +19,39 @@ from plasticity.study.pending import pending, requires
 from plasticity.study.plan import Asked
 
 
+class Session(Protocol):
+    """What Snakemake was asked for, and what it has on record of the files that it made."""
+
+    def settle_triggers(self) -> None:
+        """Let age and parameters alone decide what is made again; raises `UserError`."""
+
+    def targets(self) -> list[str]:
+        """The names of rules and files that are wanted, known once all rules are read."""
+
+    def told(self, path: str) -> str | None:
+        """What it was told of the code that made `path`; None where it has no record."""
+
+    def make_again(self, paths: Iterable[str]) -> None:
+        """Have those of the files in `paths` made again that are there without a record."""
+
+
 @dataclass(frozen=True)
 class Invocation:
     """The `study`, and what Snakemake was told to make of it.
 
-    `targets` tells the names of rules and files that are wanted: Snakemake knows them only after
-    it has read all rules, so that they are asked for as late as in the first function of an input.
+    Its `session` knows the targets only after all rules were read, so that they are asked for as
+    late as in the first function of an input.
     `is_main` is false in the process of a single job, which decides nothing about others.
     """
 
     study: Study
-    targets: Callable[[], Iterable[str]]
+    session: Session
     is_main: bool = True
 
     @cached_property
     def asked(self) -> Asked:
         """What the targets ask for; raises `UserError` for a mistake in one of them."""
-        return self.study.asked(self.targets())
+        return self.study.asked(self.session.targets())
 
     @cached_property
     def needed(self) -> frozenset[Job]:
@@ -54,15 +70,24 @@ class Invocation:
         made = self.made(job)
         return not made.changed and made.precision == self.study.settings.precision
 
-    def told_of_code(self, job: Job, on_record: Callable[[str], Iterable[str]]) -> str:
-        """What Snakemake is told of the code of a `job`; see `jobs.told_of_code`.
-
-        `on_record` gives the parameters that it has on record for a file.
-        """
+    def told_of_code(self, job: Job) -> str:
+        """What Snakemake is told of the code of a `job`; see `jobs.told_of_code`."""
         code, path = jobs.code_of(job, self.study.settings), layout.done(job)
         if not Path(path).exists():
-            return jobs.told_of_code(code, None, ())
-        return jobs.told_of_code(code, self.made(job), on_record(path))
+            return jobs.told_of_code(code, None, None)
+        return jobs.told_of_code(code, self.made(job).changed, self.session.told(path))
+
+    def told_of_data(self, data: jobs.Data) -> str:
+        """What Snakemake is told of the code that makes `data`."""
+        if not Path(data.path).exists():
+            return jobs.told_of_code(data.code, None, None)
+        return jobs.told_of_code(data.code, data.changed, self.session.told(data.path))
+
+    def renew(self, data: jobs.Data) -> None:
+        """Have `data` that are outdated made again where Snakemake has no record of them."""
+        self.require_targets()
+        if self.is_main and Path(data.path).exists() and data.changed:
+            self.session.make_again([data.path])
 
     def is_finished(self, job: Job) -> bool:
         """Whether a job that was done needs nothing more, whatever becomes of checkpoints.
@@ -74,7 +99,18 @@ class Invocation:
     def require_targets(self) -> None:
         """Raise `UserError` for a mistake in a target, as early as something is made at all."""
         if self.is_main:
-            _ = self.asked
+            _ = self.begun
+
+    @cached_property
+    def begun(self) -> Asked:
+        """What is asked for, of a session that is ready; raises `UserError`.
+
+        Tables, figures and claims hold no digests of the code that made them, and so are made
+        again where Snakemake has no record of them.
+        """
+        self.session.settle_triggers()
+        self.session.make_again(inputs.made_of_runs(self.study))
+        return self.asked
 
     def refuse(self, target: str) -> NoReturn:
         """Raise `UserError` for a `target` that no rule makes."""
@@ -88,7 +124,13 @@ class Invocation:
         return layout.job_of(f"{layout.RESULTS}/{kind}/{run}/{kind.done}")
 
     def inputs(self, job: Job) -> dict[str, str]:
-        """The files that a `job` is given, by the names of its inputs."""
+        """The files that a `job` is given, by the names of its inputs.
+
+        A result that is outdated is made again, also where Snakemake has no record of it.
+        """
+        path = layout.done(job)
+        if self.is_main and Path(path).exists() and not self.is_current(job):
+            self.session.make_again([path])
         given = {
             name: layout.handed_on(earlier)
             for name, earlier in job.inputs.items()
@@ -98,19 +140,6 @@ class Invocation:
         if not job.kind.computes:
             return given
         return {**layout.dataset(job.run.dataset), "split": layout.split(job.run), **given}
-
-
-def named_targets(
-    targets: Iterable[str], besides: Iterable[str], rules_with_wildcards: Iterable[str]
-) -> list[str]:
-    """All that Snakemake makes because it is named on a command line.
-
-    Besides its `targets`, or the default one where there are none, those that are named by the
-    options ``--forcerun``, ``--until`` and ``--prioritize``, unless they are rules with wildcards,
-    which name no file.
-    """
-    general = set(rules_with_wildcards)
-    return [*(targets or ["all"]), *(name for name in besides if name not in general)]
 
 
 def misspelt_targets() -> str:

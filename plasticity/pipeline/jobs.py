@@ -5,13 +5,15 @@ The one place in which the workflow asks for the digests of jobs on runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
+from plasticity.data import splits, storage
 from plasticity.pipeline import digests
-from plasticity.runs import layout
+from plasticity.runs import data_selections, datasets, layout
 from plasticity.runs.kinds import Job, Kind
 from plasticity.runs.provenance import Code
 from plasticity.study.settings import Settings
@@ -45,16 +47,47 @@ def made(job: Job, settings: Settings) -> Made:
     return Made(changed, about["precision"])
 
 
-def told_of_code(code: Code, made: Made | None, on_record: Iterable[str]) -> str:
+def told_of_code(code: Code, changed: Sequence[str] | None, on_record: str | None) -> str:
     """What Snakemake is told of the `code` of a job, to be compared with what is `on_record`.
 
-    `made` is how the result that is there was made, None where there is none; `on_record` are
-    Snakemake's written parameters of that result. What counts is the header of the result: where it
-    is outdated the two have to differ, and else not, whatever is on record.
+    `changed` are the components for which the result that is there is outdated, None where there
+    is none. What counts is the header of the result: where it is outdated the two have to differ,
+    and else not, whatever is on record.
     """
-    known = [text[1:-1] for text in on_record if text.startswith("'code ")]
-    if made and not made.changed and known:
-        return known[0]
-    changed = f", changed: {', '.join(made.changed)}" if made and made.changed else ""
-    text = f"code {code.digest}{changed}"
-    return f"{text}, again" if changed and text in known else text
+    if changed == [] and on_record:
+        return on_record
+    names = f", changed: {', '.join(changed)}" if changed else ""
+    text = f"code {code.digest}{names}"
+    return f"{text}, again" if changed and text == on_record else text
+
+
+@dataclass(frozen=True)
+class Data:
+    """A file of data or choices of them: the `code` that makes it, and how its header is read."""
+
+    path: str
+    code: Code
+    header: Callable[[str], Mapping[str, str]]
+
+    @property
+    def changed(self) -> list[str]:
+        """The components that changed since it was made; raises `UserError` for a damaged file."""
+        return self.code.changed_since(self.header(self.path))
+
+
+def dataset(name: str) -> Data:
+    """The training part of the data set `name`; raises `UserError`."""
+    code = digests.dataset(datasets.parse(name))
+    return Data(layout.dataset(name)["train"], code, storage.made_by)
+
+
+def variant(name: str) -> Data:
+    """The training part of the data set `name`, which a whole one was made smaller for."""
+    code = digests.variant(datasets.parse(name))
+    return Data(layout.dataset(name)["train"], code, storage.made_by)
+
+
+def split(path: str) -> Data:
+    """The split in `path`; raises `UserError`."""
+    selection = Path(path).name.removesuffix(".parquet")
+    return Data(path, digests.split(data_selections.parse(selection)), splits.made_by)

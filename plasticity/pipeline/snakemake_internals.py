@@ -1,15 +1,144 @@
-"""What reaches into Snakemake 9 and its plugin for SLURM: three functions, each with its reason.
+"""What reaches into Snakemake 9 and its plugin for SLURM, each function with its reason.
 
-Where another release has no such name they do nothing. A test fails then, so that whoever raises
-the version in constraints.txt learns of it.
+A test fails where another release has no such name, so that whoever raises the version in
+constraints.txt learns of it.
 """
 
 from __future__ import annotations
 
+import ast
 import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from plasticity.core.errors import UserError
+from plasticity.pipeline.checks import Due, Start
 from plasticity.runs import layout
+
+TRIGGERS = ("mtime", "params")
+"""The rerun triggers under which nothing finished is made again for want of a dropped state."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """What the `workflow` of Snakemake was asked for, has on record, and is going to do.
+
+    `snakefile` is this project's.
+    """
+
+    workflow: Any
+    snakefile: Path
+
+    def targets(self) -> list[str]:
+        """All that is made because it is named on the command line, known once all rules are read.
+
+        Besides the targets, or the default one where there are none, that is what the options
+        ``--forcerun``, ``--until`` and ``--prioritize`` name, unless it is a rule with wildcards,
+        which names no file.
+        """
+        settings, scheduling = self.workflow.dag_settings, self.workflow.scheduling_settings
+        first = scheduling.prioritytargets if scheduling else ()
+        general = {rule.name for rule in self.workflow.rules if rule.has_wildcards()}
+        besides = [*first, *settings.forcerun, *settings.until]
+        return [*(settings.targets or ["all"]), *(name for name in besides if name not in general)]
+
+    def told(self, path: str) -> str | None:
+        """What Snakemake was told of the code that made `path`; None where it has no record."""
+        found = [text for text in self._params(path) or () if text[1:].startswith("code ")]
+        return ast.literal_eval(found[0]) if found else None
+
+    def make_again(self, paths: Iterable[str]) -> None:
+        """Have those of the files in `paths` made again that are there without a record.
+
+        Of these Snakemake cannot tell whether their parameters changed, and would let them be.
+        """
+        for path in paths:
+            if Path(path).exists() and self._params(path) is None:
+                self.workflow.dag.forcefiles.add(path)
+
+    def _params(self, path: str) -> list[str] | None:
+        from snakemake.io import IOFile
+
+        found: list[str] | None = self.workflow.persistence.params(IOFile(path))
+        return found
+
+    def due(self) -> list[Due]:
+        """The jobs that are going to run."""
+        return [
+            Due(job.rule.name, tuple(job.output), tuple(job.input.keys()), job.threads)
+            for job in self.workflow.dag.needrun_jobs()
+        ]
+
+    def start(self) -> Start:
+        """How jobs are started."""
+        is_local = self.workflow.is_main_process and self.workflow.local_exec
+        return Start(
+            is_local=is_local,
+            touches=self.workflow.touch,
+            cores=self.workflow.cores if is_local else 1,  # elsewhere it need not be given
+            gpus=self.workflow.global_resources.get("gpu").value or 0,
+        )
+
+    def before_jobs(self, check: Callable[[], None]) -> None:
+        """Call `check` before the first job runs, not in a dry run.
+
+        Not ``onstart``, which another workflow's module, and ``--no-hooks``, leave out: without
+        the check finished results could be deleted.
+        """
+        from snakemake.scheduling.job_scheduler import JobScheduler
+
+        schedule = JobScheduler.schedule
+
+        def check_and_schedule(scheduler: Any) -> Any:
+            if scheduler.workflow is self.workflow and not self.workflow.dryrun:
+                check()
+            return schedule(scheduler)
+
+        JobScheduler.schedule = check_and_schedule
+
+    def settle_triggers(self) -> None:
+        """Let age and parameters alone decide what Snakemake makes again, as they have to here.
+
+        Known once all rules are read. Raises `UserError` where other triggers were chosen, or
+        where another workflow, with rules of its own, uses this one as a module.
+        """
+        settings = self.workflow.dag_settings
+        chosen = {trigger.name.lower().replace("_", "-") for trigger in settings.rerun_triggers}
+        if chosen == {*TRIGGERS}:
+            return
+        every = type(next(iter(settings.rerun_triggers))).all()
+        if settings.rerun_triggers == every and self.snakefile.samefile(
+            self.workflow.main_snakefile
+        ):
+            settings.rerun_triggers = frozenset(
+                trigger for trigger in every if trigger.name.lower() in TRIGGERS
+            )
+            return
+        raise UserError(
+            f"rerun-triggers: {', '.join(sorted(chosen))}: with these, finished runs whose "
+            "checkpoints were dropped would be made again; expected mtime and params alone. Add "
+            "--rerun-triggers mtime params to the command, or rerun-triggers: [mtime, params] to "
+            "the profile"
+        )
+
+    def require_no_prefix(self) -> None:
+        """Raise `UserError` where a module puts files elsewhere: a path here says what it is of."""
+        changes = self.workflow.modifier.path_modifier
+        if changes.prefix or changes.modifies_prefixes:
+            raise UserError(
+                "prefix, replace_prefix: the files of this workflow stand below results/ in the "
+                "working folder; leave these words out of the module, and choose the folder with "
+                "--directory"
+            )
+
+    def prepare_executor(self) -> None:
+        """Lift the limit of starts from local jobs, and keep the logs of SLURM's nameable."""
+        if self.workflow.local_exec:
+            lift_rate_limit(self.workflow.scheduler)
+        else:
+            shorten_slurm_logs()
 
 
 def check_scripts_once() -> None:

@@ -13,6 +13,7 @@ from plasticity.core.errors import UserError
 from plasticity.pipeline import closure, digests
 from plasticity.runs import Run
 from plasticity.runs.kinds import KINDS, Job
+from plasticity.runs.provenance import outdated
 
 
 def main() -> None:
@@ -45,7 +46,7 @@ def explained(file: str | Path) -> Iterator[str]:
     if not recorded:
         yield "made before results recorded the parts of their code: it is made again once"
         return
-    changed = digests.outdated(recorded, present, code.equivalences)
+    changed = outdated(recorded, present, code.equivalences)
     for name in sorted({*recorded, *present}):
         one, other = (found.get(name, "-" * 16) for found in (recorded, present))
         same = "same" if one == other else "equivalent"

@@ -10,9 +10,16 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
+
+from plasticity.core.errors import UserError
 
 LINEAGE = "lineage"
 """The component that stands for the jobs that lead to a result."""
+
+FACTS = (LINEAGE, "options", "settings")
+"""Components that are no files: which jobs a run is made by, what the words of its path mean with
+all defaults, and with which settings it is observed."""
 
 ABSENT = ""
 """Stands for the digest of a component that a result does not have."""
@@ -40,6 +47,20 @@ class Code:
     def changed_since(self, recorded: Mapping[str, str]) -> list[str]:
         """The components for which a result with those `recorded` is outdated, by name."""
         return outdated(recorded, self.components, self.equivalences)
+
+    def require_before(self, path: str | Path, recorded: Mapping[str, str]) -> None:
+        """Raise `UserError` where what is in `path`, of an earlier job, is not of this code.
+
+        The code of a job includes that of the jobs before it; `recorded` are the components of one
+        of these. What its run descends from and means differs, and is known by its name.
+        """
+        files = {name: digest for name, digest in recorded.items() if name not in FACTS}
+        present = {name: self.components[name] for name in files if name in self.components}
+        if changed := outdated(files, present, self.equivalences):
+            raise UserError(
+                f"{path}: made by code that changed since then ({', '.join(changed)}); run the "
+                "same command again, which makes it anew first"
+            )
 
 
 def outdated(

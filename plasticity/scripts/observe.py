@@ -30,7 +30,7 @@ def telemetry(given: Given, log: Log) -> None:
             Path(given.output[0]),
             hardware_of(given, given.resources),
             Cadence(**given.params.settings),
-            digests.require_unchanged(job, given.params.settings),
+            digests.require_unchanged(digests.code_of(job, given.params.settings)),
             log,
         )
 
@@ -48,6 +48,6 @@ def connectivity(given: Given, log: Log) -> None:
             hardware_of(given, given.resources),
             given.params.settings["points"],
             given.params.settings["examples"],
-            digests.require_unchanged(job, given.params.settings),
+            digests.require_unchanged(digests.code_of(job, given.params.settings)),
             log,
         )

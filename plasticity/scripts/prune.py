@@ -16,7 +16,7 @@ def main(given: Given, log: Log) -> None:
             job.run,
             Path(given.input.state),
             Path(given.output[0]),
-            code=digests.require_unchanged(job),
+            code=digests.require_unchanged(digests.code_of(job)),
             precision=given.params.precision,
             log=log,
         )

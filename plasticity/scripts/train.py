@@ -16,6 +16,6 @@ def main(given: Given, log: Log) -> None:
             Inputs(**paths(given.input)),
             Outputs(**paths(given.output)),
             hardware_of(given, given.resources),
-            digests.require_unchanged(job),
+            digests.require_unchanged(digests.code_of(job)),
             log,
         )

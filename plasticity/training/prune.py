@@ -30,6 +30,7 @@ def make_mask(
     trained = checkpoint.load(state)
     expected = {"run": str(ticket.pruned_from), "precision": precision}
     checkpoint.require(state, trained, expected)
+    code.require_before(state, trained.identity.components)
     options = ticket.stage.start.options
     # Built only for the names of its weights, in their order.
     weights = {name: trained.network[name] for name in masks.prunable(ticket.model(2, 1))}

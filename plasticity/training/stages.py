@@ -75,8 +75,8 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: Code, log: Log) 
     device = hardware.take(log)
     train, test = read_data(inputs)
     subset = read_subset(inputs, train)
-    parent = read_parent(run, inputs, train.header.checksum, hardware.precision)
-    mask = read_mask(run, inputs, hardware.precision)
+    parent = read_parent(run, inputs, train.header.checksum, hardware.precision, code)
+    mask = read_mask(run, inputs, hardware.precision, code)
     identity = identify(run, train, subset, parent, mask, hardware, code)
     order = order_of(run, subset, parent)
     seen = partial(
@@ -120,8 +120,13 @@ def read_subset(inputs: Inputs, train: DataPart) -> Subset:
     return Subset(torch.from_numpy(splits.read(inputs.split, count)), count)
 
 
-def read_parent(run: Run, inputs: Inputs, data: str, precision: Precision) -> Checkpoint | None:
-    """The checkpoint of the parent of `run`, if it has one, trained on the same data set."""
+def read_parent(
+    run: Run, inputs: Inputs, data: str, precision: Precision, code: Code
+) -> Checkpoint | None:
+    """The checkpoint of the parent of `run`, if it has one, trained on the same data set.
+
+    And by the same `code`, so far as both depend on it.
+    """
     if run.parent is None:
         return None
     if inputs.parent is None:
@@ -129,11 +134,15 @@ def read_parent(run: Run, inputs: Inputs, data: str, precision: Precision) -> Ch
     parent = checkpoint.load(inputs.parent)
     expected = {"run": str(run.parent), "data": data, "precision": precision}
     checkpoint.require(inputs.parent, parent, expected)
+    code.require_before(inputs.parent, parent.identity.components)
     return parent
 
 
-def read_mask(run: Run, inputs: Inputs, precision: Precision) -> Mask | None:
-    """The mask that the last stage of `run` prunes with, if it does, of a state in `precision`."""
+def read_mask(run: Run, inputs: Inputs, precision: Precision, code: Code) -> Mask | None:
+    """The mask that the last stage of `run` prunes with, if it does.
+
+    It must be of a state in `precision`, and by the same `code`.
+    """
     if run.ticket is None:
         return None
     if inputs.mask is None:
@@ -147,6 +156,7 @@ def read_mask(run: Run, inputs: Inputs, precision: Precision) -> Mask | None:
             f"{inputs.mask}: pruned after another run or otherwise ({found}, expected {expected}); "
             "put the right file there, or delete it and run again to prune anew"
         )
+    code.require_before(inputs.mask, mask.code.components)
     return mask
 
 

@@ -25,7 +25,7 @@ CLASSES = ["ant", "bee", "cow"]
 def written(tmp_path):
     """A split of half of 101 examples by seed 0, as a file."""
     path = tmp_path / "splits" / "half.parquet"
-    splits.write(path, HALF, LABELS, CLASSES, seed=0)
+    splits.write(path, HALF, LABELS, CLASSES, 0, {"data/splits.py": "0"})
     return path
 
 
@@ -99,6 +99,7 @@ def test_a_file_explains_itself(written):
         "class_counts": {
             name: int((LABELS[indices] == label).sum()) for label, name in enumerate(CLASSES)
         },
+        "components": {"data/splits.py": "0"},
     }
     assert sum(about["class_counts"].values()) == 50
 
@@ -110,7 +111,7 @@ def test_a_class_without_examples_is_counted_too(tmp_path):
 
 
 def test_two_draws_give_the_same_bytes(written, tmp_path):
-    splits.write(tmp_path / "again.parquet", HALF, LABELS, CLASSES, seed=0)
+    splits.write(tmp_path / "again.parquet", HALF, LABELS, CLASSES, 0, {"data/splits.py": "0"})
     assert (tmp_path / "again.parquet").read_bytes() == written.read_bytes()
 
 

@@ -16,7 +16,7 @@ from plasticity.runs import (
     starts,
 )
 from plasticity.runs.kinds import CONNECTIVITY, KINDS, MASK, TELEMETRY, TUNE, Job
-from plasticity.runs.provenance import Code
+from plasticity.runs.provenance import FACTS, Code
 
 BOTH = (TUNE, MASK)
 
@@ -79,7 +79,7 @@ def test_training_has_the_components_that_move_numbers():
 
 def test_each_component_is_a_file_or_a_fact():
     for kind in KINDS.values():
-        files = digests.components(Job(kind, TICKET), {"each": 1}).keys() - {*digests.FACTS}
+        files = digests.components(Job(kind, TICKET), {"each": 1}).keys() - {*FACTS}
         places = [ROOT / name if "workflow" in name else closure.PACKAGE / name for name in files]
         assert all(place.is_file() for place in places)
         assert files <= closure.every_file().keys()

@@ -22,7 +22,7 @@ def depends(package, digest, module):
 )
 def test_a_split_depends_on(package, module, counts):
     full = data_selections.parse("full")
-    assert depends(package, lambda: digests.split(full), module) == counts
+    assert depends(package, lambda: digests.split(full).digest, module) == counts
 
 
 @pytest.mark.parametrize(
@@ -31,8 +31,8 @@ def test_a_split_depends_on(package, module, counts):
 )
 def test_a_data_set_depends_on(package, module, counts):
     digits = datasets.parse("digits-clutter")
-    assert depends(package, lambda: digests.dataset(digits), module) == counts
-    assert depends(package, lambda: digests.dataset(digits), file_of(digits))
+    assert depends(package, lambda: digests.dataset(digits).digest, module) == counts
+    assert depends(package, lambda: digests.dataset(digits).digest, file_of(digits))
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,8 @@ def test_a_drawing_depends_on(package, module, counts):
 def test_different_jobs_have_different_digests():
     all_of_them = [
         *(Code(training(run)).digest for run in (ADAM, SGD, RESET, TICKET)),
-        *(digests.split(data_selections.parse(name)) for name in ("full", "half")),
-        *(digests.dataset(datasets.parse(name)) for name in ("svhn", "cifar10", "svhn-n10")),
+        *(digests.split(data_selections.parse(name)).digest for name in ("full", "half")),
+        *(digests.dataset(datasets.parse(name)).digest for name in ("svhn", "cifar10", "svhn-n10")),
         *(digests.summary(), digests.claims()),
         *(digests.drawing(name) for name in ("resets", "warm_start")),
         *(digests.preview(name, [ADAM]) for name in ("resets", "warm_start")),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from test_checks import CPU, PLACE, WARM, study
 
 from plasticity.core.errors import UserError
 from plasticity.pipeline import inputs, jobs
-from plasticity.pipeline.invocation import Invocation, misspelt_targets, named_targets
+from plasticity.pipeline.invocation import Invocation, misspelt_targets
 from plasticity.runs import Run, layout
 from plasticity.runs.kinds import MASK, PRETRAIN, TELEMETRY, TUNE, Job
 from plasticity.study.settings import Settings
@@ -40,16 +41,37 @@ def make(*names: str) -> None:
         Path(name).touch()
 
 
-def refuse() -> list[str]:
-    raise AssertionError("nobody is to ask for targets yet")
+@dataclass
+class Asking:
+    """A session that was asked for `wanted` and has `recorded` what it was told."""
+
+    wanted: list[str]
+    recorded: dict[str, str] = field(default_factory=dict)
+    again: list[str] = field(default_factory=list)
+
+    def settle_triggers(self) -> None:
+        """They are right."""
+
+    def targets(self) -> list[str]:
+        assert self.wanted != NOT_YET, "nobody is to ask for targets yet"
+        return self.wanted
+
+    def told(self, path: str) -> str | None:
+        return self.recorded.get(path)
+
+    def make_again(self, paths: Iterable[str]) -> None:
+        self.again += [p for p in paths if Path(p).exists() and p not in self.recorded]
 
 
-def asking(*targets: str) -> Callable[[], list[str]]:
-    return lambda: list(targets)
+NOT_YET = ["not yet"]
+
+
+def asking(*targets: str) -> Asking:
+    return Asking(list(targets))
 
 
 def test_targets_are_asked_for_late():
-    invocation = Invocation(CPU, refuse)
+    invocation = Invocation(CPU, asking(*NOT_YET))
     assert invocation.inputs(Job(TUNE, RUN)) == {**DATA, **PARENT}  # it was never made
 
 
@@ -60,7 +82,7 @@ def test_a_mistake_in_any_target_shows_in_the_first_job():
 
 
 def test_the_process_of_a_job_asks_for_nothing():
-    invocation = Invocation(KEPT, refuse, is_main=False)
+    invocation = Invocation(KEPT, asking(*NOT_YET), is_main=False)
     assert invocation.job(TUNE, WARM) == Job(TUNE, RUN)
     make(layout.done(Job(TUNE, RUN)))
     assert invocation.inputs(Job(TUNE, RUN)) == DATA
@@ -98,6 +120,47 @@ def test_a_finished_run_of_other_code_is_given_its_parent_again(monkeypatch: pyt
         KEPT, asking(f"results/tune/{PLACE}/full_adam-lr0.01-b16_e3_init/metrics.parquet")
     )
     assert other.inputs(tuned) == DATA
+
+
+@pytest.mark.parametrize(
+    ("made", "again"),
+    [
+        (jobs.Made([], "float32"), False),
+        (jobs.Made(["a file"], "float32"), True),
+        (jobs.Made([], "bfloat16"), True),
+    ],
+)
+def test_an_outdated_result_is_made_again_though_snakemake_has_no_record_of_it(
+    monkeypatch: pytest.MonkeyPatch, made: jobs.Made, again: bool
+):
+    monkeypatch.setattr(jobs, "made", lambda job, settings: made)
+    tuned = Job(TUNE, RUN)
+    path = layout.done(tuned)
+    make(path)
+    for session in (asking("fig01"), Asking(["fig01"], recorded={path: "code 0"})):
+        Invocation(CPU, session).inputs(tuned)
+        assert session.again == ([path] if again and not session.recorded else [])
+    # What is a job's own process decides nothing.
+    session = asking(*NOT_YET)
+    Invocation(CPU, session, is_main=False).inputs(tuned)
+    assert session.again == []
+
+
+def test_what_has_no_header_is_made_again_where_it_has_no_record():
+    made = [
+        *("results/figures/tiny/fig01.svg", "results/claims/tiny.html"),
+        *("results/summary/tiny/runs.parquet", "results/summary/tiny/gaps.html"),
+        *(f"results/summary/tiny/figures/{name}/gaps.parquet" for name in ("fig01", "early_phase")),
+        "results/summary/tiny/figures/early_telemetry/observations.parquet",
+        "results/claims/tiny-early_phase.parquet",
+    ]
+    make(*made)
+    session = asking("fig01")
+    Invocation(CPU, session).require_targets()
+    assert sorted(session.again) == sorted(made)
+    session = Asking(["fig01"], recorded=dict.fromkeys(made, ""))
+    Invocation(CPU, session).require_targets()
+    assert session.again == []
 
 
 def test_with_retrain_every_run_is_given_its_parent():
@@ -148,22 +211,6 @@ def test_what_nothing_is_called_is_told():
         invocation.refuse("early_phas")
     with pytest.raises(UserError, match=r"unknown figure 'fig99'"):
         Invocation(CPU, asking("fig99")).refuse("fig99")
-
-
-@pytest.mark.parametrize(
-    ("targets", "besides", "expected"),
-    [
-        ([], [], ["all"]),
-        (["fig01"], [], ["fig01"]),
-        ([], ["fig11"], ["all", "fig11"]),
-        ([], ["tune", "fig11"], ["all", "fig11"]),
-        (["fig01"], ["tune"], ["fig01"]),
-    ],
-)
-def test_what_is_made_because_it_is_named(
-    targets: list[str], besides: list[str], expected: list[str]
-):
-    assert named_targets(targets, besides, ["tune", "pretrain"]) == expected
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from plasticity.pipeline import closure, digests
 from plasticity.pipeline.why import explained
 from plasticity.runs import metrics
 from plasticity.runs.kinds import TUNE, Job
+from plasticity.runs.provenance import FACTS
 
 # A job and its plan
 
@@ -28,7 +29,7 @@ def planned(package, monkeypatch):
 
 def test_a_job_goes_on_where_its_code_is_as_it_was_planned(planned):
     append(planned / "observe" / "telemetry.py")
-    assert digests.require_unchanged(Job(TUNE, ADAM)).components == training(ADAM)
+    assert digests.require_unchanged(digests.code_of(Job(TUNE, ADAM))).components == training(ADAM)
 
 
 def test_a_job_names_what_changed_since_it_was_planned(planned):
@@ -36,15 +37,15 @@ def test_a_job_names_what_changed_since_it_was_planned(planned):
     append(planned / "training" / "prune.py")
     expected = r"the code changed since this job was planned: training/loop\.py; run the same"
     with pytest.raises(UserError, match=expected):
-        digests.require_unchanged(Job(TUNE, ADAM))
+        digests.require_unchanged(digests.code_of(Job(TUNE, ADAM)))
     with pytest.raises(UserError, match=r"training/loop\.py, training/prune\.py; "):
-        digests.require_unchanged(Job(TUNE, TICKET))
+        digests.require_unchanged(digests.code_of(Job(TUNE, TICKET)))
 
 
 def test_a_job_that_is_told_of_no_plan_goes_on(planned, monkeypatch):
     append(planned / "training" / "loop.py")
     monkeypatch.delenv(digests.PLANNED)
-    assert digests.require_unchanged(Job(TUNE, ADAM)).components == training(ADAM)
+    assert digests.require_unchanged(digests.code_of(Job(TUNE, ADAM))).components == training(ADAM)
 
 
 # Equivalences and the command line
@@ -125,4 +126,4 @@ def test_the_command_tells_the_digest_of_every_file():
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found == closure.every_file()
-    assert found.keys() >= training(TICKET).keys() - {*digests.FACTS}
+    assert found.keys() >= training(TICKET).keys() - {*FACTS}

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
 import pytest
 from clone import TINY, Clone
+
+from plasticity.core import tables
+from plasticity.data import splits
 
 FIG01 = {"dataset": 1, "dataset_variant": 1, "split": 4, "pretrain": 2, "tune": 4}
 """Jobs for the runs of one figure: cold and warm of two seeds."""
@@ -102,3 +110,87 @@ def test_a_mistake_is_told_beside_a_right_target(clone: Clone, target: str, mess
     assert message in printed
     assert "Traceback" not in printed
     assert not (clone.path / "results").exists()
+
+
+# What is finished stays, whatever Snakemake is told by a profile, has on record, or leaves out
+
+OUTER = """
+configfile: "config.yaml"
+configfile: "studies/tidy.yaml"
+
+module inner:
+    snakefile: "Snakefile"
+    config: config{words}
+
+use rule * from inner
+"""
+AS_MODULE = ("--snakefile", "outer.smk")
+NO_PROFILE = ("--workflow-profile", "none")
+RIGHT = ("--rerun-triggers", "mtime", "params")
+
+
+@pytest.fixture
+def finished(tidy: Clone, tmp_path: Path) -> Iterator[Clone]:
+    """A copy of the finished study of which no test may lose a result."""
+    clone = Clone(tmp_path / "copy", tidy)
+    (clone.path / "outer.smk").write_text(OUTER.format(words=""))
+    before = results(clone)
+    yield clone
+    assert results(clone) == before
+
+
+def about(path: Path) -> dict[str, object]:
+    return tables.read_about(path, splits.WHAT, splits.ADVICE)
+
+
+def results(clone: Clone) -> dict[Path, bytes]:
+    found = (clone.path / "results").glob("[tp]*e*/**/metrics.parquet")
+    return {path: path.read_bytes() for path in found}
+
+
+@pytest.mark.parametrize("words", [NO_PROFILE, (*NO_PROFILE, *AS_MODULE, *RIGHT), AS_MODULE])
+def test_with_any_profile_or_as_a_module_nothing_finished_is_made_again(
+    finished: Clone, words: tuple[str, ...]
+):
+    status, printed = finished.snakemake(*words, study="tidy")
+    assert status == 0, printed
+    assert "Nothing to be done" in printed
+
+
+def test_as_a_module_it_refuses_triggers_that_would_delete_results(finished: Clone):
+    status, printed = finished.snakemake(*NO_PROFILE, *AS_MODULE, study="tidy")
+    assert status == 1
+    assert "Error: rerun-triggers: code, input, mtime, params, software-env: with" in printed
+
+
+@pytest.mark.parametrize("words", [("--no-hooks",), AS_MODULE])
+def test_runs_whose_parents_were_dropped_are_kept_though_data_are_newer(
+    finished: Clone, words: tuple[str, ...]
+):
+    for path in (finished.path / "results/splits").rglob("*.parquet"):
+        tables.write(path, pq.read_table(path), splits.SCHEMA, {**about(path), "new": 1})
+    status, printed = finished.snakemake(*words, study="tidy")
+    assert status == 1
+    assert "add --config retrain=true to make those again too" in printed
+
+
+def test_a_module_with_a_prefix_is_refused(finished: Clone):
+    words = '\n    prefix: "elsewhere"'
+    (finished.path / "outer.smk").write_text(OUTER.format(words=words))
+    status, printed = finished.snakemake(*AS_MODULE, study="tidy")
+    assert status == 1
+    assert "Error: prefix, replace_prefix: the files of this workflow stand below" in printed
+
+
+def test_without_records_what_counts_is_the_header_of_a_result(finished: Clone):
+    shutil.rmtree(finished.path / ".snakemake")
+    cheap = {**DRAWN_BOTH, **STUDY, "all": 1}
+    assert finished.planned(study="tidy") == cheap
+    with finished.edited("plasticity/training/loop.py", add=CHANGED):
+        planned = finished.planned(study="tidy")
+    assert (planned["pretrain"], planned["tune"]) == (2, 6)
+    assert "dataset" not in planned
+    planned = finished.planned("--config", "precision=bfloat16", study="tidy")
+    assert (planned["pretrain"], planned["tune"]) == (2, 6)
+    with finished.edited("plasticity/data/splits.py", add=CHANGED):
+        assert finished.planned(study="tidy")["split"] == 4

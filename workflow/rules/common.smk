@@ -1,15 +1,16 @@
 """What rules share: the study, the wildcard `run`, and how a mistake is told."""
 
 import sys
+from pathlib import Path
 
-from snakemake.io import IOFile
 from snakemake.logging import logger
 
+import plasticity
 from plasticity.core.errors import UserError
 from plasticity.data import sources
-from plasticity.pipeline import checks, digests, inputs, snakemake_internals
-from plasticity.pipeline.invocation import Invocation, misspelt_targets, named_targets
-from plasticity.runs import data_selections, datasets, kinds, layout
+from plasticity.pipeline import checks, digests, inputs, jobs, snakemake_internals
+from plasticity.pipeline.invocation import Invocation, misspelt_targets
+from plasticity.runs import datasets, kinds, layout
 from plasticity.study import Study
 
 
@@ -26,18 +27,21 @@ def checked(function, *arguments, **options):
         sys.exit(f"\nError: {error}")
 
 
-def targets():
-    """What Snakemake is to make, known once all rules are read: `--until` has a value, no target."""
-    settings, scheduling = workflow.dag_settings, workflow.scheduling_settings
-    first = scheduling.prioritytargets if scheduling else ()
-    general = [rule.name for rule in workflow.rules if rule.has_wildcards()]
-    besides = [*first, *settings.forcerun, *settings.until]
-    return named_targets(settings.targets, besides, general)
+def before_jobs():
+    """What is done once it is known which jobs are going to run."""
+    digests.plan()
+    checked(checks.before_start, study, session.due(), session.start(), logger.warning)
+    session.prepare_executor()
 
 
+snakefile = Path(plasticity.__file__).parents[1] / "Snakefile"
+session = snakemake_internals.Session(workflow, snakefile)
+if workflow.is_main_process:
+    checked(session.require_no_prefix)
+    session.before_jobs(before_jobs)
 checked(checks.require_results, writable=False)
 study = checked(Study, config)
-invocation = Invocation(study, targets, workflow.is_main_process)
+invocation = Invocation(study, session, workflow.is_main_process)
 
 
 def job_of(kind, wildcards):
@@ -52,9 +56,7 @@ def inputs_of(kind):
 
 def code_of(kind):
     """What Snakemake is told of the code of a `kind` of job: a function of the wildcards."""
-    recorded = lambda path: workflow.persistence.params(IOFile(path)) or ()
-    told = invocation.told_of_code
-    return lambda wildcards: checked(told, job_of(kind, wildcards), recorded)
+    return lambda wildcards: checked(invocation.told_of_code, job_of(kind, wildcards))
 
 
 def figure_of(wildcards):
@@ -78,22 +80,12 @@ def nothing(wildcards=None):
     return []
 
 
-def due():
-    """The jobs that are going to run."""
-    return [
-        checks.Due(
-            job.rule.name, tuple(job.output), tuple(job.input.keys()), job.threads
-        )
-        for job in workflow.dag.needrun_jobs()
-    ]
+def renewed(find, name):
+    """No input; data that are outdated are made again, whatever Snakemake has on record."""
+    checked(lambda: invocation.renew(find(name)))
+    return []
 
 
-def start():
-    """How Snakemake starts jobs."""
-    is_local = workflow.is_main_process and workflow.local_exec
-    return checks.Start(
-        is_local=is_local,
-        touches=workflow.touch,
-        cores=workflow.cores if is_local else 1,  # elsewhere it need not be given
-        gpus=workflow.global_resources.get("gpu").value or 0,
-    )
+def code_of_data(find, name):
+    """What Snakemake is told of the code of the data that `find` finds by `name`."""
+    return checked(lambda: invocation.told_of_data(find(name)))

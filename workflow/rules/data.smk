@@ -1,7 +1,11 @@
 """Data sets, decoded once, and the examples that a stage may use."""
 
+SPLIT = "results/splits/{dataset}/seed{seed}/{data}.parquet"
+
 
 rule dataset:
+    input:
+        lambda wildcards: renewed(jobs.dataset, wildcards.dataset),
     output:
         **layout.dataset("{dataset}"),
     log:
@@ -19,15 +23,17 @@ rule dataset:
         # What kind of source it is does count: the same name may not hold other images.
         origin=lambda wildcards: sources.origin(study.source(wildcards.dataset)),
         downloads=f"{layout.RESULTS}/downloads",
-        code=lambda wildcards: digests.dataset(datasets.parse(wildcards.dataset)),
-        adapter=digests.script("dataset.py"),
+        code=lambda wildcards: code_of_data(jobs.dataset, wildcards.dataset),
     script:
         "../scripts/dataset.py"
 
 
 rule dataset_variant:
     input:
-        unpack(lambda wildcards: nothing() or layout.dataset(wildcards.base)),
+        unpack(
+            lambda wildcards: renewed(jobs.variant, wildcards.base + wildcards.variant)
+            or layout.dataset(wildcards.base)
+        ),
     output:
         **layout.dataset("{base}{variant}"),
     log:
@@ -41,26 +47,25 @@ rule dataset_variant:
     resources:
         mem_mb=4000,
     params:
-        code=lambda wildcards: digests.dataset(datasets.parse(wildcards.base)),
-        adapter=digests.script("dataset_variant.py"),
+        code=lambda wildcards: code_of_data(
+            jobs.variant, wildcards.base + wildcards.variant
+        ),
     script:
         "../scripts/dataset_variant.py"
 
 
 rule split:
     input:
-        lambda wildcards: nothing() or layout.dataset(wildcards.dataset)["train"],
+        lambda wildcards: renewed(jobs.split, SPLIT.format(**wildcards))
+        or layout.dataset(wildcards.dataset)["train"],
     output:
-        "results/splits/{dataset}/seed{seed}/{data}.parquet",
+        SPLIT,
     log:
         "results/logs/splits/{dataset}/seed{seed}/{data}.log",
     localrule: True
     conda:
         "../../envs/train.yaml"
     params:
-        code=lambda wildcards: digests.split(
-            checked(data_selections.parse, wildcards.data)
-        ),
-        adapter=digests.script("split.py"),
+        code=lambda wildcards: code_of_data(jobs.split, SPLIT.format(**wildcards)),
     script:
         "../scripts/split.py"
