@@ -28,8 +28,8 @@ from plasticity.training.loop import EVALUATION_BATCH, EpochProgress, TrainState
 SECONDS = 3.0
 """How long training is measured, after it has warmed up; evaluation for a third of that."""
 
-HEADER = 700
-"""About the bytes by which a checkpoint says whose it is."""
+HEADER = 2300
+"""About the bytes by which a checkpoint says whose it is, and which code made it."""
 
 
 def calibrate(

@@ -14,6 +14,7 @@ from tiny import HARDWARE, PRETRAIN, Folder
 from plasticity.core.errors import UserError
 from plasticity.observe import calibration
 from plasticity.observe.calibration import calibrate, network_cost
+from plasticity.pipeline import digests
 from plasticity.runs import Run, datasets, kinds, layout, models, optimisers
 from plasticity.runs.costs import (
     Calibration,
@@ -267,7 +268,8 @@ class TestNetworkCosts:
     def test_a_checkpoint_is_as_large_as_counted(self, tmp_path: Path, optimiser: str):
         lineage = PRETRAIN.format(epochs=3).replace("adam-lr0.01", optimiser)
         run = Run.parse(lineage)
-        outputs = Folder.prepare(tmp_path).train(run)
+        code = digests.code_of(kinds.Job(kinds.PRETRAIN, run))
+        outputs = Folder.prepare(tmp_path).train(run, code=code)
         assert outputs.checkpoint is not None
         size = outputs.checkpoint.stat().st_size
         workload = Workload(1, 8, 2, run.model, run.stage.optimiser)
