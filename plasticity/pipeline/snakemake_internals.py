@@ -7,6 +7,7 @@ constraints.txt learns of it.
 from __future__ import annotations
 
 import ast
+import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -139,6 +140,17 @@ class Session:
             lift_rate_limit(self.workflow.scheduler)
         else:
             shorten_slurm_logs()
+
+
+def use_own_library(root: Path) -> None:
+    """Let the scripts of all jobs import the library in `root`, beside this workflow.
+
+    Snakemake puts that folder last on the path of a script: another copy of this project, on
+    ``PYTHONPATH`` or installed, would do the work, and this one's digests would stand for it.
+    """
+    others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    paths = [str(root), *(path for path in others if path and path != str(root))]
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
 
 
 def check_scripts_once() -> None:

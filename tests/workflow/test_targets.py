@@ -174,6 +174,20 @@ def test_runs_whose_parents_were_dropped_are_kept_though_data_are_newer(
     assert "add --config retrain=true to make those again too" in printed
 
 
+def test_jobs_run_the_code_of_their_own_copy(finished: Clone, tmp_path: Path):
+    """Not that of another one, to which ``PYTHONPATH`` points."""
+    other = tmp_path / "other" / "plasticity"
+    other.mkdir(parents=True)
+    (other / "__init__.py").write_text("raise AssertionError('of another copy')")
+    path = "results/summary/tiny/figures/fig01/runs.parquet"
+    words = ("--forcerun", path, path)
+    status, printed = finished.snakemake(
+        *words, study="tidy", environment={"PYTHONPATH": str(other.parent)}
+    )
+    assert status == 0, printed
+    assert "rule summarise_figure:" in printed
+
+
 def test_a_module_with_a_prefix_is_refused(finished: Clone):
     words = '\n    prefix: "elsewhere"'
     (finished.path / "outer.smk").write_text(OUTER.format(words=words))

@@ -34,8 +34,9 @@ def before_jobs():
     session.prepare_executor()
 
 
-snakefile = Path(plasticity.__file__).parents[1] / "Snakefile"
-session = snakemake_internals.Session(workflow, snakefile)
+project = Path(plasticity.__file__).parents[1]
+snakemake_internals.use_own_library(project)
+session = snakemake_internals.Session(workflow, project / "Snakefile")
 if workflow.is_main_process:
     checked(session.require_no_prefix)
     session.before_jobs(before_jobs)
