@@ -75,12 +75,20 @@ def before_start(
 def require_results(*, writable: bool) -> None:
     """Raise `UserError` where results are in no folder, or cannot be written."""
     results = Path(layout.RESULTS)
-    place = results if results.exists() else Path()
+    place = results if results.exists() or results.is_symlink() else Path()
     if not place.is_dir() or (writable and not os.access(place, os.W_OK)):
-        raise UserError(
-            f"{layout.RESULTS}: not a folder that can be written; make it one, or run with "
-            "--directory in another place"
-        )
+        raise _not_a_folder(results)
+    for below in results.iterdir() if results.exists() else ():
+        if below.is_symlink() and not below.is_dir():
+            raise _not_a_folder(below)
+
+
+def _not_a_folder(path: Path) -> UserError:
+    leads = f" (a link to {path.readlink()})" if path.is_symlink() else ""
+    return UserError(
+        f"{path}: not a folder that can be written{leads}; make it one, or run with --directory in "
+        "another place"
+    )
 
 
 def require_sources(study: Study, due: Iterable[Due]) -> None:

@@ -58,6 +58,19 @@ def test_results_must_be_a_folder(here: Path, writable: bool):
         checks.require_results(writable=writable)
 
 
+@pytest.mark.parametrize("name", ["results", "results/pretrain"])
+@pytest.mark.parametrize("writable", [True, False])
+def test_results_that_link_to_what_is_gone_are_named(here: Path, name: str, writable: bool):
+    """As on a scratch disk that was purged; a link that leads somewhere is as good as a folder."""
+    link, scratch = here / name, here / "scratch"
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(scratch)
+    with pytest.raises(UserError, match=rf"^{name}: not a folder .* \(a link to {scratch}\); make"):
+        checks.require_results(writable=writable)
+    scratch.mkdir()
+    checks.require_results(writable=writable)
+
+
 def test_a_source_is_looked_at_only_where_a_data_set_is_made():
     strange = study(sources={"digits-clutter": "/dev/zero"})
     checks.require_sources(strange, [TUNE])
