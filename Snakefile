@@ -44,6 +44,7 @@ onstart:
         snakemake_internals.lift_rate_limit(workflow.scheduler)
     else:
         snakemake_internals.shorten_slurm_logs()
+        checked(checks.require_accounts, workflow.executor_settings)
 
 
 rule all:

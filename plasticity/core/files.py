@@ -125,7 +125,7 @@ def _try_to_hold(path: Path, log: Callable[[str], None]) -> IO[str] | None:
     """The open file that holds the lock `path`, or None where another process holds it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = open(path, "w")  # noqa: SIM115
+        lock = open(path, "w", encoding="utf-8")  # noqa: SIM115
     except OSError as error:
         raise unwritable(path, error) from error
     try:

@@ -46,8 +46,8 @@ def torchvision_or_local(name: str, source: Path | None, downloads: Path) -> Raw
         return from_torchvision(name, downloads, f"torchvision.datasets.{name}, downloaded")
     if not source.exists():
         raise UserError(
-            f"sources: {source}: no such file or folder; expected the original archive of {name} "
-            "or a folder of parquet files, or remove the key to download it"
+            f"sources: {source.absolute()}: no such file or folder; expected the original archive "
+            f"of {name} or a folder of parquet files, or remove the key to download it"
         )
     if source.is_dir() and any(source.glob("*.parquet")):
         return from_parquet(name, source)

@@ -30,7 +30,7 @@ def test_killed_at_twenty_random_moments_ends_in_the_same_bits(tmp_path: Path):
     finished = subprocess.run(
         [sys.executable, driver, tmp_path],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=1200,
         env={**os.environ, "PYTHONPATH": str(driver.parents[1])},
     )
@@ -246,7 +246,7 @@ def test_another_attempt_at_the_same_run_is_waited_for(folder: Folder):
         [sys.executable, "-c", code, lock],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
     assert first.stdout.readline() == "held\n"

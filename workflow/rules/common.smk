@@ -35,7 +35,7 @@ def targets():
     return named_targets(settings.targets, besides, general)
 
 
-checked(checks.require_results, writable=False)
+checked(checks.require_folders, workflow.basedir)
 study = checked(Study, config)
 invocation = Invocation(study, targets, workflow.is_main_process)
 
