@@ -2,7 +2,8 @@
 # is made on first use from pinned versions.
 
 PYTHON ?= python3
-CORES ?= $(shell nproc)
+# Those that this process may use, whatever libraries are told: nproc heeds what is meant for OpenMP.
+CORES ?= $(shell env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)
 GPUS ?= 1
 STUDY ?= demo
 # More words for Snakemake, such as ARGS="--config 'sources={cifar10: /data/cifar10}'".
@@ -14,6 +15,26 @@ BIN := $(VENV)/bin
 CONFIG := $(if $(filter paper,$(STUDY)),,--configfile studies/$(STUDY).yaml)
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --resources gpu=$(GPUS) $(CONFIG) $(ARGS)
 REPORT := results/report/$(STUDY).html
+
+# Why .venv is of no use any more: its programs name the place where it was made, its libraries belong
+# to one Python. A PYTHON that was named counts; the usual one only chooses what it is made with.
+VERSION := -c 'import sys; print("%d.%d" % sys.version_info[:2])'
+ifneq ($(wildcard $(READY)),)
+  RUNS := $(shell sed -n '1s/^\#! *//p' $(BIN)/snakemake 2>/dev/null)
+  MADE := $(shell sed -n 's/^version[_a-z]* *= *\([0-9]*\.[0-9]*\).*/\1/p' $(VENV)/pyvenv.cfg 2>/dev/null)
+  NOW := $(shell $(BIN)/python $(VERSION) 2>/dev/null)
+  ifneq ($(filter-out file default undefined,$(origin PYTHON)),)
+    NOW += $(shell $(PYTHON) $(VERSION) 2>/dev/null)
+  endif
+  ifneq ($(RUNS),)
+    ifeq ($(wildcard $(RUNS)),)
+      STALE := was made in another place
+    endif
+  endif
+  ifneq ($(MADE),$(if $(MADE),$(sort $(NOW))))
+    STALE := was made with Python $(MADE), and it is $(lastword $(NOW)) now
+  endif
+endif
 
 .PHONY: demo env study report test lint format
 .DEFAULT_GOAL := demo
@@ -57,8 +78,12 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/snakefmt Snakefile workflow
 
+ifdef STALE
+.PHONY: $(READY)
+endif
 $(READY): requirements.txt constraints.txt
+	$(if $(STALE),@echo "$(VENV) $(STALE): making it anew")
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: name one, such as make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
-	$(PYTHON) -m venv $(VENV) || { echo "No virtual environment: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(if $(STALE),--clear )$(VENV) || { echo "No virtual environment: apt-get install python3-venv"; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r requirements.txt
 	@touch $@

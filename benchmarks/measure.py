@@ -39,7 +39,7 @@ def cost_of(command: Sequence[str]) -> tuple[Cost, str]:
 
     Raises `RuntimeError` with what it printed where it fails.
     """
-    with tempfile.TemporaryFile("w+") as printed:
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as printed:
         start = time.perf_counter()
         process = subprocess.Popen(command, cwd=ROOT, stdout=printed, stderr=subprocess.STDOUT)
         _, status, usage = os.wait4(process.pid, 0)

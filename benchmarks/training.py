@@ -48,7 +48,9 @@ def seconds_of_import() -> float:
     code = (
         "import time; began = time.perf_counter(); import torch; print(time.perf_counter()-began)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True
+    )
     return float(done.stdout)
 
 

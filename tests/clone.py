@@ -40,7 +40,7 @@ def forge() -> subprocess.Popen[str]:
         [sys.executable, Path(__file__).with_name("forge.py")],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
     )
 
 
@@ -79,7 +79,7 @@ class Clone:
             "environment": {**os.environ, "CUDA_VISIBLE_DEVICES": "", **(environment or {})},
         }
         server = forge()
-        with tempfile.NamedTemporaryFile("r") as printed:
+        with tempfile.NamedTemporaryFile("r", encoding="utf-8") as printed:
             server.stdin.write(json.dumps({**command, "output": printed.name}) + "\n")
             server.stdin.flush()
             return int(server.stdout.readline()), printed.read()

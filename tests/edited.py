@@ -36,10 +36,10 @@ def training(run: Run) -> dict[str, str]:
 
 def edit(path: Path, change: Callable[[str], str]) -> None:
     """Change the text of a module, and forget the digests taken before."""
-    before = path.read_text()
+    before = path.read_text(encoding="utf-8")
     after = change(before)
     assert after != before
-    path.write_text(after)
+    path.write_text(after, encoding="utf-8")
     digests.forget()
 
 

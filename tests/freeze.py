@@ -95,7 +95,11 @@ def taken(commit: str, *, quick: bool) -> dict[str, Any]:
 
 def machine() -> dict[str, str]:
     """What numbers depend on besides the code."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if sys.platform == "linux" else []
+    lines = (
+        Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        if sys.platform == "linux"
+        else []
+    )
     names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
     return {
         "processor": names[0] if names else platform.processor(),
@@ -118,7 +122,7 @@ def freeze_of(name: str, *, quick: bool) -> Freeze:
     """The freeze in the file `name`, or that of the commit `name`, taken where it is missing."""
     file = Path(name)
     if file.suffix == ".json" and file.is_file():
-        found: Freeze = json.loads(file.read_text())
+        found: Freeze = json.loads(file.read_text(encoding="utf-8"))
         if found["quick"] != quick:
             raise FreezeError(f"{name}: a {'full' if quick else 'quick'} freeze; ask for its kind")
         if found["asked"] != studies.asked():
@@ -151,7 +155,7 @@ def keep(freeze: Freeze, output: Path | None = None) -> None:
 def write(file: Path, freeze: Freeze) -> None:
     """Write a freeze to `file`."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(freeze, indent=0, sort_keys=True) + "\n")
+    file.write_text(json.dumps(freeze, indent=0, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def report(a: Freeze, b: Freeze) -> bool:

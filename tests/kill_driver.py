@@ -27,7 +27,7 @@ def attempt(folder: Folder, name: str, log: Path) -> int:
     """Start training in a child process and return its number."""
     child = os.fork()
     if child == 0:
-        with log.open("a", buffering=1) as file:
+        with log.open("a", encoding="utf-8", buffering=1) as file:
             folder.train(RUN, name, log=lambda line: print(line, file=file), resume_every=0.0)
         os._exit(0)
     return child

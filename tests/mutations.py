@@ -97,7 +97,10 @@ class Copy:
     def _look(self) -> NoReturn:
         sys.path[:0] = [str(self.place)]
         sys.dont_write_bytecode = True
-        with open(os.devnull, "w") as nowhere, tempfile.TemporaryDirectory() as folder:
+        with (
+            open(os.devnull, "wb") as nowhere,
+            tempfile.TemporaryDirectory() as folder,
+        ):
             os.dup2(nowhere.fileno(), 1)
             os.dup2(nowhere.fileno(), 2)
             try:

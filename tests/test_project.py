@@ -5,6 +5,7 @@ Who may import whom is a contract in pyproject.toml, which `make lint` holds.
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
@@ -67,10 +68,38 @@ heavy = ("torch", "torchvision", "pandas", "scipy", "sklearn", "matplotlib", "se
 print(json.dumps([name for name in heavy if name in sys.modules]))
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8", check=False
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == []
+
+
+def test_digests_and_the_study_are_the_same_in_any_locale():
+    """Text is UTF-8, whatever the locale says; ruff holds that for each file that is opened."""
+    code = """
+import json, yaml
+from plasticity.pipeline import digests
+from plasticity.study import Study
+study = Study(yaml.safe_load(open("config.yaml", encoding="utf-8")))
+assert study.runs
+print(json.dumps([digests.closure.every_file(), digests.claims(), digests.summary()]))
+"""
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONPATH": "."}
+    told = [
+        subprocess.run(
+            [sys.executable, *options, "-c", code],
+            cwd=ROOT,
+            env={**os.environ, **variables},
+            capture_output=True,
+            encoding="utf-8",
+            check=True,
+        ).stdout
+        for options, variables in [
+            (["-X", "utf8"], {"PYTHONPATH": "."}),
+            (["-X", "warn_default_encoding", "-W", "error::EncodingWarning:plasticity"], plain),
+        ]
+    ]
+    assert told[0] == told[1]
 
 
 # Docstrings
@@ -107,6 +136,18 @@ def test_a_file_that_a_page_names_is_there(page):
     tests = {word for word in words if re.fullmatch(r"test_\w+", word)}
     missing |= {word for word in tests if not any((ROOT / "tests").rglob(f"{word}.py"))}
     assert missing <= {"studies/short.yaml"}  # which the README writes
+
+
+# Profiles
+
+
+@pytest.mark.parametrize("profile", ["default", "slurm"])
+def test_an_older_snakemake_finds_the_profile_and_is_then_refused(profile):
+    """It looks for another name, and would end before it reads which version is needed."""
+    folder = ROOT / "profiles" / profile
+    assert (folder / "config.yaml").samefile(folder / "profile.yaml")
+    needed = re.search(r'min_version\("(.+)"\)', (ROOT / "Snakefile").read_text(encoding="utf-8"))
+    assert f"Snakemake {needed[1]} or newer" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 # Environments

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,13 +23,18 @@ def whole(path: str | Path) -> Iterator[Path]:
 
     The data reaches the disk before the name does, so a crash at any moment leaves either what was
     there before or the new file whole. The temporary name is fixed: a killed attempt leaves at most
-    one, and the next one overwrites it. Raises `PlaceError` where the folder cannot be written.
+    one, and the next one replaces it. The file has the mode of any new file, by the umask and the
+    rules of its folder, whatever writes it. Raises `PlaceError` where the folder cannot be written.
     """
     path = Path(path)
     partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        partial.unlink(missing_ok=True)  # it may be somebody else's
+        partial.touch()
+        mode = stat.S_IMODE(partial.stat().st_mode)
         yield partial
+        partial.chmod(mode)  # safetensors makes files that nobody else may read
         with open(partial, "rb") as written:
             os.fsync(written.fileno())
         partial.replace(path)
@@ -44,6 +50,24 @@ def unwritable(path: str | Path, error: Exception) -> PlaceError:
         f"{path}: cannot be written ({error}); "
         "make room or make the folder writable, then run the same command again"
     )
+
+
+def unreadable(path: str | Path, said: str, advice: str) -> UserError:
+    """What to do where a file could not be read, or (`said`) holds something else.
+
+    Where access is denied, whatever the library that tried makes of it, `advice` is of no use:
+    there may be nothing wrong with the file.
+    """
+    try:
+        with open(path, "rb"):
+            return UserError(f"{path}: {said}; {advice}")
+    except PermissionError:
+        return PlaceError(
+            f"{path}: permission denied; make it and its folders readable for you (chmod), or ask "
+            "whoever made it to"
+        )
+    except OSError:
+        return UserError(f"{path}: {said}; {advice}")
 
 
 def require_readable(path: str | Path, key: str) -> None:
@@ -101,7 +125,7 @@ def _try_to_hold(path: Path, log: Callable[[str], None]) -> IO[str] | None:
     """The open file that holds the lock `path`, or None where another process holds it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = open(path, "w")  # noqa: SIM115
+        lock = open(path, "w", encoding="utf-8")  # noqa: SIM115
     except OSError as error:
         raise unwritable(path, error) from error
     try:

@@ -37,6 +37,9 @@ POLL = 1.0
 REMIND = 600.0
 """Seconds between two lines of the log that say that a job still waits."""
 
+DEVICES = Path("/dev")
+"""Where the driver has a file for each GPU, ``nvidia0`` and so on."""
+
 _HELD: dict[str, socket.socket] = {}  # what holds the slot of this process, by its GPU
 
 
@@ -81,9 +84,17 @@ def visible_gpus() -> list[str]:
 
     Those in an inherited ``CUDA_VISIBLE_DEVICES``, else all that the driver lists. Where the driver
     tells them they are its full unique names, so that a GPU has one name however it was asked for.
-    A GPU that is divided (MIG) stands for its parts.
+    A GPU that is divided (MIG) stands for its parts. Without ``nvidia-smi`` they are numbers.
     """
     return _visible(_driver_list())
+
+
+def hide_gpus() -> None:
+    """Let this process, and what it starts, find no GPU: for a job that has claimed none.
+
+    Whatever asks a library for a GPU by accident would compute on that of somebody else.
+    """
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 def gpu_is_present() -> bool:
@@ -92,7 +103,7 @@ def gpu_is_present() -> bool:
     ``CUDA_VISIBLE_DEVICES`` alone proves nothing: it may be inherited from another machine.
     """
     driver = _driver_list()
-    return bool(_visible(driver)) and (bool(driver) or any(Path("/dev").glob("nvidia[0-9]*")))
+    return bool(_visible(driver)) and bool(driver or _by_device_files())
 
 
 def claim_gpu(log: Callable[[str], None], slots: int = 1) -> str:
@@ -155,16 +166,20 @@ Driver = Mapping[str, Sequence[str]]
 """What the driver lists: the unique names of GPUs, in its order, each with those of its parts."""
 
 
-def _driver_list() -> Driver:
-    """The GPUs that the driver lists; none without a driver.
+def _driver_list() -> Driver | None:
+    """The GPUs that the driver lists; None where there is no ``nvidia-smi`` to ask.
 
-    ``nvidia-smi`` comes with the driver. NVIDIA's package for Python would have to be installed
-    wherever torch is, and be asked for each part of each GPU.
+    It comes with the driver, but not into each container. NVIDIA's package for Python would have to
+    be installed wherever torch is, and be asked for each part of each GPU.
     """
     try:
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
+        listed = subprocess.run(
+            ["nvidia-smi", "-L"], capture_output=True, encoding="utf-8", check=True
+        )
+    except subprocess.CalledProcessError:
         return {}
+    except OSError:
+        return None
     driver: dict[str, list[str]] = {}
     for line in listed.stdout.splitlines():
         if gpu := re.match(r"GPU \d+: .*\(UUID: (\S+)\)", line):
@@ -174,9 +189,17 @@ def _driver_list() -> Driver:
     return driver
 
 
-def _visible(driver: Driver) -> list[str]:
+def _by_device_files() -> list[str]:
+    """The GPUs that the driver has files for, by their numbers for CUDA."""
+    return [str(number) for number, _ in enumerate(DEVICES.glob("nvidia[0-9]*"))]
+
+
+def _visible(driver: Driver | None) -> list[str]:
     """The names of `visible_gpus`, given what the driver lists."""
     inherited = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if inherited is None and driver is None:
+        return _by_device_files()
+    driver = driver or {}
     if inherited is None:
         return [name for gpu in driver for name in _usable(gpu, driver)]
     names: list[str] = []

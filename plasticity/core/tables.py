@@ -17,7 +17,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from plasticity.core import files
-from plasticity.core.errors import UserError
 from plasticity.core.tensors import KEY
 
 
@@ -71,7 +70,7 @@ def readable(path: str | Path, what: str, advice: str) -> Iterator[None]:
     try:
         yield
     except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not a readable {what} ({error}); {advice}") from error
+        raise files.unreadable(path, f"not a readable {what} ({error})", advice) from error
 
 
 def of_numbers(columns: Sequence[Sequence[float] | np.ndarray], schema: pa.Schema) -> pa.Table:

@@ -83,7 +83,7 @@ def opened(
             header = {name: value for name, value in header.items() if name != "checksum"}
             yield TensorFile(path, header, found, file, advice)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not a readable {what} ({error}); {advice}") from error
+        raise files.unreadable(path, f"not a readable {what} ({error})", advice) from error
 
 
 def read_header(path: str | Path) -> dict[str, Any]:

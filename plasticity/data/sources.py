@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from plasticity.core import files
 from plasticity.core.errors import UserError
 from plasticity.data.raw import RawData
 
@@ -45,8 +46,8 @@ def torchvision_or_local(name: str, source: Path | None, downloads: Path) -> Raw
         return from_torchvision(name, downloads, f"torchvision.datasets.{name}, downloaded")
     if not source.exists():
         raise UserError(
-            f"sources: {source}: no such file or folder; expected the original archive of {name} "
-            "or a folder of parquet files, or remove the key to download it"
+            f"sources: {source.absolute()}: no such file or folder; expected the original archive "
+            f"of {name} or a folder of parquet files, or remove the key to download it"
         )
     if source.is_dir() and any(source.glob("*.parquet")):
         return from_parquet(name, source)
@@ -84,9 +85,8 @@ def _read_part(name: str, folder: Path, part: str) -> tuple[np.ndarray, np.ndarr
         try:
             table = pq.read_table(path)
         except (OSError, pa.ArrowException) as error:
-            raise UserError(
-                f"{path}: not a readable parquet file ({error}); fetch it again"
-            ) from error
+            said = f"not a readable parquet file ({error})"
+            raise files.unreadable(path, said, "fetch it again") from error
         image_column = _column(path, table, ("img", "image"))
         label_column = _column(path, table, LABEL_COLUMNS[name])
         for row, cell in enumerate(table[image_column].to_pylist()):
@@ -161,8 +161,11 @@ _PARTS = ("train", "test")
 
 
 def _verify(path: Path, checksum: str) -> None:
-    with open(path, "rb") as file:
-        found = hashlib.file_digest(file, "md5").hexdigest()
+    try:
+        with open(path, "rb") as file:
+            found = hashlib.file_digest(file, "md5").hexdigest()
+    except OSError as error:
+        raise files.unreadable(path, f"cannot be read ({error})", "fetch it again") from error
     if found != checksum:
         raise UserError(
             f"{path}: its MD5 checksum is {found}, expected {checksum}: the file is truncated or "

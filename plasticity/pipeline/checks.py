@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,15 +73,72 @@ def before_start(
         forget_refusals(due)
 
 
+def require_folders(project: str | Path) -> None:
+    """Raise `UserError` where Snakemake cannot work in the folder of the `project`, or on results.
+
+    It takes what is between braces in the path of a script for a wildcard.
+    """
+    if {"{", "}"} & {*str(project)}:
+        raise UserError(
+            f"{project}: Snakemake cannot run a workflow in a folder with braces in its path; "
+            "rename that folder (results may be in such a one, with --directory)"
+        )
+    require_results(writable=False)
+
+
 def require_results(*, writable: bool) -> None:
     """Raise `UserError` where results are in no folder, or cannot be written."""
     results = Path(layout.RESULTS)
-    place = results if results.exists() else Path()
+    place = results if results.exists() or results.is_symlink() else Path()
     if not place.is_dir() or (writable and not os.access(place, os.W_OK)):
-        raise UserError(
-            f"{layout.RESULTS}: not a folder that can be written; make it one, or run with "
-            "--directory in another place"
+        raise _not_a_folder(results)
+    for below in results.iterdir() if results.exists() else ():
+        if below.is_symlink() and not below.is_dir():
+            raise _not_a_folder(below)
+
+
+def _not_a_folder(path: Path) -> UserError:
+    leads = f" (a link to {path.readlink()})" if path.is_symlink() else ""
+    return UserError(
+        f"{path}: not a folder that can be written{leads}; make it one, or run with --directory in "
+        "another place"
+    )
+
+
+PATIENCE = 120.0
+"""Seconds in which SLURM's accounts answer, also on a busy cluster."""
+
+
+def require_accounts(executor_settings: object) -> None:
+    """Raise `UserError` where SLURM's `sacct` is to tell which jobs have ended, and cannot.
+
+    Snakemake would wait for the first job for ever, without a word. `executor_settings` are those
+    of its plugin; other ones have no such command.
+    """
+    if getattr(executor_settings, "status_command", None) != "sacct":
+        return
+    try:
+        asked = subprocess.run(
+            ["sacct", "--noheader", "--format=JobID", "--starttime=now"],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=PATIENCE,
+            check=False,
         )
+    except FileNotFoundError:
+        return  # the plugin sees that itself, and asks squeue
+    except (OSError, subprocess.TimeoutExpired) as error:
+        said = str(error)
+    else:
+        if asked.returncode == 0:
+            return
+        said = " ".join(asked.stderr.split()) or f"status {asked.returncode}"
+    raise UserError(
+        "slurm-status-command: sacct, which is to tell when jobs have ended, does not answer "
+        f"({said}); on a cluster without accounting add `slurm-status-command: squeue` to the "
+        "profile (profiles/slurm/profile.yaml), then run the same command again"
+    )
 
 
 def require_sources(study: Study, due: Iterable[Due]) -> None:

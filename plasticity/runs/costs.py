@@ -89,6 +89,5 @@ def _write(path: str | Path, content: Mapping[str, object]) -> None:
 
 
 def _unreadable(path: str | Path, error: Exception) -> UserError:
-    return UserError(
-        f"{path}: not what was measured ({error}); delete it and run again to measure it anew"
-    )
+    advice = "delete it and run again to measure it anew"
+    return files.unreadable(path, f"not what was measured ({error})", advice)

@@ -37,6 +37,16 @@ def done(job: Job) -> str:
     return f"{folder(job)}/{job.kind.done}"
 
 
+def log(job: Job) -> str:
+    """What a `job` says of its progress."""
+    return f"{RESULTS}/logs/{job.kind}/{job.run}.log"
+
+
+def log_of_split(run: Run) -> str:
+    """What the job says that draws the split of the last stage of `run`."""
+    return f"{RESULTS}/logs/splits/{run.dataset}/seed{run.seed}/{run.stage.data}.log"
+
+
 def handed_on(job: Job) -> str:
     """The file of a `job` that later ones are given."""
     return f"{folder(job)}/{job.kind.handed_on}"

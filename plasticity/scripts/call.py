@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from plasticity.core.gpus import hide_gpus
 from plasticity.core.logs import logged, told_once
 from plasticity.runs.kinds import Job
 from plasticity.runs.layout import COMPILED, REFUSED, job_of
@@ -82,6 +83,8 @@ def hardware_of(given: Given, place: Any) -> Hardware:
     """How to compute: `place` are the directives that name the device and the execution."""
     from plasticity.training.hardware import Hardware  # with torch, which other scripts lack
 
+    if place.device != "cuda":
+        hide_gpus()
     return Hardware(
         device=place.device,
         precision=given.params.precision,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import get_args
 
 from tabulate import tabulate
@@ -93,6 +94,37 @@ class Budget:
     images: int
     seconds: float
     stored: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class FileCount:
+    """How many files jobs leave for good: results, `logs`, and the `folders` of both.
+
+    Snakemake keeps a record of each result besides.
+    """
+
+    results: int
+    logs: int
+    folders: int
+
+    @classmethod
+    def of(cls, jobs: Iterable[Job], keep: str) -> FileCount:
+        """That of `jobs` and the splits that they train on, by the setting `keep`."""
+        results, logs = set(), set()
+        for job in jobs:
+            names = {*job.kind.files} - ({job.kind.state} if not is_kept(job.run, keep) else set())
+            results |= {f"{layout.folder(job)}/{name}" for name in names}
+            logs.add(layout.log(job))
+            if job.kind.computes:
+                results.add(layout.split(job.run))
+                logs.add(layout.log_of_split(job.run))
+        folders = {folder for path in results | logs for folder in PurePath(path).parents}
+        return cls(len(results), len(logs), len(folders) - 1)  # without the one of `results`
+
+    @property
+    def together(self) -> int:
+        """All that a quota of files counts."""
+        return 2 * self.results + self.logs + self.folders
 
 
 @dataclass(frozen=True)
@@ -191,13 +223,16 @@ def report(
     budgets = [
         rates.budget(figure.name, study.jobs_of([figure]), present) for figure in study.targets
     ]
-    together = rates.budget("together", study.jobs_of(study.targets), present)
+    wanted = study.jobs_of(study.targets)
+    together = rates.budget("together", wanted, present)
+    count = FileCount.of(pending(wanted, present=lambda path: False), settings.keep)
     lines = [
         f"Budget of the study '{study.name}': jobs in all, and what is left to train",
         "",
         *table([*budgets, together], settings),
         "",
         *notes(together, settings, calibration),
+        *notes_on_files(count),
     ]
     return "\n".join(lines)
 
@@ -248,3 +283,11 @@ def notes(together: Budget, settings: Settings, calibration: Calibration | None)
     yield f"Checkpoints kept, in GB more than now, by the setting keep: {sizes}."
     if settings.keep != "all":
         yield "On the way there are more: one is dropped when all that start from it are done."
+
+
+def notes_on_files(count: FileCount) -> Iterator[str]:
+    """Lines on the files of a whole study, for who has a quota of these."""
+    yield f"Files in all, for a quota: about {count.together:,}: {count.results:,} results"
+    yield f"  of runs, a record of Snakemake's for each, {count.logs:,} logs and"
+    yield f"  {count.folders:,} folders; tables, figures and data are some hundred more."
+    yield "  Logs of what is done may be deleted."

@@ -188,8 +188,13 @@ class Study:
         return []
 
     def source(self, dataset: str) -> str | None:
-        """Where the configuration says that a local copy of `dataset` is."""
-        return self.settings.sources.get(dataset)
+        """Where the configuration says that a local copy of `dataset` is.
+
+        With `~` and variables such as `$HOME` expanded; a relative path is one of the folder that
+        the workflow works in.
+        """
+        place = self.settings.sources.get(dataset)
+        return str(Path(os.path.expandvars(place)).expanduser()) if place else None
 
     def _refuse_too_many(self) -> None:
         """Raise `UserError` for more than `MOST_RUNS`, before any is planned."""

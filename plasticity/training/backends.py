@@ -1,7 +1,7 @@
 """How torch is asked to compute: the same bits each time, and its compiler left unloaded.
 
 Nothing is compiled by default, and loading the compiler takes 1.7 s of the CPU, as long as a short
-stage: hence the two uses of what torch keeps private, `bare_step` and `leave_compiler_unloaded`.
+stage: hence two uses of what torch keeps private, in `bare_step` and `leave_compiler_unloaded`.
 Either of them alone saves nothing.
 """
 
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -64,12 +65,56 @@ def leave_compiler_unloaded() -> None:
 
 
 def bare_step(optimiser: Optimizer) -> Callable[[], object]:
-    """The step of `optimiser` without torch's wrappers, which load its compiler."""
+    """The step of `optimiser` without torch's wrappers, which load its compiler.
+
+    On the CPU also without its check of the recording of graphs: that asks for the current stream
+    of any visible GPU, which opens a context on a GPU that this process has not claimed.
+    """
+    parameters = (p for group in optimiser.param_groups for p in group["params"])
+    if all(parameter.device.type == "cpu" for parameter in parameters):
+        for name in vars(Optimizer):  # the check has two names, both private to torch
+            if name.endswith("_graph_capture_health_check"):
+                setattr(optimiser, name, lambda: None)
     step = partial(inspect.unwrap(type(optimiser).step), optimiser)
     return torch.no_grad()(step)
 
 
+OUT_OF_MEMORY = ("out of memory", "alloc_failed")
+"""What torch and CUDA's libraries say, in lower case, where memory is short."""
+
+AMBIGUOUS = (
+    "unable to find an engine to execute this computation",
+    "cublas_status_not_initialized",
+)
+"""What cuDNN and cuBLAS say, in lower case, where memory is short and for other reasons too."""
+
+
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Whether the device had too little memory; torch and CUDA's libraries use different words."""
-    words = ("out of memory", "ALLOC_FAILED")
-    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)
+    said = str(error).lower()
+    return (
+        isinstance(error, torch.OutOfMemoryError)
+        or any(words in said for words in OUT_OF_MEMORY)
+        or (any(words in said for words in AMBIGUOUS) and shortages() > 0)
+    )
+
+
+def shortages() -> int:
+    """How often this process has found too little memory on its GPU; opens none."""
+    return int(torch.cuda.memory_stats().get("num_ooms", 0))
+
+
+@contextmanager
+def refusing_shortages() -> Iterator[None]:
+    """Raise `torch.OutOfMemoryError` where the GPU's memory ran short in this block.
+
+    cuDNN looks for memory to work in, and where there is too little takes another algorithm
+    without a word, which gives other bits.
+    """
+    before = shortages()
+    yield
+    if found := shortages() - before:
+        raise torch.OutOfMemoryError(
+            f"memory ran short {found} times, upon which cuDNN takes other algorithms that give "
+            "other bits"
+        )

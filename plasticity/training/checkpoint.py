@@ -30,8 +30,9 @@ class Identity:
 
     `code`, `data`, `split`, `parent` and `mask` are digests of the training code, the data set, the
     chosen examples, the parent's checkpoint and the mask that the stage begins with (these two are
-    empty without one); `threads` counts on the CPU alone; `execution` is how operations reach the
-    device. `components` are those that `code` is the digest of.
+    empty without one); `threads` counts on the CPU alone, `gpu`, which model it is, on a GPU;
+    `execution` is how operations reach the device. `components` are those that `code` is the digest
+    of.
     """
 
     run: str
@@ -45,6 +46,7 @@ class Identity:
     threads: str
     execution: str
     torch: str
+    gpu: str = ""
     components: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -65,6 +67,7 @@ DIFFERENCES = {
     "threads": "trained with another number of threads",
     "execution": "trained with its operations carried out otherwise",
     "torch": "written under another version of torch",
+    "gpu": "trained on another model of GPU",
 }
 
 
@@ -88,10 +91,11 @@ class Checkpoint:
     def digest(self) -> str:
         """A checksum of what a later stage starts from: who this is, and its weights.
 
-        Without the history, which tells how long each epoch took, and the code, which may be
-        written otherwise: a parent that was dropped and trained again is the same parent.
+        Without the history, which tells how long each epoch took, the code, which may be written
+        otherwise, and the model of a GPU, where the weights tell what it changes: a parent that was
+        dropped and trained again is the same parent.
         """
-        facts = {name: value for name, value in self.identity.facts.items() if name != "code"}
+        facts = {k: v for k, v in self.identity.facts.items() if k not in ("code", "gpu")}
         return tensors.checksum(facts, {**self.network, **self._masks()})
 
     def _tensors(self) -> dict[str, Tensor]:
@@ -218,19 +222,33 @@ def to_continue(
 ) -> Checkpoint | None:
     """The state of `run` to continue from: that of a killed attempt, else the rung's, else none.
 
-    They are in `resume` and `rung`, where these exist. Raises `UserError` for a foreign one.
+    They are in `resume` and `rung`, where these exist. Raises `UserError` for a foreign one; one
+    from another model of GPU, which a cluster may give to the next attempt, is left aside.
     """
-    if resume.exists():
-        state = load(resume)
-        require(resume, state, identity.facts, code)
+    if resume.exists() and (state := _continued(resume, run, identity, code, log)):
         where = position(state.history, state.batches)
         log(f"resuming {where}, where an earlier attempt was ended")
         return state
-    if rung:
-        state = load(rung)
-        require(rung, state, {**identity.facts, "run": str(run.rung)}, code)
+    if rung and (state := _continued(rung, run.rung, identity, code, log)):
         log(f"continuing from the shorter pretraining of {state.epoch} epochs")
         return state
+    return None
+
+
+def _continued(
+    path: Path, run: Run | None, identity: Identity, code: Code, log: Callable[[str], None]
+) -> Checkpoint | None:
+    """The state of `run` in `path`, unless another model of GPU has made it."""
+    state = load(path)
+    expected = {**identity.facts, "run": str(run), "gpu": state.identity.gpu}
+    require(path, state, expected, code)
+    if state.identity.gpu == identity.gpu:
+        return state
+    log(
+        f"{path}: not continued from: made on another model of GPU "
+        f"({state.identity.gpu or 'unknown'}, this is {identity.gpu}), which gives other bits; "
+        "the stage begins anew"
+    )
     return None
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from plasticity.core.errors import UserError
-from plasticity.training.backends import is_out_of_memory
+from plasticity.training.backends import is_out_of_memory, refusing_shortages
 from plasticity.training.examples import Batch, Examples
 from plasticity.training.loop import (
     EagerExecution,
@@ -68,6 +68,11 @@ class CudaGraphs:
 
     def record(self, work: Work) -> Work:
         """See `Recorder`."""
+        torch.cuda.empty_cache()  # of the memory of recordings that are gone: a graph has its own
+        with refusing_shortages():
+            return self._recorded(work)
+
+    def _recorded(self, work: Work) -> Work:
         current = torch.cuda.current_stream()
         self._stream.wait_stream(current)
         with torch.cuda.stream(self._stream):
@@ -215,6 +220,8 @@ class CudaGraphExecution(EagerExecution):
     ) -> Recording:
         """A recording of the step on such a batch; changes nothing."""
         require_on_device(train_state.optimiser, examples.images.device)
+        # Those of the recording before keep all of its memory; the work begins with new ones.
+        train_state.optimiser.zero_grad()
         own = Batch(*(tensor.clone() for tensor in tensors_of(batch)))
         with put_back([*memory_of(train_state), sums]):
             replay = self._recorder.record(lambda: by_hand(own))

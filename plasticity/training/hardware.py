@@ -58,10 +58,19 @@ class Hardware:
         """What the device is called."""
         return torch.cuda.get_device_name() if self.device == "cuda" else cpu_name()
 
+    @property
+    def gpu(self) -> str:
+        """The model of the GPU in use, which moves bits: its name and compute capability.
+
+        Empty on the CPU.
+        """
+        return f"{self.name} ({compute_capability()})" if self.device == "cuda" else ""
+
     def take(self, log: Log) -> torch.device:
         """The device, ready to compute: a GPU of which this process holds a slot until it ends.
 
-        Raises `UserError` where there is no GPU to take or torch cannot use it.
+        Raises `PlaceError` where there is no GPU to take, torch cannot use it, or it cannot compute
+        in the precision.
         """
         if self.device == "cuda":
             claim_gpu(log, self.slots)
@@ -74,7 +83,21 @@ class Hardware:
         if compiles and self.cache:  # before torch's compiler is loaded, which sets it itself
             os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(self.cache.absolute()))
         prepare_backends(self.threads, self.precision, compiles=compiles)
+        if self.device == "cuda":
+            self._require_precision()
         return torch.device(self.device)
+
+    def _require_precision(self) -> None:
+        """Raise `PlaceError` where the GPU that was taken would only imitate the precision."""
+        imitated = self.precision != "float32" and not torch.cuda.is_bf16_supported(
+            including_emulation=False
+        )
+        if imitated:
+            raise PlaceError(
+                f"precision: {self.precision} needs a GPU of compute capability 8.0 or higher, and "
+                f"{self.name} has {compute_capability()}; run this on another GPU, or with "
+                "precision: float32 in another folder (--directory)"
+            )
 
     def train_state(
         self,
@@ -103,10 +126,16 @@ class Hardware:
         return CudaGraphExecution(graphs)
 
 
+def compute_capability() -> str:
+    """That of the GPU in use, such as 9.0: what kernels are compiled for."""
+    return ".".join(map(str, torch.cuda.get_device_capability()))
+
+
 def cpu_name() -> str:
     """The processor's name, or its architecture where the system does not tell the name."""
     try:
-        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.M)
+        listed = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        found = re.search(r"^model name\s*:\s*(.+)$", listed, re.M)
     except OSError:
         found = None
     return found[1] if found else platform.machine()

@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 
 from plasticity.runs.compute import Precision
 from plasticity.runs.metrics import EpochMetrics
-from plasticity.training.backends import DTYPES, bare_step
+from plasticity.training.backends import DTYPES, bare_step, refusing_shortages
 from plasticity.training.examples import Batch, Examples
 
 EVALUATION_BATCH = 1000
@@ -137,11 +137,13 @@ def train_on(
     """One step for each of `batches`, added to `part`.
 
     `pause` is asked after each step. Returns whether the batches came to their end; where not,
-    calling this again goes on.
+    calling this again goes on. Raises `torch.OutOfMemoryError` also where memory ran short on the
+    way and the steps were made otherwise.
     """
     began = time.perf_counter()
     finished = True
-    with train_state.execution.training(train_state, examples, part.sums) as step:
+    execution = train_state.execution
+    with refusing_shortages(), execution.training(train_state, examples, part.sums) as step:
         for batch in batches:
             step(batch)
             part.batches += 1
@@ -189,9 +191,10 @@ def evaluate(
 ) -> Tensor | None:
     """The sums of loss, correct answers and examples over all of `examples`, in evaluation mode.
 
-    None where `stop`, which is asked now and then, said so.
+    None where `stop`, which is asked now and then, said so. Raises as `train_on`.
     """
-    return train_state.execution.evaluation(train_state, examples, stop)
+    with refusing_shortages():
+        return train_state.execution.evaluation(train_state, examples, stop)
 
 
 @torch.inference_mode()

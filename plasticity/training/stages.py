@@ -179,6 +179,7 @@ def identify(
         mask=mask.digest if mask else "",
         precision=hardware.precision,
         device=hardware.device,
+        gpu=hardware.gpu,
         threads=str(hardware.threads) if hardware.device == "cpu" else "",
         execution=hardware.carried_out,
         torch=torch.__version__,

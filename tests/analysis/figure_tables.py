@@ -229,7 +229,7 @@ def sketched(name, folder, tables):
 
 def numbers(outputs):
     """The numbers beside a picture: real ones as such, in the order of the file."""
-    with open(outputs["csv"], newline="") as file:
+    with open(outputs["csv"], encoding="utf-8", newline="") as file:
         return [{key: _number(value) for key, value in row.items()} for row in csv.DictReader(file)]
 
 

@@ -57,7 +57,7 @@ runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 
 def alone(*command: str) -> str:
     command = (sys.executable, "-c", ALONE, *command)
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
     return done.stdout
 

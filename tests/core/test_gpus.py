@@ -1,7 +1,5 @@
 """Which GPUs a job can see, and what each of them is called."""
 
-from pathlib import Path
-
 import pytest
 
 from plasticity.core import gpus
@@ -10,7 +8,8 @@ from plasticity.core.errors import UserError
 
 @pytest.fixture
 def driver(tmp_path, monkeypatch):
-    """Puts an nvidia-smi of the test's own in the place of any other."""
+    """Puts an nvidia-smi of the test's own in the place of any other, and no device files."""
+    monkeypatch.setattr(gpus, "DEVICES", tmp_path)
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
@@ -166,7 +165,39 @@ def test_no_gpu_is_a_message_that_says_what_to_do(monkeypatch):
     assert "device=cpu" in message
 
 
-@pytest.mark.skipif(any(Path("/dev").glob("nvidia[0-9]*")), reason="there is a driver")
+def device_files(folder, *names):
+    for name in ("nvidiactl", "nvidia-uvm", *names):
+        (folder / name).touch()
+
+
+def test_without_nvidia_smi_gpus_are_numbers(driver, tmp_path, monkeypatch):
+    """As in a container that was given the first and the third one: CUDA counts what it sees."""
+    device_files(tmp_path)
+    assert not gpus.gpu_is_present()
+    device_files(tmp_path, "nvidia0", "nvidia2")
+    assert gpus.visible_gpus() == ["0", "1"]
+    assert gpus.gpu_is_present()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert gpus.visible_gpus() == ["1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert not gpus.gpu_is_present()
+
+
+def test_an_nvidia_smi_that_fails_is_believed(driver, tmp_path):
+    """The driver does not answer, whatever files it has."""
+    device_files(tmp_path, "nvidia0")
+    driver(["Failed to initialize NVML: Driver/library version mismatch"], status=18)
+    assert gpus.visible_gpus() == []
+    assert not gpus.gpu_is_present()
+
+
+def test_hidden_gpus_are_not_seen(driver, monkeypatch):
+    driver(LISTED)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")  # put back afterwards
+    gpus.hide_gpus()
+    assert gpus.visible_gpus() == []
+
+
 def test_an_inherited_number_without_a_driver_is_no_gpu(driver, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     assert gpus.visible_gpus() == ["0"]

@@ -128,6 +128,6 @@ print("torch" in sys.modules)
 """
     root = Path(__file__).parents[2]
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], cwd=root, capture_output=True, encoding="utf-8", check=True
     )
     assert done.stdout.strip() == "False"

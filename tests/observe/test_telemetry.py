@@ -14,6 +14,7 @@ from tiny import CODE, HARDWARE, PRETRAIN, TUNE, Folder
 from torch import nn
 
 from plasticity.core.errors import UserError
+from plasticity.core.gpus import gpu_is_present
 from plasticity.core.rng import torch_generator
 from plasticity.measures.quantities import QUANTITIES, TRACE, TRACES
 from plasticity.observe import telemetry
@@ -164,8 +165,9 @@ class TestMeasures:
         assert value_of(table, 0, f"{TRACE}weight[40]") == state["weight"].flatten()[40].item()
 
     @pytest.mark.gpu
-    @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+    @pytest.mark.skipif(not gpu_is_present(), reason="needs a CUDA device")
     def test_nothing_waits_for_the_device(self):
+        Hardware("cuda", "float32").take(print)  # before anything opens a GPU
         network = nn.Conv2d(3, 4, 3).cuda()
         state = network.state_dict()
         observer = Observer(network, state, state, [("weight", 40)], observations=2)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -56,6 +58,65 @@ def test_results_must_be_a_folder(here: Path, writable: bool):
     (here / "results").touch()
     with pytest.raises(UserError, match=r"^results: not a folder that can be written"):
         checks.require_results(writable=writable)
+
+
+@pytest.mark.parametrize("name", ["results", "results/pretrain"])
+@pytest.mark.parametrize("writable", [True, False])
+def test_results_that_link_to_what_is_gone_are_named(here: Path, name: str, writable: bool):
+    """As on a scratch disk that was purged; a link that leads somewhere is as good as a folder."""
+    link, scratch = here / name, here / "scratch"
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(scratch)
+    with pytest.raises(UserError, match=rf"^{name}: not a folder .* \(a link to {scratch}\); make"):
+        checks.require_results(writable=writable)
+    scratch.mkdir()
+    checks.require_results(writable=writable)
+
+
+def test_a_folder_with_braces_is_refused(here: Path):
+    checks.require_folders(here)
+    checks.require_folders("/home/a: b's $x/é")
+    with pytest.raises(UserError, match=r"^/home/a\{b\}/c: .* braces in its path; rename that"):
+        checks.require_folders("/home/a{b}/c")
+
+
+@pytest.fixture
+def sacct(here: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Puts a sacct of the test's own in the place of any other."""
+    monkeypatch.setenv("PATH", str(here))
+
+    def install(body: str) -> None:
+        (here / "sacct").write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
+        (here / "sacct").chmod(0o755)
+
+    return install
+
+
+ASKED = SimpleNamespace(status_command="sacct")
+
+
+def test_a_cluster_without_accounts_is_told_at_the_start(
+    sacct: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+):
+    sacct("echo Slurm accounting storage is disabled >&2; exit 1")
+    with pytest.raises(
+        UserError, match=r"\(Slurm accounting storage is disabled\); .* add"
+    ) as told:
+        checks.require_accounts(ASKED)
+    assert "`slurm-status-command: squeue`" in str(told.value)
+    monkeypatch.setattr(checks, "PATIENCE", 0.1)
+    sacct("exec /bin/sleep 5")
+    with pytest.raises(UserError, match="timed out"):
+        checks.require_accounts(ASKED)
+
+
+def test_accounts_are_asked_only_where_they_count(sacct: Callable[[str], None]):
+    checks.require_accounts(ASKED)  # without sacct
+    sacct("exit 1")
+    for settings in (None, SimpleNamespace(), SimpleNamespace(status_command="squeue")):
+        checks.require_accounts(settings)
+    sacct("exit 0")
+    checks.require_accounts(ASKED)
 
 
 def test_a_source_is_looked_at_only_where_a_data_set_is_made():

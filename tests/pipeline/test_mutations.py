@@ -15,7 +15,7 @@ MUTATIONS = ROOT / "tests" / "mutations.py"
 
 def broken(*arguments):
     done = subprocess.run(
-        [sys.executable, MUTATIONS, *arguments], capture_output=True, text=True, check=False
+        [sys.executable, MUTATIONS, *arguments], capture_output=True, encoding="utf-8", check=False
     )
     assert not done.stderr
     return done.returncode, done.stdout

@@ -61,7 +61,7 @@ def test_snakemake_limits_the_rate_of_local_jobs_until_that_is_lifted(tmp_path: 
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(root)},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert done.returncode == 0, done.stderr

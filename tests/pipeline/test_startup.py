@@ -28,7 +28,7 @@ def test_the_benchmark_tells_each_part(tmp_path: Path):
         [sys.executable, "-m", "benchmarks.startup", *small],
         cwd=ROOT,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert finished.returncode == 0, finished.stderr

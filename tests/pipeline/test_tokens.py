@@ -61,7 +61,9 @@ def pythons() -> list[str]:
     found += filter(None, (shutil.which(f"python3.{minor}") for minor in range(11, 30)))
     versions = {}
     for python in found:
-        said = subprocess.run([python, "--version"], capture_output=True, text=True, check=False)
+        said = subprocess.run(
+            [python, "--version"], capture_output=True, encoding="utf-8", check=False
+        )
         if said.returncode == 0 and (version := re.search(r"3\.(\d+)", said.stdout)):
             versions.setdefault(int(version[1]), python)
     return [python for minor, python in sorted(versions.items()) if minor >= 11]
@@ -70,7 +72,7 @@ def pythons() -> list[str]:
 def told(python: str, *paths: Path) -> list[str]:
     """The digests of `paths` as `python` finds them."""
     done = subprocess.run(
-        [python, "-I", TOKENS, *paths], capture_output=True, text=True, check=False
+        [python, "-I", TOKENS, *paths], capture_output=True, encoding="utf-8", check=False
     )
     assert done.returncode == 0, done.stderr
     return [line.split()[0] for line in done.stdout.splitlines()]

@@ -120,7 +120,7 @@ def test_the_command_tells_the_digest_of_every_file():
         [sys.executable, "-m", "plasticity.pipeline.digests"],
         cwd=ROOT,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -21,6 +21,9 @@ SYSTEM = Path("/etc/slurm/slurm.conf")
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel")
 GPUS = 2
+MODEL = "a100-sxm4-80gb"
+"""What the cluster calls them: a name that the executor plugin does not take."""
+
 CONFIGURATION = """
 ClusterName=one
 SlurmctldHost={host}(127.0.0.1)
@@ -56,7 +59,7 @@ PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 # Take the numbers below as they are.
 SlurmdParameters=config_overrides
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:{gpus}
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:{model}:{gpus}
 PartitionName=normal Nodes=ALL Default=YES MaxTime=INFINITE PriorityTier=1 GraceTime=120
 PartitionName=urgent Nodes=ALL MaxTime=INFINITE PriorityTier=10
 """
@@ -85,7 +88,12 @@ class Cluster:
     def run(self, *command: str) -> str:
         """What a command of the cluster prints; raises where it fails."""
         return subprocess.run(
-            command, env=self.environment, capture_output=True, text=True, check=True, timeout=300
+            command,
+            env=self.environment,
+            capture_output=True,
+            encoding="utf-8",
+            check=True,
+            timeout=300,
         ).stdout
 
     def states(self) -> dict[str, str]:
@@ -104,7 +112,9 @@ class Cluster:
         devices = [folder / "devices" / f"gpu{number}" for number in range(GPUS)]
         for device in devices:
             os.mknod(device, 0o20666, os.makedev(1, 3))
-        (folder / "gres.conf").write_text("".join(f"Name=gpu File={path}\n" for path in devices))
+        (folder / "gres.conf").write_text(
+            "".join(f"Name=gpu Type={MODEL} File={path}\n" for path in devices)
+        )
         (folder / "slurm.conf").write_text(
             CONFIGURATION.format(
                 host=socket.gethostname(),
@@ -115,6 +125,7 @@ class Cluster:
                 cpus=max(4, os.cpu_count() or 1),
                 memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20 * 9 // 10,
                 gpus=GPUS,
+                model=MODEL,
             )
         )
         SYSTEM.unlink(missing_ok=True)  # what a killed test left dangling
@@ -166,7 +177,7 @@ class Cluster:
             ["sinfo", "--noheader", "--format=%t"],
             env=self.environment,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=False,
             timeout=300,
         )

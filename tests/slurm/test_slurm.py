@@ -125,6 +125,39 @@ def test_a_figure_is_made_by_jobs_that_share_out_the_gpus(clone: Clone, cluster:
     assert table.num_rows == 2
 
 
+def test_a_cluster_without_accounts_is_told_at_the_start(clone: Clone, cluster: slurm.Cluster):
+    words = ("snakemake", "fig01", "--workflow-profile", "profiles/slurm", "--forceall")
+    done = subprocess.run(
+        [sys.executable, "-m", *words, "--configfile", "studies/demo.yaml"],
+        cwd=clone.path,
+        env=cluster.environment,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "sacct, which is to tell when jobs have ended, does not answer (Slurm" in done.stderr
+    assert "add `slurm-status-command: squeue` to the profile" in done.stderr
+
+
+def test_a_model_of_gpu_that_the_plugin_does_not_take(cluster: slurm.Cluster, tmp_path: Path):
+    """As docs/clusters.md says."""
+    clone = Clone(tmp_path)
+    edit_profile(
+        clone,
+        {
+            "mem_mb: min(8000 * attempt, 16000)": "mem_mb: 1000\n    gpu: 0",
+            "--signal=TERM@120": f"--signal=TERM@120 --gpus-per-node={slurm.MODEL}:1",
+        },
+    )
+    run = f"{SMALL}/full_adam-lr0.002-b64_e1_init"
+    Driver(clone, cluster, metrics(run), "--configfile", "studies/demo.yaml").succeeds()
+    fields = "--Format=tres-per-node:60"
+    asked = cluster.run("squeue", "--noheader", "--states=all", fields).split()
+    assert f"gres:gpu:{slurm.MODEL}:1" in asked
+
+
 SMALL = DEMO.replace("w8", "w2")
 LIMITED = f"{SMALL}/full_adam-lr0.002-b64_e44_init"
 CANCELLED = f"{SMALL}/full_adam-lr0.002-b64_e40_init"

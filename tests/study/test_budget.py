@@ -240,6 +240,7 @@ class TestReport:
         assert "GPU-hours" in text
         assert "measured on NVIDIA\n  in bfloat16 with 2 CPU threads on 2026-01-02 03:04" in text
         assert "by the setting keep: all 21.0, rungs 12.0, results 0" in text
+        assert "Files in all, for a quota: about " in text
 
     def test_a_given_one(self):
         text = self.report(calibrated=False, images_per_second=12000, device="cpu", keep="results")

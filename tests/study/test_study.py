@@ -314,3 +314,23 @@ def test_finding_what_stands_twice_takes_no_comparison_of_all_with_all():
     seeds = [Seed(number) for number in range(1000)]
     assert _distinct(seeds) == seeds
     assert len(compared) < 10_000
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("/data/a.tar", "/data/a.tar"),
+        ("~/a.tar", "/home/me/a.tar"),
+        ("$HOME/a.tar", "/home/me/a.tar"),
+        ("${HOME}/a.tar", "/home/me/a.tar"),
+        ("data/a.tar", "data/a.tar"),  # in the folder that the workflow works in
+        ("$UNSET/a.tar", "$UNSET/a.tar"),
+        ("/data/a~b$", "/data/a~b$"),
+    ],
+)
+def test_a_source_is_what_a_shell_would_take_it_for(monkeypatch, written, meant):
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.delenv("UNSET", raising=False)
+    study = Study({**PAPER, "sources": {"cifar10": written}})
+    assert study.source("cifar10") == meant
+    assert study.source("svhn") is None

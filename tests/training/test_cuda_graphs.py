@@ -5,12 +5,16 @@ A tape stands for CUDA graphs, which tests/training/test_gpu.py holds against th
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
-from tape import Tape
+from tape import THROWS, Tape
 from tiny import CODE, HARDWARE, Folder, equal
 from torch import nn
 from torch.optim import Optimizer
@@ -22,7 +26,7 @@ from plasticity.runs.cadence import Cadence
 from plasticity.runs.compute import EXECUTIONS, NEED_A_GPU, PRECISIONS
 from plasticity.training import checkpoint, prune
 from plasticity.training.backends import DTYPES, prepare_backends
-from plasticity.training.cuda_graphs import CudaGraphExecution, put_back
+from plasticity.training.cuda_graphs import CudaGraphExecution, CudaGraphs, put_back
 from plasticity.training.examples import Batch, Examples
 from plasticity.training.hardware import Hardware
 from plasticity.training.loop import (
@@ -201,6 +205,90 @@ def test_a_tape_is_as_strict_as_a_recording():
     assert sums.tolist() == [6.0, 10.0]
     with pytest.raises(UserError):
         Tape(warm_ups=0).record(lambda: given.sum().item())
+
+
+def test_a_tape_refuses_what_a_gpu_does_otherwise_each_time():
+    images = torch.ones((1, 1, 4, 4), requires_grad=True)
+    with pytest.raises(UserError, match="no deterministic form"):
+        Tape().record(lambda: nn.functional.adaptive_avg_pool2d(images, 2).sum().backward())
+    with pytest.raises(UserError, match="no deterministic form"):
+        Tape().record(lambda: torch.ones(3).cumsum(0))
+
+
+def test_a_tape_refuses_operations_between_two_devices():
+    elsewhere = torch.ones((), device="meta")
+    with pytest.raises(UserError, match="mixes devices"):
+        Tape(warm_ups=0).record(lambda: torch.ones(3) + elsewhere)
+
+
+def test_a_tape_knows_all_that_torch_documents_to_throw():
+    """A new version of torch may know more."""
+    text = torch.use_deterministic_algorithms.__doc__ or ""
+    listed = text.split("operations will throw a")[1].split("In addition")[0]
+    assert set(re.findall(r"\* :\w+:`([\w.]+)`", listed)) == set(THROWS)
+
+
+def test_a_recording_begins_without_the_gradients_of_the_one_before():
+    """They would keep all of its memory."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    left: list[bool] = []
+
+    class Looks(Tape):
+        def record(self, work: Callable[[], object]) -> Callable[[], object]:
+            left.append(any(weight.grad is not None for weight in network.parameters()))
+            return super().record(work)
+
+    train_state, part = train_state_of(network, Looks()), EpochProgress.begin(torch.device("cpu"))
+    for size in (4, 2):
+        train_on(train_state, some_examples(), iter([Batch(torch.arange(size))]), part)
+        assert all(weight.grad is not None for weight in network.parameters())
+    assert left == [False, False]
+
+
+class FakeCuda:
+    """CUDA as a recording calls it: what it was asked, in order, and memory that may run short."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[str] = []
+        self.ooms = 0
+        stream = SimpleNamespace(wait_stream=lambda other: None)
+        fakes: dict[str, Callable[..., object]] = {
+            "Stream": lambda: stream,
+            "current_stream": lambda: stream,
+            "stream": lambda of: nullcontext(),
+            "CUDAGraph": lambda: SimpleNamespace(replay=lambda: self.asked.append("replay")),
+            "graph": self.capture,
+            "empty_cache": lambda: self.asked.append("empty"),
+            "memory_stats": lambda: {"num_ooms": self.ooms},
+            "get_sync_debug_mode": lambda: 0,
+            "set_sync_debug_mode": lambda mode: None,
+        }
+        for name, fake in fakes.items():
+            monkeypatch.setattr(torch.cuda, name, fake)
+
+    @contextmanager
+    def capture(self, graph: object, stream: object) -> Iterator[None]:
+        self.asked.append("capture")
+        yield
+
+
+def test_a_recording_gives_back_the_memory_of_the_one_before_first(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    cuda = FakeCuda(monkeypatch)
+    CudaGraphs().record(lambda: cuda.asked.append("work"))()
+    assert cuda.asked == ["empty", *["work"] * 3, "capture", "work", "replay"]
+
+
+def test_a_recording_in_which_memory_ran_short_is_refused(monkeypatch: pytest.MonkeyPatch):
+    """A library may have taken another algorithm, which every replay would repeat."""
+    cuda = FakeCuda(monkeypatch)
+
+    def work() -> None:
+        cuda.ooms += "capture" in cuda.asked
+
+    with pytest.raises(torch.OutOfMemoryError, match="memory ran short 1 times"):
+        CudaGraphs().record(work)
 
 
 def test_the_words_are_those_that_are_known():

@@ -11,6 +11,7 @@ from tiny import CODE, PRETRAIN, Folder, equal
 from torch import Tensor, nn
 
 from plasticity.core.errors import UserError
+from plasticity.core.gpus import gpu_is_present
 from plasticity.data import splits, storage
 from plasticity.data.raw import RawData
 from plasticity.observe import telemetry
@@ -27,8 +28,15 @@ from plasticity.training.train import Outputs, train_stage
 
 pytestmark = [
     pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+    # Torch is not asked: it would open a GPU before one is claimed.
+    pytest.mark.skipif(not gpu_is_present(), reason="needs a CUDA device"),
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def taken() -> None:
+    """A GPU as jobs take it, before anything computes: cuBLAS reads its settings once."""
+    Hardware("cuda", "float32").take(print)
 
 
 ROOT = Path(__file__).parents[2]

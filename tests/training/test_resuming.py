@@ -17,6 +17,7 @@ from plasticity.core.shutdown import Ended
 from plasticity.runs import Run, metrics
 from plasticity.runs.provenance import Code
 from plasticity.training import checkpoint, loop, train
+from plasticity.training.hardware import Hardware
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def test_killed_at_twenty_random_moments_ends_in_the_same_bits(tmp_path: Path):
     finished = subprocess.run(
         [sys.executable, driver, tmp_path],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=1200,
         env={**os.environ, "PYTHONPATH": str(driver.parents[1])},
     )
@@ -87,6 +88,36 @@ class TestResumeFiles:
             left.train(run)
         assert str(resume) in str(error.value)
         assert resume.read_bytes() == before
+
+    def test_one_of_another_gpu_is_left_aside(self, left: Folder, monkeypatch: pytest.MonkeyPatch):
+        """Other bits would follow, and to wait for the same GPU again might be for ever."""
+        straight = left.train(Run.parse(PRETRAIN.format(epochs=3)), "straight")
+        ten = left.train(Run.parse(PRETRAIN.format(epochs=10)), "rung").checkpoint
+        monkeypatch.setattr(Hardware, "gpu", "H100 (9.0)")
+        run, lines = Run.parse(PRETRAIN.format(epochs=3)), list[str]()
+        for kept, made_on in ((left.outputs(run).resume, "A100 (8.0)"), (ten, "A100 (8.0)")):
+            state = checkpoint.load(kept)
+            identity = replace(state.identity, gpu=made_on)
+            checkpoint.save(kept, replace(state, identity=identity))
+        anew = left.train(run, log=lines.append)
+        resume = left.outputs(run).resume
+        assert lines[0].startswith(f"{resume}: not continued from: made on another model of GPU")
+        assert "(A100 (8.0), this is H100 (9.0))" in lines[0]
+        assert lines[1].startswith("epoch 1/3")
+        assert equal(checkpoint.load(anew.checkpoint), checkpoint.load(straight.checkpoint))
+        left.train(Run.parse(PRETRAIN.format(epochs=12)), rung=ten, log=lines.append)
+        assert f"{ten}: not continued from" in lines[4]
+        assert lines[5].startswith("epoch  1/12")
+
+    def test_one_of_the_same_gpu_is_continued(self, left: Folder, monkeypatch: pytest.MonkeyPatch):
+        run, lines = Run.parse(PRETRAIN.format(epochs=3)), list[str]()
+        resume = left.outputs(run).resume
+        state = checkpoint.load(resume)
+        monkeypatch.setattr(Hardware, "gpu", "H100 (9.0)")
+        identity = replace(state.identity, gpu="H100 (9.0)")
+        checkpoint.save(resume, replace(state, identity=identity))
+        left.train(run, log=lines.append)
+        assert lines[0].startswith("resuming after 2 epochs,")
 
     def test_one_of_equivalent_code_is_continued(self, left: Folder):
         now = {**CODE.components, "training/loop.py": "anew"}
@@ -215,7 +246,7 @@ def test_another_attempt_at_the_same_run_is_waited_for(folder: Folder):
         [sys.executable, "-c", code, lock],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
     assert first.stdout.readline() == "held\n"

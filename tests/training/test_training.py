@@ -197,7 +197,7 @@ def test_training_loads_what_it_needs_alone(tmp_path: Path, optimiser: str):
     finished = subprocess.run(
         [sys.executable, "-c", script],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         env={**os.environ, "PYTHONPATH": f"{tests.parent}:{tests}"},
         check=True,
     )

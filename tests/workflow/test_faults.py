@@ -98,7 +98,7 @@ def started(clone: Clone, *arguments: str) -> subprocess.Popen[str]:
         cwd=clone.path,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
         start_new_session=True,
         env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
         # Where the tests run in the background of a script, Ctrl-C is ignored, and so it would be.
@@ -136,7 +136,7 @@ class TestDisks:
             ],
             cwd=clone.path,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=False,
             timeout=PATIENCE,
             env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},

@@ -73,7 +73,7 @@ with patch.object(script, "get_source", wraps=script.get_source) as sources:
             [sys.executable, "-c", self.COUNT, "-n", "fig06", "--cores", "1"],
             cwd=clone.path,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             timeout=600,
         )
         assert done.returncode == 0, done.stderr
@@ -103,6 +103,10 @@ class TestRefusals:
         path = f"results/tune/{PLACE}/full_adam-lr1e-3-b128_e3_init/metrics.parquet"
         assert "is spelt 'adam-lr0.001'" in self.refused(clone, path)
 
+    def test_a_folder_with_braces(self, clone: Clone, tmp_path: Path):
+        moved = Clone(tmp_path / "a{b}", of=clone)
+        assert "a{b}: Snakemake cannot run a workflow in a folder" in self.refused(moved, "fig01")
+
     def test_a_misspelt_key(self, clone: Clone):
         printed = self.refused(clone, "--config", "sedes=[1]")
         assert "unknown key 'sedes'" in printed
@@ -122,6 +126,15 @@ class TestRefusals:
     def test_a_rate_that_yaml_reads_as_text(self, clone: Clone):
         printed = self.refused(clone, "--config", "optimisers={adam: {lr: '1e-3'}}")
         assert "optimisers.adam.lr: expected a number above 0, got the text '1e-3'" in printed
+
+
+def test_a_folder_with_a_colon(clone: Clone, tmp_path: Path):
+    moved = Clone(tmp_path / "a:b", of=clone)
+    split = "results/splits/digits-clutter-n64-r6/seed0/half.parquet"
+    status, printed = moved.snakemake(split)
+    assert status == 0, printed
+    assert "No module" not in printed
+    assert (moved.path / split).exists()
 
 
 class TestLimitOfGpus:

@@ -7,7 +7,12 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from clone import SOURCES, Clone
+import yaml
+from clone import SOURCES, TINY, Clone
+from snakemake.utils import update_config
+
+from plasticity.study import Study, budget
+from plasticity.study.pending import pending
 
 PLACE = "digits-clutter-n64-r6/resnet-d1w2/seed0"
 PRETRAIN = "half_adam-lr0.01-b16_e2_init"
@@ -45,6 +50,30 @@ def test_again_there_is_nothing_to_do(study: Clone):
     status, printed = study.snakemake()
     assert status == 0
     assert "Nothing to be done" in printed
+
+
+def test_a_budget_counts_the_files_that_are_left(study: Clone):
+    config = yaml.safe_load((study.path / "config.yaml").read_text(encoding="utf-8"))
+    update_config(config, yaml.safe_load(TINY))
+    planned = Study(config)
+    wanted = pending(planned.jobs_of(planned.targets), present=lambda path: False)
+    counted = budget.FileCount.of(wanted, planned.settings.keep)
+    results = study.path / "results"
+    places = [results / name for name in ("pretrain", "tune", "splits")]
+    places += [results / "logs" / place.name for place in places]
+    there = [path for place in places for path in (place, *place.rglob("*"))]
+    files = [path.relative_to(results) for path in there if path.is_file()]
+    logs = sum(path.parts[0] == "logs" for path in files)
+    assert (counted.results, counted.logs) == (len(files) - logs, logs)
+    # And `results` itself, and the folder of all logs.
+    assert counted.folders == sum(path.is_dir() for path in there) + 2
+
+
+def test_without_logs_there_is_still_nothing_to_do(study: Clone, tmp_path: Path):
+    """They may be folded into an archive, or deleted."""
+    (study.path / "results" / "logs").rename(tmp_path / "logs")
+    assert study.planned() == {}
+    (tmp_path / "logs").rename(study.path / "results" / "logs")
 
 
 def test_no_result_depends_on_times_on_comments_or_on_jobs_a_gpu(study: Clone):

@@ -32,6 +32,8 @@ def before_jobs():
     digests.plan()
     checked(checks.before_start, study, session.due(), session.start(), logger.warning)
     session.prepare_executor()
+    if not workflow.local_exec:
+        checked(checks.require_accounts, workflow.executor_settings)
 
 
 project = Path(plasticity.__file__).parents[1]
@@ -40,7 +42,7 @@ session = snakemake_internals.Session(workflow, project / "Snakefile")
 if workflow.is_main_process:
     checked(session.require_no_prefix)
     session.before_jobs(before_jobs)
-checked(checks.require_results, writable=False)
+checked(checks.require_folders, workflow.basedir)
 study = checked(Study, config)
 invocation = Invocation(study, session, workflow.is_main_process)
 
