@@ -46,7 +46,9 @@ def gaps_page(gaps: pd.DataFrame, study: str) -> str:
             "gap / points": _hundredths(gaps["gap"]),
             "deviation": [f"{std * 100:.2f}" if std == std else "" for std in gaps["deviation"]],
             "95% interval": [
-                f"{low * 100:.2f} to {high * 100:.2f}" if low == low else "one seed: none" * (n == 1)
+                f"{low * 100:.2f} to {high * 100:.2f}"
+                if low == low
+                else "one seed: none" * (n == 1)
                 for low, high, n in zip(gaps["low"], gaps["high"], gaps["n"], strict=True)
             ],
             "runs below 100% train": gaps["below_full_train_accuracy"],

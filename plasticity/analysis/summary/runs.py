@@ -192,9 +192,7 @@ def describe_run(run: Run, measured: Measured, parent: Measured | None) -> dict[
             for name in ("lr", "momentum", "weight_decay", "batch")
         },
         "pretrain_epochs": pretrain.length.epochs if pretrain else 0,
-        "pretrain_iterations": (
-            parent.about["ends"] if parent else None if pretrain else 0
-        ),
+        "pretrain_iterations": (parent.about["ends"] if parent else None if pretrain else 0),
         "pretrain_best_train_accuracy": parent.best_train_accuracy if parent else None,
         "diverged": diverged,
         "diverged_step": measured.diverged_step,
