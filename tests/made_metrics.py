@@ -18,6 +18,7 @@ ABOUT = {
     "torch": "2.13.0",
     "code": "0123456789abcdef",
     "data_checksum": "feed",
+    "diverged_step": None,
 }
 
 

@@ -43,6 +43,8 @@ LOSSES = {
 
 DRAWN = [
     "0/digits-clutter",
+    "0/global/1",
+    "0/global/2",
     "0/initialisation",
     "0/order/full/0/1",
     "0/order/full/0/1/randomlabels",
@@ -84,6 +86,7 @@ LATER = {"ticket": 1}
 
 SEEDS = {
     (0, "initialisation"): 1524489256608302450,
+    (0, "global", 1): 5434012279484643457,
     (0, "split", "half"): 285790960250729653,
     (3, "order", "half", 1, 20): 7319379638551166691,
     (1, "start", 2): 5453122117045311594,

@@ -29,6 +29,10 @@ KEY = "plasticity"
 promises no order between several."""
 
 
+LACKED_BY_NUMPY = ("torch.bfloat16", "torch.float8_e4m3fn", "torch.float8_e5m2")
+"""Types of torch's tensors, of those that a file may hold."""
+
+
 def write(path: str | Path, tensors: Mapping[str, Any], header: Mapping[str, Any]) -> None:
     """Write `tensors`, contiguous and on the CPU, with `header`, whole or not at all.
 
@@ -104,5 +108,14 @@ def checksum(header: Mapping[str, Any] | None, *parts: Mapping[str, Any]) -> str
     for tensors in parts:
         for name, tensor in sorted(tensors.items()):
             digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
-            digest.update(np.ascontiguousarray(tensor).data)
+            digest.update(_bytes_of(tensor))
     return digest.hexdigest()
+
+
+def _bytes_of(tensor: Any) -> memoryview:
+    """The values of `tensor` as they lie in memory, in the order of the indices."""
+    if str(tensor.dtype) in LACKED_BY_NUMPY:
+        import torch
+
+        tensor = tensor.contiguous().view(-1).view(torch.uint8)
+    return np.ascontiguousarray(tensor).data

@@ -27,9 +27,9 @@ class Snapshot:
     `weights`, `gradient`, `initial` and `final`, float64 [n], hold all prunable weights in a row,
     of which those removed by pruning are zeros. `gradient` is that of the mean loss of the batch
     just trained on, without weight decay: None at the beginning. `final` is None where it is not
-    known. `tested` are the sums of loss, correct answers and examples over the test set,
-    float64 [3], or None where it was left out. All are on the device. In float64, because after one
-    step the cosine to the beginning differs from 1 by less than float32 can tell.
+    known. `tested` are sums over the test set, float64 [4], which begin with those of loss, correct
+    answers and examples, or None where it was left out. All are on the device. In float64, because
+    after one step the cosine to the beginning differs from 1 by less than float32 can tell.
     """
 
     weights: Tensor
@@ -136,8 +136,12 @@ def test_loss(snapshot: Snapshot) -> Tensor | None:
 
 @quantity("share")
 def test_accuracy(snapshot: Snapshot) -> Tensor | None:
-    """The fraction of the test set that is classified right, in evaluation mode."""
-    return None if snapshot.tested is None else snapshot.tested[1] / snapshot.tested[2]
+    """The fraction of the test set that is classified right, in evaluation mode.
+
+    Not a number where the loss is none: what is classified then is always the first class.
+    """
+    tested = snapshot.tested
+    return None if tested is None else tested[1] / tested[2] + 0 * tested[0]
 
 
 def _mean_magnitude(values: Tensor) -> Tensor:

@@ -114,7 +114,8 @@ class Mask:
 
     `layers`, the mask itself, is on the CPU. `run` is the lineage path of the stage whose end was
     pruned, `state` the digest of that state, `code` the code that led to it, `precision` that in
-    which the state was trained.
+    which the state was trained. `diverged` is the step at which that training diverged: the mask
+    then means nothing, and whoever trains with it has diverged too.
     """
 
     layers: Weights
@@ -124,6 +125,7 @@ class Mask:
     state: str
     code: Code
     precision: Precision
+    diverged: int | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -164,6 +166,7 @@ class Mask:
         return {
             **{name: getattr(self, name) for name in FACTS},
             "share": self.fraction,
+            "diverged_step": self.diverged,
             "code": self.code.digest,
             "components": dict(self.code.components),
             "total": self.total,
@@ -187,6 +190,7 @@ def read_mask(path: str | Path) -> Mask:
         facts = {name: header[name] for name in FACTS} | {"fraction": header["share"]}
         names, code = header["densities"], Code(header["components"])
         layers = file.all()
+        facts["diverged"] = header.get("diverged_step")
         return Mask({name: layers[name].bool() for name in names}, code=code, **facts)
 
 

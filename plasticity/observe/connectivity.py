@@ -8,6 +8,7 @@ with and are taken anew at each point.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, fields, replace
@@ -40,7 +41,7 @@ there are not so many. Ours: the sources do not say."""
 
 LINE = pa.schema(
     [
-        pa.field(name, pa.float64(), nullable=False)
+        pa.field(name, pa.float64(), nullable=name != "alpha")
         for name in ("alpha", "train_loss", "train_accuracy", "test_loss", "test_accuracy")
     ]
 )
@@ -49,11 +50,14 @@ SCHEMA = pa.schema(
         pa.field("run", pa.string(), nullable=False),
         pa.field("seed", pa.int64(), nullable=False),
         *LINE,
+        pa.field("reason", pa.string()),
     ]
 )
 """A row for each point of the line, from `alpha` 0, one end, to 1, the other.
 
-Losses are mean cross-entropies in nats, accuracies are fractions; all in evaluation mode.
+Losses are mean cross-entropies in nats, accuracies are fractions; all in evaluation mode. There are
+none where the loss is not finite, and nowhere on a line of which an end diverged; the line then has
+no barrier, and `reason` says why in each of its rows.
 """
 
 
@@ -127,9 +131,19 @@ def barrier(
             assert sums is not None  # nothing stops an evaluation here
             found.append(sums[:2] / sums[2])
     # The one place where the host waits for the device.
-    rows = torch.cat(found).view(line.points, -1).tolist()
-    points = ([alpha, *row] for alpha, row in zip(line.alphas, rows, strict=True))
-    return pa.table(list(map(list, zip(*points, strict=True))), schema=LINE)
+    rows = torch.cat(found).view(line.points, 2, 2).tolist()
+    values = [
+        value if math.isfinite(loss) else None
+        for row in rows
+        for loss, accuracy in row
+        for value in (loss, accuracy)
+    ]
+    return pa.table([line.alphas, *(values[column::4] for column in range(4))], schema=LINE)
+
+
+def no_line(line: Line) -> pa.Table:
+    """The table of a `line` that is not looked at, as `LINE` says."""
+    return pa.table([line.alphas, *([[None] * line.points] * 4)], schema=LINE)
 
 
 def barrier_of(table: pa.Table, part: str = "test") -> float:
@@ -221,24 +235,40 @@ def observe_connectivity(
     """
     with files.held(output.with_name(".lock"), log), within_memory(run):
         stage = prepare(run, inputs, hardware, code, log)
-        one, other = (
-            final_state(one, path, stage)
-            for one, path in zip((run, run.reordered_run), ends, strict=True)
+        states = {
+            each: final_state(each, path, stage)
+            for each, path in zip((run, run.reordered_run), ends, strict=True)
+        }
+        reason = "; ".join(
+            f"{each} diverged at step {state.diverged.step}"
+            for each, state in states.items()
+            if state.diverged
         )
         batch = run.stage.optimiser.options["batch"]
         line = Line(points, min(STATISTICS, len(stage.train) // batch), batch, examples)
-        table = barrier(
-            stage.train_state.network,
-            one,
-            other,
-            stage.train,
-            stage.test,
-            line,
-            torch_generator(run.seed, "connectivity"),
-            hardware.precision,
-        )
-        rise = barrier_of(table)
-        log(f"the error on the line rises by {rise:.2%} above the mean of its ends")
-        columns: dict[str, Any] = {"run": [str(run)] * len(table), "seed": [run.seed] * len(table)}
-        named = pa.table({**columns, **{name: table[name] for name in table.column_names}})
-        write(output, named, describe(stage, hardware))
+        if reason:
+            table = no_line(line)
+        else:
+            one, other = (state.network for state in states.values())
+            table = barrier(
+                stage.train_state.network,
+                one,
+                other,
+                stage.train,
+                stage.test,
+                line,
+                torch_generator(run.seed, "connectivity"),
+                hardware.precision,
+            )
+        if not reason and any(table[name].null_count for name in table.column_names):
+            reason = "the loss is not finite everywhere on the line"
+        if reason:
+            log(f"no barrier: {reason}")
+        else:
+            rise = barrier_of(table)
+            log(f"the error on the line rises by {rise:.2%} above the mean of its ends")
+        about = {"run": str(run), "seed": run.seed}
+        columns = {name: pa.array([value] * len(table)) for name, value in about.items()}
+        columns |= {name: table[name] for name in table.column_names}
+        reasons = pa.array([reason or None] * len(table), pa.string())
+        write(output, pa.table({**columns, "reason": reasons}), describe(stage, hardware))

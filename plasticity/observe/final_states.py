@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-
-from torch import Tensor
 
 from plasticity.runs import Run
 from plasticity.training import checkpoint
+from plasticity.training.checkpoint import Checkpoint
 from plasticity.training.stages import Stage
 
 
-def final_state(run: Run, path: Path, stage: Stage) -> Mapping[str, Tensor]:
-    """The network in the checkpoint in `path`, which must be of `run` and as `stage` trains."""
+def final_state(run: Run, path: Path, stage: Stage) -> Checkpoint:
+    """The checkpoint in `path`, which must be of `run` and as `stage` trains."""
     found = checkpoint.load(path)
     identity = stage.identity
     expected = {
@@ -24,4 +22,4 @@ def final_state(run: Run, path: Path, stage: Stage) -> Mapping[str, Tensor]:
     }
     checkpoint.require(path, found, expected)
     stage.code.require_before(path, found.identity.components)
-    return found.network
+    return found

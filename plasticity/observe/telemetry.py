@@ -168,13 +168,17 @@ def _in_a_row(tensors: Sequence[Tensor]) -> Tensor:
 
 
 def observe(
-    stage: Stage, final: Mapping[str, Tensor] | None, cadence: Cadence, log: Log
+    stage: Stage,
+    final: Mapping[str, Tensor] | None,
+    cadence: Cadence,
+    log: Log,
+    diverged: int | None = None,
 ) -> pa.Table:
     """Train `stage`, freshly prepared, for the first iterations and measure as `cadence` says.
 
     `final` is the state of the network at the end of the run, where it is known. The network ends
-    with the bits that it has after as many steps of the real training. Raises `UserError` where
-    the stage has fewer.
+    with the bits that it has after as many steps of the real training. It stops before the step at
+    which that `diverged`, on the clock, where it did. Raises `UserError` where the stage has fewer.
     """
     run, network, began = stage.run, stage.train_state.network, time.perf_counter()
     if (steps := stage.steps.end - stage.steps.begin) < cadence.iterations:
@@ -185,6 +189,11 @@ def observe(
     weights = parameters_of(network)
     traces = draw_traces(weights, TRACES, torch_generator(run.seed, "traces"))
     observed, evaluated = cadence.observed(), set(cadence.evaluated())
+    if stage.diverged_before is not None:
+        observed = []
+    elif diverged is not None:
+        observed = [one for one in observed if stage.steps.begin + one < diverged]
+    evaluated &= set(observed)
     observer = Observer(network, weights, final, traces, len(observed))
     for iteration in iterations(stage, observed):
         tested = evaluate(stage.train_state, stage.test) if iteration in evaluated else None
@@ -192,6 +201,8 @@ def observe(
         if tested is not None:
             log(f"iteration {iteration:>{len(str(cadence.iterations))}}/{cadence.iterations}")
     table = observer.table(str(run), run.seed)
+    if diverged is not None:
+        log(f"the run diverged at step {diverged}: not observed from there on")
     log(
         f"observed {len(observed)} of {cadence.iterations:,} iterations, {len(evaluated)} of them "
         f"with an evaluation, in {time.perf_counter() - began:.1f} s"
@@ -256,5 +267,7 @@ def observe_telemetry(
     """
     with files.held(output.with_name(".lock"), log), within_memory(run):
         stage = prepare(run, inputs, hardware, code, log)
-        table = observe(stage, final_state(run, final, stage), cadence, log)
-        write(output, table, describe(stage, hardware))
+        end = final_state(run, final, stage)
+        diverged = end.diverged.step if end.diverged else None
+        table = observe(stage, None if diverged else end.network, cadence, log, diverged)
+        write(output, table, {**describe(stage, hardware), "diverged_step": diverged})

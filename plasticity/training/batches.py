@@ -145,7 +145,7 @@ def steps_of(run: Run, subset: Subset, parent: Checkpoint | None) -> StepRange:
     if length.unit == "e":
         return StepRange(0, end, per_epoch)
     assert parent is not None
-    begin = parent.history[-1].iteration
+    begin = parent.iteration
     require_time_left(run, begin, end)
     return StepRange(begin, end, per_epoch)
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ from plasticity.core.errors import UserError
 from plasticity.runs import Run
 from plasticity.runs.metrics import EpochMetrics, as_rows, from_rows
 from plasticity.runs.provenance import LINEAGE, Code
+from plasticity.training import generators, optimiser_state
 
 
 @dataclass(frozen=True)
@@ -72,11 +74,25 @@ DIFFERENCES = {
 
 
 @dataclass(frozen=True)
+class Divergence:
+    """The `step` at which a stage, or one before it, diverged, by the clock of that stage.
+
+    The stage itself would have ended at step `ends` of its own.
+    """
+
+    step: int
+    ends: int
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """The state after the last epoch of `history`; tensors are on the CPU.
 
-    Or within the epoch that follows: `part`, float64 [5], then tells how far it has come (the
-    number of batches, and then what `loop.EpochProgress` measures). `mask` says, by name, which
+    Or within the epoch that follows: `part`, float64 [6], then tells how far it has come (the
+    number of batches, and then what `loop.EpochProgress` measures). Or where training diverged: no
+    epoch follows then. `plain` is what the optimiser remembers besides tensors, as
+    `optimiser_state` has it: None in a state that another version left without it, which only later
+    stages start from. `generators` are the states of the global ones. `mask` says, by name, which
     weights of a pruned network are left, bool of their shape.
     """
 
@@ -86,6 +102,9 @@ class Checkpoint:
     history: list[EpochMetrics]
     part: Tensor | None = None
     mask: Mapping[str, Tensor] = field(default_factory=dict)
+    plain: Any = None
+    generators: Mapping[str, Tensor] = field(default_factory=dict)
+    diverged: Divergence | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -105,6 +124,7 @@ class Checkpoint:
             **{f"optimiser/{name}": value for name, value in self.optimiser.items()},
             "history": torch.tensor(as_rows(self.history), dtype=torch.float64),
             **({} if self.part is None else {"part": self.part}),
+            **{f"generators/{name}": value for name, value in self.generators.items()},
             **self._masks(),
         }
 
@@ -115,6 +135,11 @@ class Checkpoint:
     def epoch(self) -> int:
         """The last epoch on the clock that was evaluated; 0 before the first."""
         return self.history[-1].epoch if self.history else 0
+
+    @property
+    def iteration(self) -> int:
+        """The step at which the stage ended or, where it diverged, would have ended."""
+        return self.diverged.ends if self.diverged else self.history[-1].iteration
 
     @property
     def batches(self) -> int:
@@ -129,14 +154,10 @@ def capture(
     history: Sequence[EpochMetrics],
     part: Tensor | None = None,
     mask: Mapping[str, Tensor] = MappingProxyType({}),
+    diverged: Divergence | None = None,
 ) -> Checkpoint:
-    """A copy of the present state."""
-    slots = {
-        f"{index}/{name}": value
-        for index, state in optimiser.state_dict()["state"].items()
-        for name, value in state.items()
-        if isinstance(value, Tensor)
-    }
+    """A copy of the present state; raises `UserError` for what cannot be saved."""
+    plain, slots = require_storable(network, optimiser)
     return Checkpoint(
         identity=identity,
         network={name: _copy(value) for name, value in network.state_dict().items()},
@@ -144,30 +165,44 @@ def capture(
         history=list(history),
         part=part,
         mask={name: _copy(layer) for name, layer in mask.items()},
+        plain=plain,
+        generators=generators.states(next(network.parameters()).device),
+        diverged=diverged,
     )
 
 
+def require_storable(network: nn.Module, optimiser: Optimizer) -> tuple[Any, dict[str, Tensor]]:
+    """What `optimiser` remembers, as `optimiser_state.taken_apart` has it.
+
+    Raises `UserError` where that or the state of `network` cannot be saved.
+    """
+    for name, value in network.state_dict().items():
+        if not isinstance(value, Tensor):
+            raise UserError(
+                f"network {type(network).__name__}: its state holds {name}, which is of the type "
+                f"{type(value).__name__} and cannot be saved; keep it in a buffer"
+            )
+    return optimiser_state.taken_apart(optimiser)
+
+
 def restore(checkpoint: Checkpoint, network: nn.Module, optimiser: Optimizer) -> None:
-    """Put `network` and `optimiser`, freshly built, into the state of `checkpoint`."""
+    """Put `network` and `optimiser`, freshly built, into the state of `checkpoint`.
+
+    So are the global generators.
+    """
     network.load_state_dict(checkpoint.network)
-    parameters = [p for group in optimiser.param_groups for p in group["params"]]
-    state: dict[int, dict[str, Tensor]] = {}
-    for slot, value in checkpoint.optimiser.items():
-        index, name = slot.split("/")
-        parameter = parameters[int(index)]
-        if value.shape == parameter.shape:
-            # In the memory order of the parameter, as if it had never left: vectorised kernels
-            # round by position.
-            value = torch.empty_like(parameter).copy_(value)
-        state.setdefault(int(index), {})[name] = value.clone()
-    groups = optimiser.state_dict()["param_groups"]
-    optimiser.load_state_dict({"state": state, "param_groups": groups})
+    optimiser_state.put_back(optimiser, checkpoint.plain, checkpoint.optimiser)
+    generators.restore(checkpoint.generators)
 
 
 def save(path: str | Path, checkpoint: Checkpoint) -> None:
     """Write `checkpoint` to `path`, whole or not at all."""
-    named, header = checkpoint._tensors(), {"identity": asdict(checkpoint.identity)}
-    tensors.write(path, named, header)
+    header = {
+        "identity": asdict(checkpoint.identity),
+        "optimiser": checkpoint.plain,
+        "diverged": asdict(checkpoint.diverged) if checkpoint.diverged else None,
+    }
+    tensors.write(path, checkpoint._tensors(), header)
 
 
 def load(path: str | Path) -> Checkpoint:
@@ -175,6 +210,7 @@ def load(path: str | Path) -> Checkpoint:
     advice = "delete it and run again: Snakemake trains it anew"
     with tensors.opened(path, "checkpoint", advice) as file:
         identity, found = Identity(**file.header["identity"]), file.all()
+        diverged = file.header.get("diverged")
         return Checkpoint(
             identity=identity,
             network=_below("network/", found),
@@ -182,6 +218,9 @@ def load(path: str | Path) -> Checkpoint:
             history=from_rows(found["history"].tolist()),
             part=found.get("part"),
             mask=_below("kept/", found),
+            plain=file.header.get("optimiser"),
+            generators=_below("generators/", found),
+            diverged=Divergence(**diverged) if diverged else None,
         )
 
 
@@ -223,7 +262,8 @@ def to_continue(
     """The state of `run` to continue from: that of a killed attempt, else the rung's, else none.
 
     They are in `resume` and `rung`, where these exist. Raises `UserError` for a foreign one; one
-    from another model of GPU, which a cluster may give to the next attempt, is left aside.
+    from another model of GPU, which a cluster may give to the next attempt, and one that another
+    version left without all that is needed are left aside.
     """
     if resume.exists() and (state := _continued(resume, run, identity, code, log)):
         where = position(state.history, state.batches)
@@ -238,8 +278,14 @@ def to_continue(
 def _continued(
     path: Path, run: Run | None, identity: Identity, code: Code, log: Callable[[str], None]
 ) -> Checkpoint | None:
-    """The state of `run` in `path`, unless another model of GPU has made it."""
+    """The state of `run` in `path`, or None where training cannot go on from it to the same bits.
+
+    That is where another model of GPU has made it, or where it lacks a part of its optimiser.
+    """
     state = load(path)
+    if state.plain is None:
+        log(f"{path}: left by an earlier version, without all of its optimiser: not continued from")
+        return None
     expected = {**identity.facts, "run": str(run), "gpu": state.identity.gpu}
     require(path, state, expected, code)
     if state.identity.gpu == identity.gpu:

@@ -10,13 +10,14 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
 from plasticity.core.errors import UserError
+from plasticity.training import generators
 from plasticity.training.backends import is_out_of_memory, refusing_shortages
 from plasticity.training.examples import Batch, Examples
 from plasticity.training.loop import (
@@ -27,6 +28,7 @@ from plasticity.training.loop import (
     never,
     no_sums,
 )
+from plasticity.training.optimiser_state import taken_apart
 
 Work = Callable[[], object]
 
@@ -209,7 +211,7 @@ class CudaGraphExecution(EagerExecution):
         state = train_state.optimiser.state
         if state:
             return False
-        with put_back([*memory_of(train_state), sums]):
+        with put_back([*memory_of(train_state), sums]), generators.kept(sums.device):
             by_hand(batch)
         made = any(state.values())
         state.clear()
@@ -218,13 +220,23 @@ class CudaGraphExecution(EagerExecution):
     def _record(
         self, train_state: TrainState, examples: Examples, sums: Tensor, by_hand: Step, batch: Batch
     ) -> Recording:
-        """A recording of the step on such a batch; changes nothing."""
+        """A recording of the step on such a batch; changes nothing.
+
+        Raises `UserError` where the optimiser is changed by more than operations on the device.
+        """
         require_on_device(train_state.optimiser, examples.images.device)
         # Those of the recording before keep all of its memory; the work begins with new ones.
         train_state.optimiser.zero_grad()
         own = Batch(*(tensor.clone() for tensor in tensors_of(batch)))
-        with put_back([*memory_of(train_state), sums]):
+        before = outside_of_operations(train_state.optimiser)
+        with put_back([*memory_of(train_state), sums]), generators.kept(sums.device):
             replay = self._recorder.record(lambda: by_hand(own))
+        if outside_of_operations(train_state.optimiser) != before:
+            raise UserError(
+                f"execution: {type(train_state.optimiser).__name__} counts its steps, changes its "
+                "rate or replaces tensors in Python, which a recording would leave out; train with "
+                "execution: eager"
+            )
         return Recording(examples, learning_rates_of(train_state.optimiser), own, replay)
 
 
@@ -254,13 +266,15 @@ def require_on_device(optimiser: Optimizer, device: torch.device) -> None:
 
 def memory_of(train_state: TrainState) -> list[Tensor]:
     """All that a step of `train_state` changes."""
-    slots = [slot for state in train_state.optimiser.state.values() for slot in state.values()]
     network = train_state.network
-    return [
-        *network.parameters(),
-        *network.buffers(),
-        *(slot for slot in slots if isinstance(slot, Tensor)),
-    ]
+    _, remembered = taken_apart(train_state.optimiser)
+    return [*network.parameters(), *network.buffers(), *remembered.values()]
+
+
+def outside_of_operations(optimiser: Optimizer) -> tuple[Any, dict[str, int]]:
+    """What `optimiser` remembers that no operation on tensors changes: no replay would either."""
+    plain, tensors = taken_apart(optimiser)
+    return plain, {name: tensor.data_ptr() for name, tensor in tensors.items()}
 
 
 def learning_rates_of(optimiser: Optimizer) -> tuple[float, ...]:

@@ -80,8 +80,11 @@ def initial_state(
         if tasks[pruned] != tasks[-1]:  # a head for other labels is not pruned
             heads = {name: whole[name] for name in whole if name in network.head}
             own_mask = {**own_mask, **heads}
+    dead = bool(parent and parent.diverged) or bool(mask and mask.diverged is not None)
     with torch.no_grad():
-        if is_ticket:
+        if dead:  # not trained, and no start need know what to do with weights that are no numbers
+            own_mask = {name: kept.cpu() for name, kept in own_mask.items()}
+        elif is_ticket:
             own_mask = stage.start(network, starting, Ticket.of(own_mask, initialised))
             inherited_mask = own_mask if stage.prunes else inherited_mask
         else:

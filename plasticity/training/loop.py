@@ -6,6 +6,7 @@ inside an epoch waits for the device, unless it is left off to be continued.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from torch.optim import Optimizer
 
 from plasticity.runs.compute import Precision
 from plasticity.runs.metrics import EpochMetrics
+from plasticity.training import generators
 from plasticity.training.backends import DTYPES, bare_step, refusing_shortages
 from plasticity.training.examples import Batch, Examples
 
@@ -54,9 +56,12 @@ class TrainState:
         masks: Any = [mask for _, mask in self.masks]
 
         def step() -> None:
-            gradients = [weight.grad for weight in weights if weight.grad is not None]
+            # A layer that is frozen or not used has no gradient.
+            pairs = [(w.grad, mask) for w, mask in zip(weights, masks, strict=True)
+                     if w.grad is not None]  # fmt: skip
             with torch.no_grad():
-                torch._foreach_mul_(gradients, masks)
+                if pairs:
+                    torch._foreach_mul_(*map(list, zip(*pairs, strict=True)))
                 bare()
                 torch._foreach_mul_(weights, masks)
 
@@ -72,8 +77,7 @@ class TrainState:
 class EpochProgress:
     """How far an epoch has come: batches trained on, and what was measured on the way.
 
-    `sums` of loss, correct answers and examples, float64 [3], stay on the device; `seconds` is wall
-    time.
+    `sums`, as of `no_sums`, stay on the device; `seconds` is wall time.
     """
 
     sums: Tensor
@@ -89,8 +93,15 @@ class EpochProgress:
         return cls(torch.tensor(sums, dtype=torch.float64, device=device), int(batches), seconds)
 
     def as_tensor(self) -> Tensor:
-        """All of it as numbers, float64 [5], on the CPU; waits for the device."""
+        """All of it as numbers, float64 [6], on the CPU; waits for the device."""
         return torch.tensor([self.batches, self.seconds, *self.sums.tolist()], dtype=torch.float64)
+
+
+@dataclass(frozen=True)
+class Diverged:
+    """The loss or a weight was no longer finite at this `step`, counted from 1 by the clock."""
+
+    step: int
 
 
 def never() -> bool:
@@ -163,18 +174,24 @@ def finish_epoch(
     part: EpochProgress,
     test: Examples,
     stop: Callable[[], bool] = never,
-) -> EpochMetrics | None:
+) -> EpochMetrics | Diverged | None:
     """What an epoch measured that was trained to its end, with an evaluation on `test`.
 
-    None where `stop` said so during the evaluation, which can then be made again.
+    None where `stop` said so during the evaluation, which can then be made again. The step at
+    which training diverged is that of the first loss that is not finite; where only the evaluation
+    or the weights are not, it is the last one.
     """
     began = time.perf_counter()
     evaluated = evaluate(train_state, test, stop)
     if evaluated is None:
         return None
     # The one place in an epoch where the host waits for the device.
-    sums = torch.cat([part.sums, evaluated]).tolist()
-    train_loss, train_correct, trained, test_loss, test_correct, tested = sums
+    sums = torch.cat([part.sums, evaluated, all_finite(train_state.network)]).tolist()
+    train_loss, train_correct, trained, sound, test_loss, test_correct, tested, *_, finite = sums
+    if sound < part.batches:
+        return Diverged(iteration - part.batches + int(sound) + 1)
+    if not (finite and math.isfinite(test_loss)):
+        return Diverged(iteration)
     return EpochMetrics(
         epoch=epoch,
         iteration=iteration,
@@ -186,14 +203,21 @@ def finish_epoch(
     )
 
 
+def all_finite(network: nn.Module) -> Tensor:
+    """Whether all parameters of `network` are finite: 1 or 0, float64 [1], on the device."""
+    finite = [parameter.detach().isfinite().all() for parameter in network.parameters()]
+    return torch.stack(finite).all().double().view(1)
+
+
 def evaluate(
     train_state: TrainState, examples: Examples, stop: Callable[[], bool] = never
 ) -> Tensor | None:
-    """The sums of loss, correct answers and examples over all of `examples`, in evaluation mode.
+    """The sums, as of `no_sums`, over all of `examples`, in evaluation mode.
 
-    None where `stop`, which is asked now and then, said so. Raises as `train_on`.
+    None where `stop`, which is asked now and then, said so. Training goes on with the same draws
+    whether there was an evaluation or not. Raises as `train_on`.
     """
-    with refusing_shortages():
+    with refusing_shortages(), generators.kept(examples.images.device):
         return train_state.execution.evaluation(train_state, examples, stop)
 
 
@@ -215,23 +239,36 @@ def evaluate_all(
 
 
 def no_sums(device: torch.device) -> Tensor:
-    """Sums of loss, correct answers and examples before there are any, float64 [3]."""
-    return torch.zeros(3, dtype=torch.float64, device=device)
+    """Sums of loss, correct answers, examples, and batches before a loss that is not finite.
+
+    Float64 [4], before there are any.
+    """
+    return torch.zeros(4, dtype=torch.float64, device=device)
 
 
 def add_batch(sums: Tensor, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-    """Add a batch with mean `loss` to `sums` of loss, correct answers and examples, there."""
+    """Add a batch with mean `loss` to `sums`, as of `no_sums`, there."""
     correct = (logits.argmax(dim=1) == labels).sum()
     sums[0] += loss * len(labels)
     sums[1] += correct
     sums[2] += len(labels)
+    sums[3] += sums[0].isfinite()  # once the sum is not, it stays so
 
 
 def set_learning_rate(optimiser: Optimizer, epoch: int, drops: Sequence[int]) -> None:
-    """Set the learning rate for an `epoch`, counted from 1.
+    """Divide the learning rate by 10 for each of the epochs in `drops` that lies before `epoch`.
 
-    It is the one that `optimiser` was made with, divided by 10 after each of the epochs in `drops`.
+    Epochs are counted from 1. How many drops were made is kept with the rate, so that each is made
+    once; in between the rate is the rule's own.
     """
-    factor = float(10.0 ** -sum(drop < epoch for drop in drops))
+    passed = sum(drop < epoch for drop in drops)
     for group in optimiser.param_groups:
-        group["lr"] = factor * group.setdefault("initial_lr", group["lr"])
+        made = group.get("drops", 0)
+        if passed == made:
+            continue
+        first = group.setdefault("initial_lr", group["lr"])
+        if group["lr"] == 10.0**-made * first:  # rounded once, however many drops there are
+            group["lr"] = 10.0**-passed * first
+        else:
+            group["lr"] = 10.0 ** (made - passed) * group["lr"]
+        group["drops"] = passed

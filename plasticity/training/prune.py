@@ -34,11 +34,13 @@ def make_mask(
     options = ticket.stage.start.options
     # Built only for the names of its weights, in their order.
     weights = {name: trained.network[name] for name in masks.prunable(ticket.model(2, 1))}
-    if not all(bool(weight.isfinite().all()) for weight in weights.values()):
-        raise UserError(
-            f"{state}: weights that are no numbers: training has diverged, and nothing can be "
-            "pruned by magnitude; take a smaller learning rate"
-        )
+    diverged = trained.diverged.step if trained.diverged else None
+    if diverged is None and not all(bool(weight.isfinite().all()) for weight in weights.values()):
+        diverged = trained.iteration  # by a version that did not record it
+    if diverged is not None:
+        log(f"{state}: diverged at step {diverged}, and so has what is trained with this mask")
+        # As many are left as otherwise, so that levels are told apart; which ones means nothing.
+        weights = {name: weight.nan_to_num() for name, weight in weights.items()}
     before = {
         # A mask of other labels' head is not one of this.
         name: mask if mask.shape == weights[name].shape else torch.ones_like(weights[name]).bool()
@@ -52,6 +54,7 @@ def make_mask(
         state=trained.digest,
         code=code,
         precision=precision,
+        diverged=diverged,
     )
     if mask.survivors == (sum(int(layer.sum()) for layer in before.values()) or mask.total):
         raise UserError(

@@ -20,7 +20,7 @@ from plasticity.models.masks import Mask
 from plasticity.runs import Run
 from plasticity.runs.compute import Precision
 from plasticity.runs.provenance import Code
-from plasticity.training import checkpoint
+from plasticity.training import checkpoint, generators
 from plasticity.training.batches import Order, StepRange, Subset, order_of
 from plasticity.training.checkpoint import Checkpoint, Identity
 from plasticity.training.examples import Examples, on_device
@@ -43,7 +43,10 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Stage:
-    """The last stage of `run`, ready to be trained on `device`."""
+    """The last stage of `run`, ready to be trained on `device`.
+
+    `diverged_before` is the step at which a stage that it goes on from diverged: it is not trained.
+    """
 
     run: Run
     code: Code
@@ -54,6 +57,7 @@ class Stage:
     test: Examples
     order: Order
     device: torch.device
+    diverged_before: int | None = None
 
     @property
     def steps(self) -> StepRange:
@@ -73,6 +77,7 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: Code, log: Log) 
     Raises `UserError` for inputs that cannot be used.
     """
     device = hardware.take(log)
+    generators.seed(run, device)
     train, test = read_data(inputs)
     subset = read_subset(inputs, train)
     parent = read_parent(run, inputs, train.header.checksum, hardware.precision, code)
@@ -90,6 +95,8 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: Code, log: Log) 
     network = initial.network.to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = run.stage.optimiser(network.parameters())
+    before = [parent.diverged.step] if parent and parent.diverged else []
+    before += [mask.diverged] if mask and mask.diverged is not None else []
     return Stage(
         run=run,
         code=code,
@@ -100,6 +107,7 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: Code, log: Log) 
         test=seen(test, test=True),
         order=order,
         device=device,
+        diverged_before=before[0] if before else None,
     )
 
 
@@ -207,7 +215,7 @@ def describe(stage: Stage, hardware: Hardware) -> dict[str, Any]:
         "begins": stage.steps.begin,
         "ends": stage.steps.end,
         "density": stage.initial_state.density,
-        "perturbation": stage.initial_state.changed,
+        "perturbation": (stage.initial_state.changed if stage.diverged_before is None else None),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "training_examples": stage.order.subset.examples(run),
         "data_checksum": identity.data,

@@ -19,9 +19,15 @@ from plasticity.runs.provenance import Code
 from plasticity.training import checkpoint
 from plasticity.training.backends import is_out_of_memory
 from plasticity.training.batches import StepRange
-from plasticity.training.checkpoint import Checkpoint
+from plasticity.training.checkpoint import Checkpoint, Divergence
 from plasticity.training.hardware import Hardware, Log
-from plasticity.training.loop import EpochProgress, finish_epoch, set_learning_rate, train_on
+from plasticity.training.loop import (
+    Diverged,
+    EpochProgress,
+    finish_epoch,
+    set_learning_rate,
+    train_on,
+)
 from plasticity.training.stages import Inputs, Stage, describe, prepare
 
 RESUME_EVERY = 30.0
@@ -66,36 +72,53 @@ def train_stage(
             if waited and is_finished(outputs, about):
                 log("the attempt that was waited for has finished this run: nothing is left to do")
                 return
-            history = train(stage, inputs.rung, outputs.resume, log, resume_every)
-        metrics.write(outputs.metrics, history, about)
+            history, diverged = train(stage, inputs.rung, outputs.resume, log, resume_every)
+        metrics.write(outputs.metrics, history, {**about, "diverged_step": diverged})
         if outputs.checkpoint:
-            checkpoint.save(outputs.checkpoint, state_of(stage, history))
+            state = state_of(stage, history, diverged=diverged)
+            checkpoint.save(outputs.checkpoint, state)
         outputs.resume.unlink(missing_ok=True)
 
 
 def is_finished(outputs: Outputs, about: Mapping[str, Any]) -> bool:
     """Whether all outputs are there, and the metrics are those of a run that is described so."""
     there = outputs.metrics.exists() and (not outputs.checkpoint or outputs.checkpoint.exists())
-    return there and metrics.about(outputs.metrics) == json.loads(json.dumps(about))
+    if not there:
+        return False
+    found = metrics.about(outputs.metrics)
+    found.pop("diverged_step", None)  # what came of it
+    return bool(found == json.loads(json.dumps(about)))
 
 
 def train(
     stage: Stage, rung: Path | None, resume: Path, log: Log, resume_every: float
-) -> list[EpochMetrics]:
+) -> tuple[list[EpochMetrics], int | None]:
     """Train `stage` from where an earlier attempt or a rung left off to its last epoch.
+
+    Returns what each epoch measured, and the step at which training diverged: it stops after that
+    epoch, which is not measured. A stage that goes on from one that diverged does not begin.
 
     The state is saved to `resume` every `resume_every` seconds (0: after every batch), less often
     where saving is slow, and when this process is asked to end, which raises `shutdown.Ended`.
     """
     train_state, steps = stage.train_state, stage.steps
+    if stage.diverged_before is not None:
+        log(f"diverged at step {stage.diverged_before} of a stage before it: not trained")
+        return [], stage.diverged_before
     earlier = checkpoint.to_continue(resume, rung, stage.run, stage.identity, stage.code, log)
     if earlier:
         checkpoint.restore(earlier, train_state.network, train_state.optimiser)
     history = earlier.history if earlier else []
+    diverged = earlier.diverged.step if earlier and earlier.diverged else None
     part = EpochProgress.begin(stage.device, earlier.part if earlier else None)
+    first = True
     saved, pause = time.monotonic(), resume_every
 
     def due() -> bool:
+        nonlocal first
+        if first:  # what cannot be saved is refused after a step, and not after the training
+            first = False
+            checkpoint.require_storable(train_state.network, train_state.optimiser)
         return bool(request) or time.monotonic() - saved >= pause
 
     def save() -> None:
@@ -110,7 +133,7 @@ def train(
             raise request.ended(f"{where}; the next attempt goes on from there")
 
     with graceful_shutdown() as request:
-        while (done := history[-1].iteration if history else steps.begin) < steps.end:
+        while diverged is None and (done := end_of(history, steps)) < steps.end:
             epoch = steps.epoch(done)
             batches = stage.order.rest_of_epoch(done, stage.device, part.batches)
             set_learning_rate(train_state.optimiser, epoch, stage.learning_rate_drops)
@@ -122,23 +145,41 @@ def train(
             if measured is None:
                 save()
                 continue
+            if isinstance(measured, Diverged):
+                diverged = measured.step
+                log(f"epoch {epoch}: diverged at step {diverged}, training stops here")
+                if request:
+                    save()
+                break
             history.append(measured)
             part = EpochProgress.begin(stage.device)
             log(progress(history, steps, stage.order.batch))
             # Even after the last epoch: who asked a job to end no longer accepts its results.
             if request or (due() and measured.iteration < steps.end):
                 save()
-    return history
+    return history, diverged
+
+
+def end_of(history: Sequence[EpochMetrics], steps: StepRange) -> int:
+    """The step on the clock at which the epochs of `history` ended."""
+    return history[-1].iteration if history else steps.begin
 
 
 def state_of(
-    stage: Stage, history: Sequence[EpochMetrics], part: EpochProgress | None = None
+    stage: Stage,
+    history: Sequence[EpochMetrics],
+    part: EpochProgress | None = None,
+    diverged: int | None = None,
 ) -> Checkpoint:
-    """The present state of `stage`, after the epochs of `history` and `part` of the next one."""
+    """The present state of `stage`, after the epochs of `history` and `part` of the next one.
+
+    Or where it `diverged` at this step.
+    """
     network, optimiser = stage.train_state.network, stage.train_state.optimiser
     unfinished = part.as_tensor() if part and part.batches else None
     mask = stage.initial_state.inherited_mask
-    return checkpoint.capture(stage.identity, network, optimiser, history, unfinished, mask)
+    dead = None if diverged is None else Divergence(diverged, stage.steps.end)
+    return checkpoint.capture(stage.identity, network, optimiser, history, unfinished, mask, dead)
 
 
 @contextmanager

@@ -26,10 +26,11 @@ def rows_of(tmp_path):
 def write(tmp_path):
     """Writes the metrics of a run; returns the run and what is read back."""
 
-    def written(template, seed, test, train=None):
+    def written(template, seed, test, train=None, **about):
         run = Run.parse(template.format(seed=seed))
         path = tmp_path / str(run) / "metrics.parquet"
-        metrics.write(path, history(test, train), {**ABOUT, "run": str(run)})
+        ends = 9 * (run.stage.length.epochs or len(test))
+        metrics.write(path, history(test, train), {**ABOUT, "run": str(run), "ends": ends, **about})
         return run, Measured.read(path)
 
     return written

@@ -44,6 +44,7 @@ class Made:
             "run": run,
             "seed": seed,
             "test_accuracy": accuracy,
+            "diverged": False,
         }
         return run
 

@@ -68,6 +68,8 @@ class Synthetic:
             "lr": run.stage.optimiser.options["lr"],
             "pretrain_lr": parent.stage.optimiser.options["lr"] if parent else None,
             "test_accuracy": final,
+            "diverged": False,
+            "diverged_step": None,
             # Further columns of the table of runs that a drawing may use.
             "data": str(run.stage.data),
             "start": str(run.stage.start),

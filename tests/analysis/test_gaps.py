@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from made_metrics import COLD, PLACE, WARM
+from made_metrics import COLD, PLACE, RESET, WARM
 
 from plasticity.analysis import storage
 from plasticity.analysis.summary.gaps import GAPS, gaps_table
@@ -52,7 +52,22 @@ def test_a_gap_by_hand(gaps):
         "high": pytest.approx(0.125 + half),
         "p_value": pytest.approx(1 - 2 * math.atan(5 / 3) / math.pi),
         "below_full_train_accuracy": 3,
+        "diverged": 0,
     }
+
+
+def test_pairs_of_which_a_run_diverged_are_counted_and_left_out(tuned, write):
+    """Of the first setting the cold run of seed 0 died, of the second the only warm one."""
+    dead = [write(COLD, 0, [0.1], diverged_step=12), write(RESET, 1, [], diverged_step=3)]
+    gaps = gaps_table(runs_table({**tuned, **dict(dead)}).to_pandas())
+    first, second = gaps.to_pylist()
+    assert (first["n"], first["seeds"], first["diverged"]) == (1, "1", 1)
+    assert (first["cold_accuracy"], first["warm_accuracy"]) == (0.7, 0.5)
+    assert first["gap"] == pytest.approx(0.2)
+    assert (second["n"], second["seeds"], second["diverged"]) == (0, "", 1)
+    assert math.isnan(second["gap"])
+    cells = re.findall(r"<td>(.*?)</td>", gaps_page(gaps.to_pandas(), "toy"))
+    assert cells[12 + 3 :] == ["0", "1", "", "", "", "", "", "0", ""]
 
 
 def test_one_seed_has_a_gap_and_no_interval(gaps):
@@ -101,12 +116,13 @@ def test_the_page_holds_the_numbers(gaps):
     assert page.startswith("<!doctype html>")
     assert "Generalisation gaps: toy" in page
     low, high = 12.5 - 1270.62047 * 0.075, 12.5 + 1270.62047 * 0.075
-    assert len(cells) == 22
-    assert cells[:11] == [
+    assert len(cells) == 24
+    assert cells[:12] == [
         "digits-clutter",
         "resnet-d1w8",
         "half_adam-lr0.002-b64_e2_init/full_sgd-lr0.1-m0.9_e5_keep",
         "2",
+        "0",
         "75.00",
         "62.50",
         "12.50",
@@ -115,11 +131,12 @@ def test_the_page_holds_the_numbers(gaps):
         "3",
         "0.34",
     ]
-    assert cells[11:] == [
+    assert cells[12:] == [
         "digits-clutter",
         "resnet-d1w8",
         "half_adam-lr0.002-b64_e2_init/full_sgd-lr0.1-m0.9_e5_reset5+6",
         "1",
+        "0",
         "70.00",
         "60.00",
         "10.00",

@@ -8,7 +8,7 @@ from made_metrics import COLD, PLACE, RESET
 
 from plasticity.analysis.summary import curves as summary_curves
 from plasticity.analysis.summary.curves import CURVES, curves
-from plasticity.analysis.summary.runs import RUNS, final_accuracy, runs_table
+from plasticity.analysis.summary.runs import RUNS, Measured, final_accuracy, runs_table
 from plasticity.core import tables
 
 
@@ -80,6 +80,8 @@ def test_a_cold_run_by_hand(write):
         "pretrain_lr": None,
         "pretrain_epochs": 0,
         "pretrain_iterations": 0,
+        "diverged": False,
+        "diverged_step": None,
         "test_accuracy": 0.7,
         "best_test_accuracy": 0.9,
         "last_test_accuracy": 0.7,
@@ -117,6 +119,43 @@ def test_what_a_warm_run_has_besides(write):
         "reached_full_train_accuracy": True,
     }
     assert {key: row[key] for key in expected} == expected
+
+
+def test_a_run_that_diverged_has_no_accuracy(write):
+    """Whether it had finished epochs or not; what it had is in the curves."""
+    warm = PLACE + "half_sgd-lr0.1_e2_init/full_sgd-lr0.1_e5_keep"
+    runs = dict(
+        [
+            write(COLD, 0, [0.5] * 5),
+            write(COLD, 1, [0.5, 0.6], [1.0, 0.9], diverged_step=23),
+            write(warm, 2, [], diverged_step=4),
+        ]
+    )
+    pretrained = dict([write(PLACE + "half_sgd-lr0.1_e2_init", 2, [], diverged_step=4)])
+    table = runs_table(runs, pretrained)
+    assert table.schema.field("diverged").type == pa.bool_()
+    assert table.schema.field("diverged_step").type == pa.int64()
+    assert table["diverged"].to_pylist() == [False, True, True]
+    assert table["diverged_step"].to_pylist() == [None, 23, 4]
+    accuracies = [name for name in table.column_names if name.endswith("_accuracy")]
+    measured = [name for name in accuracies if not name.startswith(("reached", "epochs_to"))]
+    for row in table.to_pylist()[1:]:
+        assert {row[name] for name in measured} == {None}
+    assert table["reached_full_train_accuracy"].to_pylist() == [False, True, False]
+    assert table["pretrain_iterations"].to_pylist() == [0, 0, 18]
+    assert len(pa.concat_tables(curves(runs, pretrained))) == 5 + 2
+
+
+def test_older_metrics_that_went_on_with_nothing_diverged_too(tmp_path, write):
+    run, measured = write(COLD, 0, [0.5] * 5)
+    losses = pa.chunked_array([[2.0, 1.9, np.nan, np.nan, np.nan]])
+    column = measured.table.column_names.index("train_loss")
+    table = measured.table.set_column(column, measured.table.schema.field(column), losses)
+    about = {name: value for name, value in measured.about.items() if name != "diverged_step"}
+    (row,) = runs_table({run: Measured(table, about)}).to_pylist()
+    assert (row["diverged"], row["diverged_step"], row["test_accuracy"]) == (True, 19, None)
+    (row,) = runs_table({run: Measured(measured.table, about)}).to_pylist()
+    assert (row["diverged"], row["test_accuracy"]) == (False, 0.5)
 
 
 def test_an_optimiser_without_momentum_has_none(write):

@@ -91,7 +91,7 @@ class TestBarrier:
             train_state = train_state_with(stage, end)
             estimate_statistics(train_state, stage.train, batches)
             for part, examples in (("train", stage.train), ("test", stage.test)):
-                loss, hits, count = evaluate(train_state, examples).tolist()
+                loss, hits, count, *_ = evaluate(train_state, examples).tolist()
                 assert table[f"{part}_loss"].to_pylist()[row] == pytest.approx(loss / count)
                 assert table[f"{part}_accuracy"].to_pylist()[row] == hits / count
 
@@ -282,7 +282,10 @@ class TestFiles:
     def test_what_is_written_is_read(self, tmp_path: Path):
         line = made_up([0.9, 0.5, 0.8], [1, 0.5, 1])
         columns = {name: line[name] for name in line.column_names}
-        table = pa.table({"run": ["a"] * 3, "seed": [0] * 3, **columns}, connectivity.SCHEMA)
+        table = pa.table(
+            {"run": ["a"] * 3, "seed": [0] * 3, **columns, "reason": [None] * 3},
+            connectivity.SCHEMA,
+        )
         path = tmp_path / "line.parquet"
         connectivity.write(path, table, {"ends": ["a", "b"]})
         found, about = connectivity.read(path)

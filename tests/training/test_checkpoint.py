@@ -14,9 +14,9 @@ from torch.nn.functional import cross_entropy
 from plasticity.core.errors import UserError
 from plasticity.core.rng import torch_generator
 from plasticity.models.network import initialise
-from plasticity.runs import models, optimisers
+from plasticity.runs import Run, models, optimisers
 from plasticity.runs.metrics import EpochMetrics
-from plasticity.training import checkpoint
+from plasticity.training import checkpoint, generators
 from plasticity.training.checkpoint import DIFFERENCES, Checkpoint, Identity
 
 IDENTITY = Identity(
@@ -48,6 +48,7 @@ OPTIMISERS = [
 
 def built(spelling="adam-lr0.01", seed=0):
     """A network in channels-last order, as in training, and its optimiser."""
+    generators.seed(Run.parse(IDENTITY.run), torch.device("cpu"))
     network = models.parse("resnet-d1w2")(3, 3)
     initialise(network, torch_generator(seed, "initialisation"))
     network = network.to(memory_format=torch.channels_last)

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from own_members import own_members  # noqa: F401 (a fixture)
 from tape import THROWS, Tape
 from tiny import CODE, HARDWARE, Folder, equal
 from torch import nn
@@ -24,7 +25,7 @@ from plasticity.observe import telemetry
 from plasticity.runs import Run
 from plasticity.runs.cadence import Cadence
 from plasticity.runs.compute import EXECUTIONS, NEED_A_GPU, PRECISIONS
-from plasticity.training import checkpoint, prune
+from plasticity.training import checkpoint, generators, prune
 from plasticity.training.backends import DTYPES, prepare_backends
 from plasticity.training.cuda_graphs import CudaGraphExecution, CudaGraphs, put_back
 from plasticity.training.examples import Batch, Examples
@@ -101,6 +102,32 @@ def test_views_draw_anew_for_every_batch(folder: Folder, view: str):
 def test_a_rate_that_drops_is_recorded_anew(folder: Folder):
     tape = both(folder, f"{PLACE}/half_sgd-lr0.1-m0.9-b16-drop1x2_e3_init")
     assert tape.recorded == 3 + 1
+
+
+@pytest.mark.usefixtures("own_members")
+@pytest.mark.parametrize("rule", ["counter", "grouped", "listed", "fading"])
+def test_rules_that_remember_in_python_are_refused(folder: Folder, rule: str):
+    """A replay would repeat the step that was recorded, with its count and its rate."""
+    run = Run.parse(f"{PLACE}/half_{rule}-lr0.01-b16_e3_init")
+    with pytest.raises(UserError, match=r"^execution: .*; train with execution: eager$"):
+        folder.train(run, hardware=Taped())
+
+
+@pytest.mark.usefixtures("own_members")
+def test_recording_draws_nothing(folder: Folder):
+    """Warming up and recording make steps with dropout, which the generators forget."""
+    run = Run.parse("digits-clutter/dropnet/seed0/half_halved-lr0.01-b16_e1_init")
+    stage = prepare(
+        run, Inputs(folder.train_file, folder.test_file, folder.split(run)), Taped(), CODE, print
+    )
+    device, execution = torch.device("cpu"), stage.train_state.execution
+    batch, other = stage.order.rest_of_epoch(0, device)
+    part = EpochProgress.begin(device)
+    train_on(stage.train_state, stage.train, iter([batch]), part)
+    before = generators.states(device)["torch"]
+    with execution.training(stage.train_state, stage.train, part.sums):
+        execution._record(stage.train_state, stage.train, part.sums, lambda b: torch.rand(1), other)
+    assert torch.equal(generators.states(device)["torch"], before)
 
 
 def test_drifting_data_and_an_unfinished_epoch(folder: Folder):

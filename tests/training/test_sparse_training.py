@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from chain import Chain
 from tiny import CODE, HARDWARE, Folder, equal
 
 from plasticity.core.errors import UserError
 from plasticity.models import masks
-from plasticity.runs import Run, SpellingError, layout, metrics, states_of
-from plasticity.training import checkpoint, loop, stages
+from plasticity.runs import Run, SpellingError, metrics, states_of
+from plasticity.training import checkpoint, loop
 from plasticity.training.prune import make_mask
 from plasticity.training.stages import Inputs
 from plasticity.training.train import train_stage
@@ -27,34 +28,6 @@ REWOUND = f"{STATE}/full_{SGD}_till3_ticket{{}}-p0.5"
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
     return Folder.prepare(tmp_path)
-
-
-class Chain:
-    """Trains whatever a run needs, each once, as the workflow would."""
-
-    def __init__(self, folder: Folder) -> None:
-        self.folder = folder
-
-    def state(self, run: Run) -> Path:
-        place = self.folder.outputs(run).checkpoint
-        if not place.exists():
-            parent = self.state(run.parent) if run.parent else None
-            mask = self.mask(run.ticket) if run.ticket else None
-            self.folder.train(run, parent=parent, mask=mask)
-        return place
-
-    def mask(self, ticket: Run) -> Path:
-        path = self.folder.path / layout.mask(ticket)
-        if not path.exists():
-            state = self.state(ticket.pruned_from)
-            make_mask(ticket, state, path, code=CODE, precision="float32", log=lambda line: None)
-        return path
-
-    def prepared(self, run: Run) -> stages.Stage:
-        parent = self.state(run.parent) if run.parent else None
-        mask = self.mask(run.ticket) if run.ticket else None
-        files = (self.folder.train_file, self.folder.test_file, self.folder.split(run))
-        return stages.prepare(run, Inputs(*files, parent, None, mask), HARDWARE, CODE, print)
 
 
 @pytest.fixture
@@ -124,7 +97,30 @@ def test_the_learning_rate_drops_after_the_epochs_that_are_named(chain: Chain):
         loop.set_learning_rate(stage.train_state.optimiser, epoch, drops)
         (group,) = stage.train_state.optimiser.param_groups
         rates.append(group["lr"])
-    assert rates == pytest.approx([0.1] * 4 + [0.01] * 4 + [0.001] * 4)
+    # To the bit: rounded once, however many drops there are.
+    assert rates == [0.1] * 4 + [10.0**-1 * 0.1] * 4 + [10.0**-2 * 0.1] * 4
+
+
+def test_a_stage_that_goes_on_begins_with_the_rate_after_the_drops_before_it(chain: Chain):
+    path = f"{PLACE}/full_{SGD}-drop1x2_e2_init/full_{SGD}-drop1x2_till3_keep"
+    optimiser = chain.prepared(Run.parse(path)).train_state.optimiser
+    loop.set_learning_rate(optimiser, 3, (1, 2))
+    assert optimiser.param_groups[0]["lr"] == 10.0**-2 * 0.1
+
+
+def test_a_rate_that_a_rule_changes_is_its_own():
+    """The engine divides what it finds, at the drop and nowhere else."""
+    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+    (group,) = optimiser.param_groups
+    rates = []
+    for epoch in (1, 2, 2, 3, 4):
+        loop.set_learning_rate(optimiser, epoch, (2,))
+        group["lr"] *= 0.5
+        rates.append(group["lr"])
+    assert rates == pytest.approx([0.05, 0.025, 0.0125, 0.000625, 0.0003125])
+    untouched = dict(group)
+    loop.set_learning_rate(optimiser, 5, (2,))
+    assert group == untouched
 
 
 @pytest.mark.parametrize(("updates", "words"), [(12, "has made 12 already"), (40, "has made 40")])
@@ -335,16 +331,17 @@ def test_levels_that_prune_nothing_or_everything_are_refused(chain: Chain):
         chain.mask(Run.parse(START.format(1).replace("p0.5", "p0.00001")))
 
 
-def test_a_diverged_state_is_not_pruned(chain: Chain, tmp_path: Path):
+def test_a_mask_of_weights_that_are_no_numbers_has_diverged(chain: Chain, tmp_path: Path):
+    """By a version that did not record it; as many weights are left as otherwise."""
     run = Run.parse(START.format(1))
     state = checkpoint.load(chain.state(run.pruned_from))
     name = next(iter(masks.prunable(run.model(2, 1))))
     broken = replace(state, network={**state.network, name: state.network[name] * float("nan")})
     checkpoint.save(tmp_path / "broken", broken)
-    with pytest.raises(UserError, match="training has diverged"):
-        make_mask(
-            run, tmp_path / "broken", tmp_path / "m", code=CODE, precision="float32", log=print
-        )
+    make_mask(run, tmp_path / "broken", tmp_path / "m", code=CODE, precision="float32", log=print)
+    found = masks.read_mask(tmp_path / "m")
+    assert (found.diverged, found.density) == (12, 0.5)
+    assert masks.read_mask(chain.mask(run)).diverged is None
 
 
 def test_a_rewind_without_a_ticket_is_refused():

@@ -7,8 +7,9 @@ A module here defines ``draw(tables: Tables) -> Drawing`` and may be named in a 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -22,6 +23,9 @@ from plasticity.analysis.summary.roles import with_roles
 from plasticity.core import files
 from plasticity.core.errors import UserError, shown
 
+DIVERGED = ["role", "run", "seed", "diverged_step"]
+"""What is told of a run that diverged, in the numbers beside a picture too."""
+
 
 @dataclass(frozen=True)
 class Tables:
@@ -29,7 +33,8 @@ class Tables:
 
     `runs` and `curves` are the tables of `analysis.summary` with a column `role`: in `runs` in the
     order in which the configuration gives the roles, in `curves` without a value where the
-    epochs are those of pretraining. `labels` are the roles in words. `observations` are what a
+    epochs are those of pretraining. Runs that diverged are in neither, but in `diverged`, with
+    their role, seed and step. `labels` are the roles in words. `observations` are what a
     figure's setting ``observe`` asks for, with the run and its role in every row: the table of
     `plasticity.observe.telemetry`, or that of `plasticity.observe.connectivity`.
     """
@@ -39,6 +44,7 @@ class Tables:
     curves: pd.DataFrame
     labels: Mapping[str, str]
     observations: pd.DataFrame | None = None
+    diverged: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=DIVERGED))
 
     @classmethod
     def of(
@@ -50,11 +56,38 @@ class Tables:
         labels: Mapping[str, str],
         observations: pd.DataFrame | None = None,
     ) -> Tables:
-        """Tables with the role of each run; a run that plays two roles appears twice."""
+        """Tables with the role of each run; a run that plays two roles appears twice.
+
+        A run has diverged for a figure, too, that draws a line to which there is no end.
+        """
         played, epochs = with_roles(runs, curves, roles)
+        gone = played["diverged"].astype(bool)
+        if observations is not None and "reason" in observations:
+            gone |= played["run"].isin(observations.loc[observations["reason"].notna(), "run"])
+        diverged, played = played.loc[gone, DIVERGED], played[~gone].reset_index(drop=True)
+        if len(diverged):
+            alive = [f"{run}/" for run in played["run"]]
+            led = {
+                run: any(one.startswith(f"{run}/") for one in alive) for run in set(epochs["run"])
+            }
+            epochs = epochs[epochs["run"].map(led).astype(bool)]
         if observations is not None:
             observations = played[["role", "run"]].merge(observations, on="run")
-        return cls(title, played, epochs, labels, observations)
+        return cls(title, played, epochs, labels, observations, diverged)
+
+    @property
+    def left_out(self) -> str:
+        """How many runs diverged and are left out, role by role; empty where none did."""
+        if self.diverged.empty:
+            return ""
+        dead, alive = self.diverged["role"].value_counts(), self.runs["role"].value_counts()
+        runs = len(self.diverged) + len(self.runs)
+        verb = "diverged and is" if len(self.diverged) == 1 else "diverged and are"
+        parts = (
+            f"{self.labels.get(str(role), role)}: {count} of {count + alive.get(role, 0)}"
+            for role, count in dead.items()
+        )
+        return f"{len(self.diverged)} of {runs} runs {verb} left out ({'; '.join(parts)})"
 
     @property
     def observed(self) -> pd.DataFrame:
@@ -83,18 +116,35 @@ def render(draw: str, tables: Tables, outputs: Mapping[str, str | Path], across:
     _require_drawable({"title": tables.title, **tables.labels})
     module = importlib.import_module(f"plasticity.analysis.figures.{draw}")
     with rc_context(style.RC):  # type: ignore[arg-type]
-        drawing: Drawing = module.draw(tables)
+        drawing = _drawn(module.draw, tables)
         if across:
             drawing.picture.text(0.5, 0.5, across, **style.ACROSS)
+        if note := tables.left_out:
+            drawing.picture.text(0.01, -0.01, textwrap.fill(note, 100), va="top", fontsize=8.5)
         for suffix in (one for one in ("svg", "pdf", "png") if one in outputs):
             # No date in the file: the same numbers give the same bytes.
             dated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(suffix)
             with files.whole(outputs[suffix]) as partial:
                 drawing.picture.savefig(partial, format=suffix, metadata=dated)
-    numbers = drawing.numbers.to_csv(index=False, float_format="%.6g")
+    parts = [drawing.numbers, tables.diverged]
+    shown_numbers = pd.concat([part for part in parts if len(part)]) if note else drawing.numbers
+    numbers = shown_numbers.to_csv(index=False, float_format="%.6g")
     if "csv" in outputs:
         with files.whole(outputs["csv"]) as partial:
             partial.write_text(numbers, encoding="utf-8")
+
+
+def _drawn(draw: Callable[[Tables], Drawing], tables: Tables) -> Drawing:
+    """What `draw` makes of `tables`; where what it needs has diverged, a picture that says so."""
+    try:
+        if len(tables.runs) or tables.diverged.empty:
+            return draw(tables)
+    except style.NothingToDrawError:
+        if tables.diverged.empty:
+            raise
+    picture = style.picture()
+    style.head(picture, tables.title, "nothing is left to draw: see below")
+    return Drawing(picture, pd.DataFrame())
 
 
 def _require_drawable(texts: Mapping[str, str]) -> None:

@@ -242,7 +242,11 @@ def entries(axes: Iterable[Axes], *last: str) -> dict[str, Any]:
     return {"labels": chosen, "handles": [found[label] for label in chosen]}
 
 
+class NothingToDrawError(UserError):
+    """A figure of whose runs none is of use to it."""
+
+
 def require_points(table: pd.DataFrame, what: str) -> None:
-    """Raise `UserError` where nothing of `what` a figure needs is in `table`."""
+    """Raise `NothingToDrawError` where nothing of `what` a figure needs is in `table`."""
     if table.empty:
-        raise UserError(f"this figure has nothing to draw: it needs {what}")
+        raise NothingToDrawError(f"this figure has nothing to draw: it needs {what}")

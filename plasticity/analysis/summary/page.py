@@ -17,8 +17,9 @@ td:nth-child(3) { font-family: ui-monospace, monospace; font-size: 12px; }
 accuracy is the mean over the last fifth of tuning. n counts the seeds; deviation is the standard
 deviation of the gap over seeds; the interval and the two-sided p value are those of a paired t
 test, not corrected for the number of rows. A positive gap means that the warm start generalises
-worse. The paper presumes that every run fits its training data: the column before the last counts
-the runs of a row, cold and warm, whose training accuracy never reached 100%.</p>
+worse. Pairs of which a run diverged are left out: the column diverged counts those runs. The paper
+presumes that every run fits its training data: the column before the last counts the other runs of
+a row, cold and warm, whose training accuracy never reached 100%.</p>
 <table>
 <thead><tr>{% for name in columns %}<th>{{ name }}</th>{% endfor %}</tr></thead>
 <tbody>
@@ -39,13 +40,16 @@ def gaps_page(gaps: pd.DataFrame, study: str) -> str:
             "network": gaps["model"],
             "warm": gaps["warm"],
             "n": gaps["n"],
+            "diverged": gaps["diverged"],
             "cold / %": _hundredths(gaps["cold_accuracy"]),
             "warm / %": _hundredths(gaps["warm_accuracy"]),
             "gap / points": _hundredths(gaps["gap"]),
             "deviation": [f"{std * 100:.2f}" if std == std else "" for std in gaps["deviation"]],
             "95% interval": [
-                f"{low * 100:.2f} to {high * 100:.2f}" if low == low else "one seed: none"
-                for low, high in zip(gaps["low"], gaps["high"], strict=True)
+                f"{low * 100:.2f} to {high * 100:.2f}"
+                if low == low
+                else "one seed: none" * (n == 1)
+                for low, high, n in zip(gaps["low"], gaps["high"], gaps["n"], strict=True)
             ],
             "runs below 100% train": gaps["below_full_train_accuracy"],
             "p (t test)": gaps["p_value"].map(lambda p: f"{p:.2g}" if p == p else ""),
@@ -59,5 +63,5 @@ def gaps_page(gaps: pd.DataFrame, study: str) -> str:
 
 
 def _hundredths(fractions: pd.Series) -> pd.Series:
-    """`fractions` in per cent, rounded to two digits."""
-    return (fractions * 100).round(2).map("{:.2f}".format)
+    """`fractions` in per cent, rounded to two digits; empty where there is none."""
+    return (fractions * 100).round(2).map("{:.2f}".format, na_action="ignore").fillna("")

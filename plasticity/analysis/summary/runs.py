@@ -77,7 +77,11 @@ RUNS = pa.schema(
         ("pretrain_epochs", COUNT),
         ("pretrain_iterations", COUNT),
         ("pretrain_best_train_accuracy", REAL),
-        # What came of it.
+        # What came of it. Where the loss or a weight was no longer finite, in this stage or in one
+        # before it, `diverged_step` is the step, by the clock of that stage, and there is no
+        # accuracy: that of such a network is the share of the first class.
+        ("diverged", FLAG),
+        ("diverged_step", COUNT),
         ("test_accuracy", REAL),
         ("best_test_accuracy", REAL),
         ("last_test_accuracy", REAL),
@@ -110,8 +114,27 @@ class Measured:
         return cls(*metrics.read(path))
 
     @cached_property
-    def best_train_accuracy(self) -> float:
-        """The highest training accuracy of any epoch."""
+    def diverged_step(self) -> int | None:
+        """The step at which it, or a stage before it, diverged; None where neither did.
+
+        Metrics that do not say so are of a version that went on: found by their losses then, as
+        the step that follows the last epoch with finite ones.
+        """
+        if "diverged_step" in self.about:
+            step: int | None = self.about["diverged_step"]
+            return step
+        losses = [self.table[name].to_numpy() for name in ("train_loss", "test_loss")]
+        dead = np.flatnonzero(~np.isfinite(losses).all(axis=0))
+        if not len(dead):
+            return None
+        before = self.table["iteration"].to_numpy()[: dead[0]]
+        return int(before[-1] if len(before) else self.about["begins"]) + 1
+
+    @cached_property
+    def best_train_accuracy(self) -> float | None:
+        """The highest training accuracy of any epoch; None where it diverged."""
+        if self.diverged_step is not None:
+            return None
         return float(self.table["train_accuracy"].to_numpy().max())
 
 
@@ -119,7 +142,7 @@ def describe_run(run: Run, measured: Measured, parent: Measured | None) -> dict[
     """The row of `RUNS` for a tuned `run`, of which and of whose parent this was `measured`.
 
     Accuracies are fractions in 0 .. 1; `test_accuracy` and `final_train_accuracy` are means over
-    the last fifth of the epochs.
+    the last fifth of the epochs. A run that diverged has none.
     """
     table, about = measured.table, measured.about
     test = table["test_accuracy"].to_numpy()
@@ -127,6 +150,7 @@ def describe_run(run: Run, measured: Measured, parent: Measured | None) -> dict[
     full = np.flatnonzero(train >= FULL)
     optimiser, start = run.stage.optimiser, run.stage.start
     pretrain = run.parent.stage if run.parent else None
+    diverged = measured.diverged_step is not None
     return {
         "run": str(run),
         "dataset": str(run.dataset),
@@ -168,15 +192,15 @@ def describe_run(run: Run, measured: Measured, parent: Measured | None) -> dict[
             for name in ("lr", "momentum", "weight_decay", "batch")
         },
         "pretrain_epochs": pretrain.length.epochs if pretrain else 0,
-        "pretrain_iterations": (
-            int(parent.table["iteration"].to_numpy()[-1]) if parent else None if pretrain else 0
-        ),
+        "pretrain_iterations": (parent.about["ends"] if parent else None if pretrain else 0),
         "pretrain_best_train_accuracy": parent.best_train_accuracy if parent else None,
-        "test_accuracy": final_accuracy(test),
-        "best_test_accuracy": test.max(),
-        "last_test_accuracy": test[-1],
+        "diverged": diverged,
+        "diverged_step": measured.diverged_step,
+        "test_accuracy": None if diverged else final_accuracy(test),
+        "best_test_accuracy": None if diverged else test.max(),
+        "last_test_accuracy": None if diverged else test[-1],
         "best_train_accuracy": measured.best_train_accuracy,
-        "final_train_accuracy": final_accuracy(train),
+        "final_train_accuracy": None if diverged else final_accuracy(train),
         "epochs_to_full_train_accuracy": int(full[0]) + 1 if len(full) else None,
         "reached_full_train_accuracy": bool(len(full)),
         "training_examples": about["training_examples"],

@@ -1,0 +1,201 @@
+"""All that an optimiser remembers, as JSON and tensors, so that nothing is pickled; and back.
+
+That is its `state_dict`, with whatever numbers, texts, lists and dicts a rule keeps in there, and
+the attributes in which a rule keeps more. What is kept twice is one thing again afterwards.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import types
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from plasticity.core.errors import UserError
+
+REMEMBER_NOTHING = (
+    *(types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, type),
+    *(functools.partial, enum.Enum, PurePath, torch.dtype, torch.device, torch.Size),
+)
+"""Kinds of attribute that are not saved: making the optimiser anew makes them as they were."""
+
+
+def taken_apart(optimiser: Optimizer) -> tuple[Any, dict[str, Tensor]]:
+    """What `optimiser` remembers, as JSON, and the tensors that this names, uncopied.
+
+    Raises `UserError` for what cannot be saved, by the place where it is kept.
+    """
+    packer = _Packer(optimiser)
+    plain = packer.pack(optimiser.state_dict(), "")
+    packer.known |= {id(optimiser.state): "state", id(optimiser.param_groups): "param_groups"}
+    for number, group in enumerate(optimiser.param_groups):
+        packer.known[id(group)] = f"param_groups/{number}"
+    attributes = {
+        name: packer.pack(value, f"attribute {name}")
+        for name, value in vars(optimiser).items()
+        if name not in _of_every_optimiser() and not isinstance(value, REMEMBER_NOTHING)
+    }
+    return {"state": plain, "attributes": attributes}, packer.tensors
+
+
+def put_back(optimiser: Optimizer, plain: Any, tensors: Mapping[str, Tensor]) -> None:
+    """Let `optimiser`, freshly made, remember what was `taken_apart`; copies `tensors`."""
+    parameters = _parameters(optimiser)
+    unpacker = _Unpacker(parameters, tensors)
+    found = unpacker.unpack(plain["state"], "")
+    # Torch would convert state to the type of the parameters, and lists to other lists.
+    usual = type(optimiser).load_state_dict is Optimizer.load_state_dict
+    optimiser.load_state_dict({**found, "state": {}} if usual else found)
+    live = dict(enumerate(parameters))
+    optimiser.state.clear()
+    optimiser.state.update({live.get(key, key): slots for key, slots in found["state"].items()})
+    for number, group in enumerate(found["param_groups"]):
+        own = optimiser.param_groups[number]
+        own.update({name: value for name, value in group.items() if name != "params"})
+        unpacker.known[f"param_groups/{number}"] = own
+    unpacker.known |= {"state": optimiser.state, "param_groups": optimiser.param_groups}
+    for name, value in plain["attributes"].items():
+        setattr(optimiser, name, unpacker.unpack(value, f"attribute {name}"))
+
+
+class _Packer:
+    """Takes values apart; `known` is where each object was found first, by its identity."""
+
+    def __init__(self, optimiser: Optimizer) -> None:
+        self.rule = type(optimiser).__name__
+        self.parameters = {id(p): number for number, p in enumerate(_parameters(optimiser))}
+        self.memory: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        self.known: dict[int, str] = {}
+        self.tensors: dict[str, Tensor] = {}
+        self.kept: list[object] = []  # so that no identity is given to another object meanwhile
+        for parameter in _parameters(optimiser):
+            self.memory[parameter.untyped_storage().data_ptr()].append(_range(parameter))
+
+    def pack(self, value: Any, path: str) -> Any:
+        """`value`, which stands at `path`, as JSON."""
+        if value is None or isinstance(value, bool):
+            return value
+        for number in (int, float, str):
+            if isinstance(value, number):  # without a type of its own, such as NumPy's float64
+                return number(value)
+        if id(value) in self.parameters:
+            return {"parameter": self.parameters[id(value)]}
+        if id(value) in self.known:
+            return {"same": self.known[id(value)]}
+        self.known[id(value)] = path
+        self.kept.append(value)
+        kind = type(value)
+        if kind in (Tensor, nn.Parameter):
+            return self._tensor(value, path)
+        if kind in (list, tuple, deque):
+            items = [self.pack(one, f"{path}/{number}") for number, one in enumerate(value)]
+            most = {"most": value.maxlen} if kind is deque else {}
+            return {kind.__name__: items, **most}
+        if kind is dict:
+            odd = {type(key).__name__ for key in value if not isinstance(key, str | int)}
+            if odd or len({str(key) for key in value}) < len(value):
+                of = f"of the type {', '.join(sorted(odd))}" if odd else "that are spelt alike"
+                raise self._refused(path, f"has keys {of}")
+            return {"dict": [[key, self.pack(one, _in(path, key))] for key, one in value.items()]}
+        if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biuf":
+            self.tensors[path] = torch.from_numpy(np.array(value))
+            return {"numpy": path, "scalar": isinstance(value, np.generic)}
+        if kind is torch.Generator:
+            self.tensors[path] = value.get_state()
+            return {"generator": path, "cpu": value.device.type == "cpu"}
+        raise self._refused(path, f"is of the type {kind.__name__}")
+
+    def _tensor(self, value: Tensor, path: str) -> Any:
+        if value.layout is not torch.strided or value.is_quantized or value.is_complex():
+            raise self._refused(path, "is a tensor that is sparse, quantised or complex")
+        others = self.memory[value.untyped_storage().data_ptr()]
+        first, end = _range(value)
+        if any(first < theirs and start < end for start, theirs in others):
+            # They would no longer do so, once they came back.
+            raise self._refused(path, "shares memory with a parameter or another tensor")
+        others.append((first, end))
+        self.tensors[path] = value.detach()
+        stride = torch.empty_like(value).stride()
+        return {"tensor": path, "stride": list(stride), "cpu": value.device.type == "cpu"}
+
+    def _refused(self, path: str, what: str) -> UserError:
+        return UserError(
+            f"optimiser {self.rule}: {path} {what}, which cannot be saved, so that a "
+            "stage that was ended could not go on as if it had not; let the rule keep numbers, "
+            "texts, and tensors with memory of their own, alone or in lists, tuples and dicts"
+        )
+
+
+class _Unpacker:
+    """Puts together what a `_Packer` took apart; `known` are the objects by their place."""
+
+    def __init__(self, parameters: list[Tensor], tensors: Mapping[str, Tensor]) -> None:
+        self.parameters = parameters
+        self.tensors = tensors
+        self.known: dict[str, Any] = {}
+
+    def unpack(self, plain: Any, path: str) -> Any:
+        """The value that stood at `path`."""
+        if not isinstance(plain, dict):
+            return plain
+        if "parameter" in plain:
+            return self.parameters[plain["parameter"]]
+        if "same" in plain:
+            return self.known[plain["same"]]
+        self.known[path] = self._made(plain, path)
+        return self.known[path]
+
+    def _made(self, plain: dict[str, Any], path: str) -> Any:
+        device = torch.device("cpu") if plain.get("cpu", True) else self.parameters[0].device
+        if "tensor" in plain:
+            stored = self.tensors[plain["tensor"]]
+            # In the memory order that it had, as if it had never left: vectorised kernels round by
+            # position.
+            order = torch.empty_strided(
+                stored.shape, plain["stride"], dtype=stored.dtype, device=device
+            )
+            return order.copy_(stored)
+        if "numpy" in plain:
+            array = self.tensors[plain["numpy"]].numpy().copy()
+            return array[()] if plain["scalar"] else array
+        if "generator" in plain:
+            generator = torch.Generator(device)
+            generator.set_state(self.tensors[plain["generator"]])
+            return generator
+        if "dict" in plain:
+            return {key: self.unpack(one, _in(path, key)) for key, one in plain["dict"]}
+        ((name, items),) = ((name, plain[name]) for name in ("list", "tuple", "deque")
+                            if name in plain)  # fmt: skip
+        made: Iterable[Any] = (self.unpack(one, f"{path}/{n}") for n, one in enumerate(items))
+        if name == "deque":
+            return deque(made, plain["most"])
+        return list(made) if name == "list" else tuple(made)
+
+
+def _range(tensor: Tensor) -> tuple[int, int]:
+    """Where `tensor` begins and ends in memory; the same where it is empty."""
+    steps = zip(tensor.shape, tensor.stride(), strict=True)
+    last = sum((size - 1) * step for size, step in steps) if tensor.numel() else -1
+    return tensor.data_ptr(), tensor.data_ptr() + (last + 1) * tensor.element_size()
+
+
+def _in(path: str, key: object) -> str:
+    return f"{path}/{key}" if path else str(key)
+
+
+def _parameters(optimiser: Optimizer) -> list[Tensor]:
+    return [parameter for group in optimiser.param_groups for parameter in group["params"]]
+
+
+@functools.cache
+def _of_every_optimiser() -> frozenset[str]:
+    """The attributes that torch gives every optimiser."""
+    return frozenset(vars(Optimizer([nn.Parameter(torch.zeros(1))], {})))

@@ -1,0 +1,238 @@
+"""Networks, rules and starts as users write them, declared for one test at a time."""
+
+import random
+from collections import deque
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.optim import SGD, Optimizer
+
+from plasticity.interventions.options import LEARNING_RATE
+from plasticity.models.network import Network
+from plasticity.models.resnet import Head
+from plasticity.runs import ModelFacts, models, optimisers, starts
+
+
+@pytest.fixture
+def own_members(monkeypatch):
+    """All that stands below can be spelt."""
+    registries = (models, optimisers, starts)
+    for registry in registries:
+        monkeypatch.setattr(registry, "_members", dict(registry.members))
+    for network, modules in NETWORKS.items():
+        models.member(network.__name__, facts=ModelFacts(modules=modules))(network)
+    for rule in RULES:
+        optimisers.member(f"{rule.__name__}-lr{{lr}}", lr=LEARNING_RATE)(rule)
+    starts.member("jolt")(jolt)
+    yield
+    monkeypatch.undo()
+    for registry in registries:
+        registry.parse.cache_clear()
+        registry.read.cache_clear()
+
+
+def network_of(*modules):
+    network = Network()
+    network.numbered = nn.ModuleList(modules)
+    return network
+
+
+def convolution(channels, width=8, *more):
+    return nn.Sequential(nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(), *more)
+
+
+# Networks
+
+
+def dropnet(classes, channels):
+    """With dropout."""
+    return network_of(convolution(channels, 8, nn.Dropout(0.5)), Head(8, classes))
+
+
+def frozennet(classes, channels):
+    """Whose first layer is not trained."""
+    network = network_of(convolution(channels), convolution(8), Head(8, classes))
+    network.numbered[0].requires_grad_(False)
+    return network
+
+
+class _Unused(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.first, self.spare = nn.Conv2d(channels, 8, 3, padding=1), nn.Linear(8, 2)
+
+    def forward(self, images):
+        return self.first(images).relu()
+
+
+def sparenet(classes, channels):
+    """With a layer that is not used."""
+    return network_of(_Unused(channels), Head(8, classes))
+
+
+def eightnet(classes, channels):
+    """Of two modules, said to be eight."""
+    return network_of(convolution(channels), Head(8, classes))
+
+
+def noisynet(classes, channels):
+    """With noise of three generators in each pass, also in evaluation."""
+
+    class Noise(nn.Module):
+        def forward(self, images):
+            scale = 1 + 0.1 * np.random.random() + 0.1 * random.random()
+            return images * scale + 0.1 * torch.randn_like(images)
+
+    return network_of(convolution(channels, 8, Noise()), Head(8, classes))
+
+
+NETWORKS = {dropnet: 2, frozennet: 3, sparenet: 2, eightnet: 8, noisynet: 2}
+
+
+# Rules
+
+
+class Own(Optimizer):
+    """A rule of one's own: `change` is called with each parameter that has a gradient."""
+
+    def __init__(self, parameters, lr):
+        super().__init__(parameters, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            self.begin(group)
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self.change(parameter, self.state[parameter], group)
+
+    def begin(self, group):
+        pass
+
+
+def counter(parameters, *, lr):
+    """The number of steps in the state of each parameter."""
+
+    class Counter(Own):
+        def change(self, parameter, state, group):
+            state["step"] = state.get("step", 0) + 1
+            parameter.sub_(group["lr"] / state["step"] * parameter.grad)
+
+    return Counter(parameters, lr)
+
+
+def grouped(parameters, *, lr):
+    """The number of steps in the group."""
+
+    class Grouped(Own):
+        def begin(self, group):
+            group["step"] = group.get("step", 0) + 1
+
+        def change(self, parameter, state, group):
+            parameter.sub_(group["lr"] / group["step"] * parameter.grad)
+
+    return Grouped(parameters, lr)
+
+
+def attribute(parameters, *, lr):
+    """The number of steps, and the last norms of gradients, in attributes."""
+
+    class Attribute(Own):
+        done = 0
+
+        def __init__(self, parameters, lr):
+            super().__init__(parameters, lr)
+            self.norms = deque([1.0], maxlen=3)
+            self.schedule = lambda done: 1 / done
+            self.draw = torch.Generator().manual_seed(5)
+
+        def begin(self, group):
+            self.done += 1
+
+        def change(self, parameter, state, group):
+            self.norms.append(float(parameter.grad.norm()))
+            scale = torch.rand((), generator=self.draw) / (1 + max(self.norms))
+            parameter.sub_(group["lr"] * self.schedule(self.done) * scale * parameter.grad)
+
+    return Attribute(parameters, lr)
+
+
+def halved(parameters, *, lr):
+    """Momentum in bfloat16."""
+
+    class Halved(Own):
+        def change(self, parameter, state, group):
+            if not state:
+                state["buffer"] = torch.zeros_like(parameter, dtype=torch.bfloat16)
+            state["buffer"].mul_(0.9).add_(parameter.grad.bfloat16())
+            parameter.sub_(group["lr"] * state["buffer"].float())
+
+    return Halved(parameters, lr)
+
+
+def listed(parameters, *, lr):
+    """The last three gradients in a list, and the same list by another name."""
+
+    class Listed(Own):
+        def change(self, parameter, state, group):
+            past = state.setdefault("past", [])
+            state["again"] = past
+            past.append(parameter.grad.clone())
+            del state["again"][:-3]
+            parameter.sub_(group["lr"] * sum(past) / len(past))
+
+    return Listed(parameters, lr)
+
+
+def fading(parameters, *, lr):
+    """A rate that falls with each step."""
+
+    class Fading(SGD):
+        @torch.no_grad()
+        def step(self, closure=None):
+            super().step()
+            for group in self.param_groups:
+                group["lr"] *= 0.9
+
+    return Fading(parameters, lr=lr)
+
+
+def inner(parameters, *, lr):
+    """Another optimiser in an attribute, whose state is its own."""
+
+    class Outer(Own):
+        def __init__(self, parameters, lr):
+            super().__init__(parameters, lr)
+            self.base = SGD(self.param_groups, lr=lr, momentum=0.9)
+
+        def change(self, parameter, state, group):
+            parameter.sub_(lr * parameter.grad)
+
+    return Outer(parameters, lr)
+
+
+def noting(parameters, *, lr):
+    """An object in the state."""
+
+    class Noting(Own):
+        def change(self, parameter, state, group):
+            state["note"] = object()
+            parameter.sub_(lr * parameter.grad)
+
+    return Noting(parameters, lr)
+
+
+STORABLE = (counter, grouped, attribute, halved, listed, fading)
+REFUSED = (inner, noting)
+RULES = (*STORABLE, *REFUSED)
+
+
+# Starts
+
+
+def jolt(network, generator):
+    """A little noise of torch's own generator."""
+    for parameter in network.parameters():
+        parameter.mul_(0.5).add_(torch.randn_like(parameter), alpha=0.01)
