@@ -22,7 +22,7 @@ FIRST_PAPER = [name for name, claim in FIRST.items() if not claim.conjecture]
 LATER_PAPER = list(LATER)
 """The claims of Frankle et al."""
 MEASURED = [*FIRST_PAPER, *LATER_PAPER]
-STUDIES, SEEDS = 1000, 5
+STUDIES, SEEDS = 300, 5
 
 
 def made(claim, effect, others=8.0, seeds=6, scatter=1.0, seed=0):
@@ -76,16 +76,16 @@ def tolerated(rate, studies=STUDIES):
     return binom.ppf(0.999, studies, rate) / studies
 
 
-def studies_of(claim, effect, others, scatter=2.0, seed=0):
-    """Contrasts of `claim` in many studies: the seeds of one large study, five at a time."""
+def studies_of(claim, effect, others, scatter=2.0, seed=0, studies=STUDIES):
+    """The p values of `claim` in many studies: the seeds of one large study, five at a time."""
     if claim == "phases":
         scatter /= 4  # these are powers of ten
-    evidence = made(claim, effect, others, seeds=STUDIES * SEEDS, scatter=scatter, seed=seed)
+    evidence = made(claim, effect, others, seeds=studies * SEEDS, scatter=scatter, seed=seed)
     return split(claim, evidence)
 
 
 def split(claim, evidence, seeds=SEEDS):
-    """Contrasts of `claim` in many studies: each `seeds` of one large study."""
+    """The p values of `claim` for each `seeds` of a large study."""
     whole = LEDGER[claim].read(evidence)
     for start in range(0, len(whole.cases[0].values), seeds):
         part = slice(start, start + seeds)
