@@ -37,24 +37,30 @@ def paired_gap(cold: np.ndarray, warm: np.ndarray) -> PairedGap:
     return mean_difference(cold - warm)
 
 
-def mean_difference(differences: np.ndarray) -> PairedGap:
+def mean_difference(differences: np.ndarray, resolution: float = 0.0) -> PairedGap:
     """The mean of paired `differences`, float [n], with the interval and p value of their t test.
 
-    Raises `ValueError` where there are none.
+    `resolution` is the least standard deviation that they are taken to have. Raises `ValueError`
+    where there are none.
     """
+    from scipy.special import stdtrit
     from scipy.stats import ttest_1samp
 
     if len(differences) == 0:
         raise ValueError("expected at least one difference")
-    mean = float(differences.mean())
-    if len(differences) == 1:
+    n, mean = len(differences), float(differences.mean())
+    if n == 1:
         return PairedGap(1, mean, *[math.nan] * 4)
+    if resolution > differences.std(ddof=1):
+        half = float(stdtrit(n - 1, 0.975)) * resolution / math.sqrt(n)
+        p_value = 2 * p_above(np.abs(mean) + differences - mean, 0.0, resolution)
+        return PairedGap(n, mean, resolution, mean - half, mean + half, p_value)
     if _alike(differences):
-        return PairedGap(len(differences), mean, 0.0, *[math.nan] * 3)
+        return PairedGap(n, mean, 0.0, *[math.nan] * 3)
     test = ttest_1samp(differences, 0.0)
     interval = test.confidence_interval(0.95)
     return PairedGap(
-        n=len(differences),
+        n=n,
         mean=mean,
         std=float(differences.std(ddof=1)),
         low=float(interval.low),
@@ -68,18 +74,19 @@ def _alike(differences: np.ndarray) -> bool:
     return bool(np.ptp(differences) <= 2e-12)
 
 
-def p_above(differences: np.ndarray, bound: float) -> float:
+def p_above(differences: np.ndarray, bound: float, resolution: float = 0.0) -> float:
     """The one-sided p value, by t test, for a mean of `differences`, float [n], above `bound`.
 
-    Not a number where there are fewer than two differences or all are equal. The p value for a
-    mean below `bound` is `p_above(-differences, -bound)`.
+    Their standard deviation is taken to be at least `resolution`. Not a number where there are
+    fewer than two differences, or all are equal and there is no such least deviation. The p value
+    for a mean below `bound` is `p_above(-differences, -bound)`.
     """
     from scipy.special import stdtr
 
     n = len(differences)
-    if n < 2 or _alike(differences):
+    if n < 2 or (_alike(differences) and not resolution):
         return math.nan
-    standard_error = differences.std(ddof=1) / math.sqrt(n)
+    standard_error = max(differences.std(ddof=1), resolution) / math.sqrt(n)
     return float(stdtr(n - 1, (bound - differences.mean()) / standard_error))
 
 

@@ -26,10 +26,11 @@ class Snapshot:
 
     `weights`, `gradient`, `initial` and `final`, float64 [n], hold all prunable weights in a row,
     of which those removed by pruning are zeros. `gradient` is that of the mean loss of the batch
-    just trained on, without weight decay: None at the beginning. `final` is None where it is not
-    known. `tested` are sums over the test set, float64 [4], which begin with those of loss, correct
-    answers and examples, or None where it was left out. All are on the device. In float64, because
-    after one step the cosine to the beginning differs from 1 by less than float32 can tell.
+    just trained on, without weight decay and masked like the weights, as the optimiser was given
+    it: None at the beginning. `final` is None where it is not known. `tested` are sums over the
+    test set, float64 [4], which begin with those of loss, correct answers and examples, or None
+    where it was left out. All are on the device. In float64, because after one step the cosine to
+    the beginning differs from 1 by less than float32 can tell.
     """
 
     weights: Tensor
@@ -94,13 +95,13 @@ def sign_change_share(snapshot: Snapshot) -> Tensor:
 
 @quantity("loss per weight")
 def gradient_magnitude(snapshot: Snapshot) -> Tensor | None:
-    """The mean magnitude of the gradient's entries, those of removed weights included."""
+    """The mean magnitude of the gradient's entries; those of removed weights count as 0."""
     return None if snapshot.gradient is None else _mean_magnitude(snapshot.gradient)
 
 
 @quantity("loss per weight")
 def gradient_norm(snapshot: Snapshot) -> Tensor | None:
-    """The L2 norm of the gradient."""
+    """The L2 norm of the gradient; entries of removed weights are 0."""
     return None if snapshot.gradient is None else _norm(snapshot.gradient)
 
 

@@ -40,8 +40,8 @@ class ModelFacts:
 class SelectionFacts:
     """A data selection. Its functions are given its options by name.
 
-    - `size`, of the number of all examples: how many an epoch passes over, where that is not all of
-      them (it tells beforehand what a study costs).
+    - `size`, of the numbers of all examples and of classes: how many an epoch passes over, where
+      that is not all of them (it tells beforehand what a study costs).
     - `stream`, a template of the options: selections that share it are drawn alike.
     - `classes`: how many classes the data set must have.
     - `fraction_of_all`, of the progress of the stage in 0 .. 1: batches are then drawn with

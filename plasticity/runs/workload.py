@@ -90,10 +90,10 @@ def too_many_examples(dataset: Term[DatasetFacts], there: int) -> str:
 
 def examples(run: Run) -> int:
     """The training examples that the last stage of `run` may see; raises `UserError`."""
-    data, count = run.stage.data, facts_of(run.dataset).train
+    data, of = run.stage.data, facts_of(run.dataset)
     if data.facts.size and not data.facts.fraction_of_all:
-        return data.facts.size(count, **data.own)
-    return count
+        return data.facts.size(of.train, of.classes, **data.own)
+    return of.train
 
 
 def steps_per_epoch(run: Run) -> int:

@@ -8,9 +8,10 @@ import pandas as pd
 
 from plasticity.analysis.claims.early import TELEMETRY
 from plasticity.analysis.claims.evidence import Evidence
+from plasticity.analysis.claims.judgements import table
 from plasticity.analysis.claims.ledger import read_from
 from plasticity.analysis.claims.page import Picture, claims_page
-from plasticity.analysis.claims.verdict import judge, table
+from plasticity.analysis.claims.verdict import judge
 from plasticity.analysis.storage import write_page, write_table
 from plasticity.scripts.call import Given, Log, present
 

@@ -8,6 +8,7 @@ import pandas as pd
 from plasticity.analysis.claims.evidence import Evidence
 
 EPOCHS = 40
+OPTIMISERS = ("fig02", "fig08", "fig09", "fig10")
 
 
 def played(figure, role, accuracy, **factors):
@@ -19,7 +20,9 @@ def played(figure, role, accuracy, **factors):
             "role": role,
             "seed": range(len(accuracy)),
             "test_accuracy": accuracy / 100,
-            "reached_full_train_accuracy": True,
+            "diverged": False,
+            "stages": 1,
+            "stages_below_full_train_accuracy": 0,
             "data_checksum": "feed",
             "precision": "float32",
             "device": "cpu",
@@ -68,7 +71,7 @@ class Made:
 
     def gap_optimisers(self):
         tables = []
-        for figure in ("fig02", "fig08", "fig09", "fig10"):
+        for figure in OPTIMISERS:
             gap = self.effect if figure == "fig09" else self.others
             tables += [
                 played(figure, "cold", self.level(80)),
@@ -97,11 +100,31 @@ class Made:
             for level, mean, row in zip(levels, means, noise, strict=True)
         ]
 
-    def gap_grows(self):
+    def gap_early_all(self):
+        best = {"pretrain_best_train_accuracy": 0.9}
+        tables = []
+        for figure in OPTIMISERS:
+            gap = self.effect if figure == "fig09" else self.others
+            tables += [
+                played(figure, "cold", self.level(80)),
+                played(figure, "warm", self.around(130), pretrain_epochs=1, **best),
+                played(figure, "warm", self.around(80 - gap), pretrain_epochs=10, **best),
+                played(figure, "warm", self.around(130), pretrain_epochs=50, **best),
+            ]
+        return evidence_of(*tables)
+
+    def grows(self, figure, slope):
         lengths = np.array([1, 10, 100])
-        means = 80 - self.effect * np.log10(lengths)
-        warm = self.trend("fig02", "warm", "pretrain_epochs", lengths, means)
-        return evidence_of(played("fig02", "cold", self.level(80)), *warm)
+        means = 80 - slope * np.log10(lengths)
+        warm = self.trend(figure, "warm", "pretrain_epochs", lengths, means)
+        return [played(figure, "cold", self.level(80)), *warm]
+
+    def gap_grows(self):
+        return evidence_of(*self.grows("fig02", self.effect))
+
+    def gap_grows_all(self):
+        slopes = dict.fromkeys(OPTIMISERS, self.others) | {"fig09": self.effect}
+        return evidence_of(*(row for each in slopes.items() for row in self.grows(*each)))
 
     def gap_drift(self):
         return evidence_of(
@@ -116,6 +139,17 @@ class Made:
         uniform = self.trend("fig04", "uniform", "stages", stages, 80 - self.effect * stages)
         # Far above: the step from no pretraining to one stage is no part of the trend.
         return evidence_of(played("fig04", "cold", self.level(99), stages=1), *uniform)
+
+    def retrain(self):
+        gaps = {2: self.others, 4: self.effect, 11: self.others}
+        return evidence_of(
+            played("fig04", "cold", self.level(80)),
+            *(
+                played("fig04", "uniform", self.around(80 - gap), stages=stages)
+                for stages, gap in gaps.items()
+            ),
+            played("fig04", "imbalanced", self.around(130), stages=5, ratio=0.5),
+        )
 
     def gap_imbalance(self):
         shares = np.array([0, 0.5, 1])
@@ -145,10 +179,19 @@ class Made:
 
     def reset_few(self):
         return self.resets(
-            alone_6=7.5 - self.others,
-            top_56=7.5 - self.effect,
-            bottom_12=7.5 - self.others,
+            alone_6=10 - self.others,
+            top_56=10 - self.effect,
+            bottom_12=10 - self.others,
             top_3456=50,
+        )
+
+    def reset_top_needed(self):
+        return self.resets(
+            alone_6=7.5 - self.others,
+            top_456=7.5 - self.effect,
+            bottom_12345=7.5 - self.others,
+            top_3456=50,
+            top_123456=50,
         )
 
     def reset_top(self):
@@ -167,14 +210,21 @@ class Made:
         tables = [played("fig11", role, np.full(self.seeds, 80.0)) for role in reached]
         return evidence_of(*tables, curves=leaps(reached))
 
-    def rate(self):
+    def rate_fixed(self):
+        return self.rates(80, 80)
+
+    def rate_each(self):
+        return self.rates(78, 70)
+
+    def rates(self, *controls):
+        """Half of a gap of ten points, and what is left of it, to `controls`, at tenfold rates."""
         tables = [
             played("fig07", "cold", self.level(mean), lr=lr)
             for lr, mean in ((0.00056, 80), (0.0018, 80), (0.0056, 78), (0.018, 70))
         ]
-        # Half of a gap of ten points, and what is left of it at the tenfold rate.
-        for before, same, tenfold, level in ((0.00056, 80, 0.0056, 78), (0.0018, 80, 0.018, 70)):
-            warm = {before: self.level(same - 10), tenfold: self.around(level - 5 + self.effect)}
+        rates = ((0.00056, 0.0056), (0.0018, 0.018))
+        for (before, tenfold), level in zip(rates, controls, strict=True):
+            warm = {before: self.level(80 - 10), tenfold: self.around(level - 5 + self.effect)}
             tables += [
                 played("fig07", "warm", accuracy, pretrain_lr=before, lr=lr)
                 for lr, accuracy in warm.items()
@@ -205,5 +255,6 @@ def two_by_hand():
     """Gaps of 1, 2 and 3 points; the cold run of seed 3 and the warm one of seed 4 are single."""
     cold = played("fig01", "cold", np.array([80.0, 80.0, 80.0, 50.0]))
     warm = played("fig01", "warm", np.array([79.0, 78.0, 77.0, 0.0, 50.0]))
-    warm.loc[0, "reached_full_train_accuracy"] = False
+    warm["stages"] = 2
+    warm.loc[0, "stages_below_full_train_accuracy"] = 1
     return cold, warm[warm["seed"] != 3]

@@ -26,11 +26,12 @@ def rows_of(tmp_path):
 def write(tmp_path):
     """Writes the metrics of a run; returns the run and what is read back."""
 
-    def written(template, seed, test, train=None, **about):
+    def written(template, seed, test, train=None, first=1, **about):
         run = Run.parse(template.format(seed=seed))
         path = tmp_path / str(run) / "metrics.parquet"
         ends = 9 * (run.stage.length.epochs or len(test))
-        metrics.write(path, history(test, train), {**ABOUT, "run": str(run), "ends": ends, **about})
+        facts = {**ABOUT, "run": str(run), "ends": ends, **about}
+        metrics.write(path, history(test, train, first), facts)
         return run, Measured.read(path)
 
     return written
@@ -44,7 +45,7 @@ def tuned(write):
             write(COLD, 0, [0.1, 0.2, 0.3, 0.4, 0.80]),
             write(COLD, 1, [0.1, 0.2, 0.3, 0.9, 0.70]),
             write(COLD, 2, [0.1, 0.2, 0.3, 0.4, 0.90]),
-            write(WARM, 0, [0.5, 0.5, 0.5, 0.5, 0.75], [0.5, 1.0, 0.5, 1.0, 0.75]),
+            write(WARM, 0, [0.5, 0.5, 0.5, 0.5, 0.75], [0.5, 1.0, 0.5, 0.5, 1.0]),
             write(WARM, 1, [0.5, 0.5, 0.5, 0.5, 0.50], [0.5] * 5),
             write(WARM, 3, [0.5, 0.5, 0.5, 0.5, 0.10], [0.5] * 5),
             write(RESET, 1, [0.5, 0.5, 0.5, 0.5, 0.60], [1.0] * 5),

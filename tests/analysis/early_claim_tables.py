@@ -24,6 +24,12 @@ def played(figure, role, accuracy, **factors):
         "magnitudes": None,
         "scope": None,
         "length": "e160",
+        # Without momentum, which would bend the way from the initial weights by itself.
+        "optimiser": "sgd-lr0.1-drop80x120",
+        "optimiser_name": "sgd",
+        "momentum": 0.0,
+        "epochs": 160,
+        "iterations": 62400,
         "pretrain_views": None,
         "pretrain_iterations": 0,
     }
@@ -47,9 +53,9 @@ def broken(first, second):
     return lambda n: np.minimum(n / ten, 1) ** first * np.clip(n / ten, 1, late / ten) ** second
 
 
-def steps(height):
-    """`height` powers of ten up to the border and 1 after it."""
-    return lambda n: np.where(n <= BORDERS[0], 10.0**height, 1.0)
+def falling(exponent):
+    """Falls by this exponent up to the first border and is 1 after it."""
+    return lambda n: np.minimum(n / BORDERS[0], 1) ** -exponent
 
 
 class EarlyMade(claim_tables.Made):
@@ -148,7 +154,7 @@ class EarlyMade(claim_tables.Made):
         )
         curves = [
             {
-                "gradient_magnitude": steps(height[seed]),
+                "gradient_magnitude": falling(height[seed]),
                 "distance_to_initial": broken(early[seed], late[seed]),
                 "weight_magnitude": lambda n: n,
             }
@@ -162,8 +168,8 @@ class EarlyMade(claim_tables.Made):
         return Evidence({TELEMETRY: runs}, {}, {TELEMETRY: observations(curves, iterations)})
 
 
-def phases_of(*curves):
-    runs = played("early_telemetry", "dense", np.full(len(curves), 90.0)).assign(
+def phases_of(*curves, **factors):
+    runs = played("early_telemetry", "dense", np.full(len(curves), 90.0), **factors).assign(
         run=[f"early_telemetry/dense/seed{seed}" for seed in range(len(curves))]
     )
     return Evidence({TELEMETRY: runs}, {}, {TELEMETRY: observations(curves)})

@@ -1,5 +1,6 @@
 """Claims of both papers judged from tables with a known answer, one study or many."""
 
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from early_claim_tables import EarlyMade
 from scipy.stats import binom
 
 from plasticity.analysis.claims.early import CLAIMS as LATER
-from plasticity.analysis.claims.evidence import Case, Contrast, Evidence
+from plasticity.analysis.claims.evidence import Contrast, Evidence
 from plasticity.analysis.claims.ledger import CLAIMS as LEDGER
 from plasticity.analysis.claims.paper import CLAIMS as FIRST
 from plasticity.analysis.claims.verdict import decide, judge, weigh
@@ -21,7 +22,7 @@ FIRST_PAPER = [name for name, claim in FIRST.items() if not claim.conjecture]
 LATER_PAPER = list(LATER)
 """The claims of Frankle et al."""
 MEASURED = [*FIRST_PAPER, *LATER_PAPER]
-STUDIES, SEEDS = 1000, 5
+STUDIES, SEEDS = 300, 5
 
 
 def made(claim, effect, others=8.0, seeds=6, scatter=1.0, seed=0):
@@ -53,11 +54,14 @@ def early():
 
 
 def first_paper():
-    """Evidence for all claims of the first paper but ``gap-early``."""
+    """Evidence for all claims of the first paper but ``gap-early`` and ``gap-early-all``."""
     runs = {name: rows for claim in FIRST_PAPER for name, rows in made(claim, 3.0).runs.items()}
-    # Two claims read this figure, in roles of their own.
-    runs["fig04"] = pd.concat([made(name, 3.0).runs["fig04"] for name in FIRST_PAPER[5:7]])
-    runs["fig02"] = made("gap-grows", 3.0).runs["fig02"]  # where no pretraining was measured
+    # Three claims read this figure.
+    grown = made("retrain", 3.0).runs["fig04"]
+    runs["fig04"] = pd.concat(
+        [grown[grown["role"] != "imbalanced"], made("gap-imbalance", 3.0).runs["fig04"]]
+    )
+    runs |= made("gap-grows-all", 3.0).runs  # where no pretraining was measured
     return Evidence(runs, made("reset-speed", 3.0).curves)
 
 
@@ -72,16 +76,25 @@ def tolerated(rate, studies=STUDIES):
     return binom.ppf(0.999, studies, rate) / studies
 
 
-def studies_of(claim, effect, others, scatter=2.0, seed=0):
-    """Contrasts of `claim` in many studies: the seeds of one large study, five at a time."""
+def studies_of(claim, effect, others, scatter=2.0, seed=0, studies=STUDIES):
+    """The p values of `claim` in many studies: the seeds of one large study, five at a time."""
     if claim == "phases":
         scatter /= 4  # these are powers of ten
-    evidence = made(claim, effect, others, seeds=STUDIES * SEEDS, scatter=scatter, seed=seed)
+    evidence = made(claim, effect, others, seeds=studies * SEEDS, scatter=scatter, seed=seed)
+    return split(claim, evidence)
+
+
+def split(claim, evidence, seeds=SEEDS):
+    """The p values of `claim` for each `seeds` of a large study."""
     whole = LEDGER[claim].read(evidence)
-    for start in range(0, STUDIES * SEEDS, SEEDS):
-        part = slice(start, start + SEEDS)
+    for start in range(0, len(whole.cases[0].values), seeds):
+        part = slice(start, start + seeds)
         cases = tuple(
-            Case(case.name, case.values[part], gap=None if case.gap is None else case.gap[part])
+            replace(
+                case,
+                values=case.values[part],
+                gap=None if case.gap is None else case.gap[part],
+            )
             for case in whole.cases
         )
         yield weigh(Contrast(cases, whole.runs), LEDGER[claim].smallest)

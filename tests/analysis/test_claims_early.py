@@ -18,7 +18,9 @@ BY_TASK = ["blur-selfsup", "labels"]
 
 def test_what_the_claims_say_of_themselves():
     assert {name for name, claim in CLAIMS.items() if claim.smallest} == {"rewind", "labels"}
-    assert {name for name, claim in CLAIMS.items() if claim.recalled} == {"random-labels", "phases"}
+    recalled = {"labels", "random-labels", "phases"}
+    assert {name for name, claim in CLAIMS.items() if claim.recalled} == recalled
+    assert "2.7" not in CLAIMS["rewind"].statement  # what others gain is not what is tested
     assert {claim.paper for claim in CLAIMS.values()} == {FRANKLE}
     assert not any(claim.conjecture for claim in CLAIMS.values())
 
@@ -32,7 +34,7 @@ def test_what_the_claims_say_of_themselves():
         ("blur-selfsup", ["rotation", "blur4"]),
         ("labels", ["rotation", "blur4"]),
         ("random-labels", ["randomlabels"]),
-        ("phases", ["gradients, border 10", "movement, border 10", "movement, border 500"]),
+        ("phases", ["gradients, border 10", "movement, border 500"]),
     ],
 )
 def test_the_cases_of_a_claim(claim, cases):

@@ -17,11 +17,12 @@ from plasticity.analysis import claims, storage
 from plasticity.analysis.claims.early import CLAIMS as LATER
 from plasticity.analysis.claims.early import FRANKLE, TELEMETRY
 from plasticity.analysis.claims.evidence import Evidence
+from plasticity.analysis.claims.judgements import JUDGEMENTS, table
 from plasticity.analysis.claims.ledger import CLAIMS, PAPERS, read_from
 from plasticity.analysis.claims.page import Picture, claims_page
 from plasticity.analysis.claims.paper import BERARIU
 from plasticity.analysis.claims.paper import CLAIMS as FIRST
-from plasticity.analysis.claims.verdict import JUDGEMENTS, judge, table
+from plasticity.analysis.claims.verdict import judge
 
 
 def test_the_ledger_has_both_papers_in_order():
@@ -31,7 +32,7 @@ def test_the_ledger_has_both_papers_in_order():
         *("rewind", "signs", "iid", "blur-selfsup", "labels", "random-labels", "phases")
     ]
     assert {claim.paper.name for claim in CLAIMS.values()} == PAPERS.keys()
-    assert len(CLAIMS) == 21
+    assert len(CLAIMS) == 26
 
 
 def test_a_paper_none_of_whose_figures_are_given_is_left_out():
@@ -83,7 +84,8 @@ def test_the_page_stands_alone(tmp_path):
     assert {link.removeprefix("#") for link in page.links} <= page.ids
     (picture,) = page.pictures
     assert base64.b64decode(picture.partition(",")[2]) == b"\x89PNG fig01"
-    for words in ("in the study a<b", "A <title> of fig01", "Warm & cold", "2.00", "1 of 8"):
+    counts = ("2.00", "1 of 8", "1 of 12 stages")
+    for words in ("in the study a<b", "A <title> of fig01", "Warm & cold", *counts):
         assert words in page.text
     for claim in FIRST.values():
         assert claim.statement in page.text
@@ -96,7 +98,7 @@ def test_every_verdict_is_a_word_on_the_page():
     for claim, effect in (("gap", 4.0), ("gap-capacity", -4.0)):
         runs |= made(claim, effect, scatter=0.5, seeds=8).runs
     page = Page(claims_page("study", judge(FIRST, Evidence(runs, {})), {}))
-    assert "1 reproduced, 1 contradicted, 12 undecided" in page.text
+    assert "1 reproduced, 1 contradicted, 17 undecided" in page.text
     assert "✓ reproduced" in page.text
     assert "✗ contradicted" in page.text
 
@@ -108,7 +110,7 @@ def test_the_page_has_both_papers():
     for claim in CLAIMS.values():
         assert claim.statement in page.text
     assert page.text.index("Berariu et al. 2021, “") < page.text.index(CLAIMS["rewind"].statement)
-    assert "of 21 claims of Berariu et al. 2021 and of Frankle et al. 2020." in page.text
+    assert "of 26 claims of Berariu et al. 2021 and of Frankle et al. 2020." in page.text
     assert "How a verdict comes about." in page.text
     assert "random-labels · recalled · early_data" in page.text
 

@@ -3,37 +3,123 @@
 import numpy as np
 import pandas as pd
 import pytest
-from early_claim_tables import broken, phases_of, steps
-from judged import made, only
+from descents import NULLS, by_the_former_rule, descents, phased
+from early_claim_tables import broken, falling, phases_of
+from judged import SEEDS, made, only, split, tolerated
 
 from plasticity.analysis.claims.early import CLAIMS, TELEMETRY
 from plasticity.analysis.claims.evidence import Evidence, NotJudgedError
+from plasticity.analysis.claims.phases import momentum_alone
+from plasticity.analysis.claims.verdict import LEVEL, decide
 
 
 @pytest.mark.parametrize("exponent", [0.5, 1.0, 2.0])
 def test_a_power_law_has_no_phases_of_movement(exponent):
-    curves = {"gradient_magnitude": steps(1), "distance_to_initial": lambda n: 3 * n**exponent}
-    gradients, *movement = CLAIMS["phases"].read(phases_of(curves)).cases
-    assert gradients.values == pytest.approx([1.0])
-    for case in movement:
+    curves = {
+        "gradient_magnitude": lambda n: 2 * n**-exponent,
+        "distance_to_initial": lambda n: 3 * n**exponent,
+    }
+    for case in CLAIMS["phases"].read(phases_of(curves)).cases:
         assert case.values == pytest.approx([0.0], abs=1e-9)
+        assert case.bound == 0  # without momentum
 
 
 def test_phases_by_hand():
-    """A kink at 10 and one at 500, and gradients a hundred times as large before 10."""
-    curves = {"gradient_magnitude": steps(2), "distance_to_initial": broken(0.9, 0.4)}
+    """A kink at 500, and gradients that fall to a hundredth up to 10."""
+    curves = {"gradient_magnitude": falling(2), "distance_to_initial": broken(0.9, 0.4)}
     cases = CLAIMS["phases"].read(phases_of(curves)).cases
-    assert [case.values[0] for case in cases] == pytest.approx([2.0, 0.5, 0.4])
+    assert [case.values[0] for case in cases] == pytest.approx([2.0, 0.4])
 
 
-def test_gradients_are_averaged_over_iterations_and_not_over_observations():
-    """A ramp from 1 to 2 has the mean 1.5, although most observations are near its beginning."""
-    curve = {
-        "gradient_magnitude": lambda n: np.where(n <= 10, 1.0, 1.0 + (n - 11) / (500 - 11)),
+def test_the_fall_of_gradients_does_not_hang_on_how_often_they_are_observed():
+    """Straight lines are what they are, however many looks are taken on them."""
+    curves = {
+        "gradient_magnitude": lambda n: np.maximum(n, 3.0) ** -1,
         "distance_to_initial": lambda n: n,
     }
-    gradients, *_ = CLAIMS["phases"].read(phases_of(curve)).cases
-    assert 10 ** -gradients.values[0] == pytest.approx(1.5, abs=1e-3)
+    (often, *_), (seldom, *_) = (
+        CLAIMS["phases"].read(evidence).cases
+        for evidence in (phases_of(curves), seen_at(phases_of(curves), {1, 3, 10, 500, 3981}))
+    )
+    assert often.values == pytest.approx(seldom.values, abs=0.01)
+
+
+def seen_at(evidence, iterations):
+    table = evidence.observations[TELEMETRY]
+    seen = table[table["iteration"].isin(iterations)]
+    return Evidence(evidence.runs, {}, {TELEMETRY: seen})
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize("borders", [(1, 10, 500), (10, 500, 4000)])
+def test_what_momentum_does_alone_by_hand(momentum, borders):
+    """Step by step: the mean of a gradient is summed up, and noise in its square."""
+    pushes, exponents = [], {"mean": [], "noise": []}
+    for n in range(1, borders[-1] + 1):
+        pushes.append(1 + momentum * (pushes[-1] if pushes else 0))
+        if n in borders:
+            exponents["mean"].append(np.log(sum(pushes)))
+            exponents["noise"].append(np.log(sum(push**2 for push in pushes)) / 2)
+    found = momentum_alone(momentum, *borders)
+    for logs in exponents.values():
+        before, after = np.diff(logs) / np.diff(np.log(borders))
+        assert before - after <= found + 1e-9
+    assert (found > 1e-9) == (momentum > 0)
+
+
+@pytest.fixture(scope="module")
+def nulls():
+    return {name: descents(*null, seeds=30 * SEEDS) for name, null in NULLS.items()}
+
+
+def rate(weighed, verdict="reproduced"):
+    found = [decide([one])[0].verdict for one in weighed]
+    return found.count(verdict) / len(found)
+
+
+@pytest.mark.parametrize("name", NULLS)
+def test_gradients_without_borders_have_no_phases(nulls, name):
+    """With momentum 0.9, whether they never change or fall smoothly."""
+    assert rate(split("phases", nulls[name])) <= tolerated(LEVEL / 2, 30)
+
+
+@pytest.mark.parametrize("name", ["power law", "hyperbolic", "exponential"])
+def test_the_former_rule_took_smooth_falls_for_phases(nulls, name):
+    assert rate(by_the_former_rule(nulls[name], SEEDS)) > 0.9
+
+
+def test_gradients_that_fall_at_the_borders_have_phases():
+    found = descents(phased, 1.0, seeds=10 * SEEDS)
+    assert rate(split("phases", found)) > 0.9
+    _, movement = CLAIMS["phases"].read(found).cases
+    assert movement.bound == momentum_alone(0.9, 10, 500, 3981)
+    assert movement.detail == ("with a momentum of 0.9 gradients that never change make up to 0.21")
+
+
+def test_the_bound_is_told():
+    """Growth that slows by some 0.1, less than momentum alone does."""
+    curves = [
+        {"gradient_magnitude": falling(2 + slower), "distance_to_initial": broken(0.9, slower)}
+        for slower in (0.05, 0.1, 0.15, 0.2)
+    ]
+    found = only("phases", phases_of(*curves, momentum=0.9))
+    assert found.verdict == "undecided"
+    assert found.case == "movement, border 500"
+    assert "shown neither to be above 0.21 nor to be below 0" in found.reason
+    assert found.test.startswith("t test, mean above 0.21")
+
+
+def test_movement_is_not_judged_where_it_is_unknown_what_the_optimiser_does():
+    curves = {"gradient_magnitude": falling(2), "distance_to_initial": broken(0.9, 0.4)}
+    with pytest.raises(NotJudgedError, match="no runs with SGD"):
+        CLAIMS["phases"].read(phases_of(curves, optimiser_name="adam", momentum=None))
+
+
+def test_a_rate_that_drops_within_the_telemetry_is_no_border():
+    """An epoch of 390 updates: the rate drops at 780, before twice the last border."""
+    curves = {"gradient_magnitude": falling(2), "distance_to_initial": broken(0.9, 0.4)}
+    with pytest.raises(NotJudgedError, match="to 1000 at one learning rate"):
+        CLAIMS["phases"].read(phases_of(curves, optimiser="sgd-lr0.1-drop2x120"))
 
 
 @pytest.mark.parametrize("last", [400, 600, 999])

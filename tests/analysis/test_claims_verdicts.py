@@ -15,8 +15,17 @@ from plasticity.analysis.claims.verdict import LEVEL
 from plasticity.analysis.reported import SMALLEST_GAP
 from plasticity.core.errors import UserError
 
-ABOUT_A_GAP = {"gap", "gap-optimisers", "gap-early", "gap-drift", "gap-capacity"}
-EVERY = {"gap-optimisers", "gap-drift", "gap-capacity", "reset-few", "reset-top", "reset-speed"}
+ABOUT_A_GAP = {
+    *("gap", "gap-optimisers", "gap-early", "gap-early-all", "gap-drift", "gap-capacity"),
+    *("retrain", "reset-few"),
+}
+TRENDS = {"gap-grows", "gap-grows-all", "gap-stages", "gap-imbalance"}
+SEED = dict.fromkeys(LATER_PAPER, 1) | {"gap-grows-all": 1}
+"""Where others than 3 are taken for scatter in which nothing is to be found."""
+EVERY = {
+    *("gap-optimisers", "gap-early-all", "gap-grows-all", "gap-drift", "gap-capacity", "retrain"),
+    *("reset-few", "reset-top", "reset-top-needed", "reset-speed"),
+}
 
 
 @pytest.mark.parametrize("claim", MEASURED)
@@ -39,7 +48,7 @@ def test_the_opposite_is_contradicted(claim):
 
 @pytest.mark.parametrize("claim", MEASURED)
 def test_what_cannot_be_told_is_undecided(claim):
-    found = only(claim, made(claim, 0.0, scatter=5.0, seed=3 if claim in FIRST_PAPER else 1))
+    found = only(claim, made(claim, 0.0, scatter=5.0, seed=SEED.get(claim, 3)))
     assert found.verdict == "undecided", found.reason
     assert found.p_value > LEVEL
     assert "shown neither" in found.reason.lower()
@@ -61,9 +70,17 @@ def test_a_gap_that_is_there_and_small_is_reproduced():
     assert found.reason.endswith("; yet it is below the 0.5 points that would be of interest.")
 
 
-def test_the_smallest_gap_is_asked_of_gaps_alone():
+def test_the_smallest_effect_is_asked_of_gaps_and_trends_alone():
     smallest = {name for name, claim in CLAIMS.items() if claim.smallest}
-    assert smallest == ABOUT_A_GAP | {"rewind", "labels"}
+    assert smallest == ABOUT_A_GAP | TRENDS | {"rewind", "labels"}
+
+
+@pytest.mark.parametrize("claim", sorted(TRENDS))
+def test_no_trend_is_shown_where_there_is_none(claim):
+    """A slope of 0 is below the smallest one of interest, which enough seeds show."""
+    found = only(claim, made(claim, 0.0, 0.0, seeds=60, scatter=0.1))
+    assert found.verdict == "contradicted", found.reason
+    assert "that would be of interest" in found.reason
 
 
 @pytest.mark.parametrize(
@@ -74,6 +91,10 @@ def test_the_smallest_gap_is_asked_of_gaps_alone():
         ("gap-capacity", "depth 2, width 16"),
         ("reset-few", "reset 5+6"),
         ("reset-top", "reset 3+4+5+6"),
+        ("reset-top-needed", "reset 4+5+6"),
+        ("gap-early-all", "SGD"),
+        ("gap-grows-all", "SGD"),
+        ("retrain", "stages of pretraining: 3"),
         ("reset-speed", "modules 1 and 2 kept"),
     ],
 )

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -212,3 +213,33 @@ def test_no_number_of_pairs_finds_what_is_not_there(effect):
 @pytest.mark.parametrize("effect", [20.0, 1e6])
 def test_a_clear_effect_needs_few_pairs(effect):
     assert seeds_needed(effect, 1.0, 0.025, 100) == 2
+
+
+def test_a_least_deviation_stands_where_the_scatter_is_smaller():
+    """Five values of 2 with deviation 0.5: t = 2 / (0.5 / sqrt(5)), four degrees of freedom."""
+    alike = np.full(5, 2.0)
+    assert math.isnan(p_above(alike, 0.0))
+    by_hand = scipy.stats.t.sf(2 / (0.5 / math.sqrt(5)), 4)
+    assert p_above(alike, 0.0, 0.5) == pytest.approx(by_hand)
+    found = mean_difference(alike, 0.5)
+    half = 2.7764451 * 0.5 / math.sqrt(5)
+    assert (found.n, found.mean, found.std) == (5, 2.0, 0.5)
+    assert (found.low, found.high) == pytest.approx((2 - half, 2 + half))
+    assert found.p_value == pytest.approx(2 * by_hand)
+    # Where the scatter is larger it is what counts.
+    values = np.array([1.0, 2.0, 3.0])
+    assert mean_difference(values, 0.5) == mean_difference(values)
+    assert p_above(values, 0.0, 0.5) == p_above(values, 0.0)
+
+
+@pytest.mark.parametrize("n", [3, 5, 6, 8, 10, 20])
+def test_half_a_unit_is_enough_for_whole_numbers(n):
+    """One of two neighbours, `above` the true mean by so much or below it: wrong at most 2.5%."""
+    for above in np.arange(0.05, 1, 0.05):
+        chance = 1 - above
+        wrong = sum(
+            scipy.stats.binom.pmf(high, n, chance)
+            for high in range(n + 1)
+            if p_above(np.repeat([above, above - 1], [high, n - high]), 0.0, 0.5) <= 0.025
+        )
+        assert wrong <= 0.025, above

@@ -16,14 +16,21 @@ from plasticity.core import tables
     ("epochs", "window"), [(500, 100), (40, 8), (5, 1), (9, 1), (10, 2), (3, 1), (1, 1)]
 )
 def test_the_final_accuracy_is_over_the_last_fifth(epochs, window):
-    accuracy = np.zeros(epochs)
+    accuracy, clock = np.zeros(epochs), np.arange(epochs) + 1
     accuracy[-window:] = 0.5
-    assert final_accuracy(accuracy) == 0.5
+    assert final_accuracy(accuracy, clock) == 0.5
     if window < epochs:
         accuracy[-window - 1] = 1e6
-        assert final_accuracy(accuracy) == 0.5
+        assert final_accuracy(accuracy, clock) == 0.5
     accuracy[-window:] = np.arange(window)
-    assert final_accuracy(accuracy) == (window - 1) / 2
+    assert final_accuracy(accuracy, clock) == (window - 1) / 2
+
+
+@pytest.mark.parametrize(("first", "window"), [(1, 32), (2, 32), (50, 32), (140, 21), (160, 1)])
+def test_a_training_that_goes_on_has_the_final_epochs_of_the_whole(first, window):
+    """``till160`` after some steps ends like ``e160``, whose last fifth is 32 epochs."""
+    clock = np.arange(first, 161)
+    assert final_accuracy(clock.astype(float), clock) == np.arange(161 - window, 161).mean()
 
 
 def test_the_table_of_runs_has_its_schema(tuned):
@@ -89,6 +96,7 @@ def test_a_cold_run_by_hand(write):
         "final_train_accuracy": 0.35,
         "epochs_to_full_train_accuracy": None,
         "reached_full_train_accuracy": False,
+        "stages_below_full_train_accuracy": 1,
         "training_examples": 1200,
         "parameters": 77_000,
         "seconds": 1.25,
@@ -98,6 +106,44 @@ def test_a_cold_run_by_hand(write):
         "code": "0123456789abcdef",
         "data_checksum": "feed",
     }
+
+
+def test_the_clock_of_a_training_that_goes_on(write):
+    """From 9 steps, one epoch, to epoch 10: rows 2 to 10, the last two of which count."""
+    run, measured = write(
+        PLACE + "full_sgd-lr0.1-m0.9_i9_init/full_sgd-lr0.1-m0.9_till10_keep",
+        *(0, [0.0] * 7 + [0.5, 1.0], [0.0] * 6 + [1.0, 0.5, 1.0], 2),
+    )
+    (row,) = runs_table({run: measured}).to_pylist()
+    assert (row["test_accuracy"], row["final_train_accuracy"]) == (0.75, 0.75)
+    assert row["epochs_to_full_train_accuracy"] == 8
+
+
+LATE = [0.5, 1.0, 0.5, 0.5, 1.0]
+EARLY = [0.5, 1.0, 0.5, 1.0, 0.75]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "last", "below"),
+    [
+        (LATE, LATE, LATE, 0),
+        (EARLY, LATE, LATE, 1),
+        (LATE, EARLY, LATE, 1),
+        (LATE, LATE, EARLY, 1),
+        (EARLY, LATE, EARLY, 2),
+        (None, LATE, LATE, 1),
+    ],
+)
+def test_every_stage_of_a_chain_counts_over_its_final_epochs(write, first, second, last, below):
+    """Once at 100% is not enough, and what was not measured is not known to fit."""
+    one = PLACE + "stage1of2r1_adam-lr0.1_e5_init"
+    two = f"{one}/stage2of2r1_adam-lr0.1_e5_keep"
+    chain = ((one, first), (two, second))
+    before = dict(write(path, 0, [0.5] * 5, train) for path, train in chain if train)
+    run, measured = write(f"{two}/full_adam-lr0.1_e5_keep", 0, [0.5] * 5, last)
+    (row,) = runs_table({run: measured}, before).to_pylist()
+    assert row["stages_below_full_train_accuracy"] == below
+    assert row["reached_full_train_accuracy"] == (below == 0)
 
 
 def test_what_a_warm_run_has_besides(write):
@@ -116,7 +162,8 @@ def test_what_a_warm_run_has_besides(write):
         "best_train_accuracy": 1.0,
         "final_train_accuracy": 0.75,
         "epochs_to_full_train_accuracy": 2,
-        "reached_full_train_accuracy": True,
+        "reached_full_train_accuracy": False,
+        "stages_below_full_train_accuracy": 2,
     }
     assert {key: row[key] for key in expected} == expected
 
@@ -138,7 +185,9 @@ def test_a_run_that_diverged_has_no_accuracy(write):
     assert table["diverged"].to_pylist() == [False, True, True]
     assert table["diverged_step"].to_pylist() == [None, 23, 4]
     accuracies = [name for name in table.column_names if name.endswith("_accuracy")]
-    measured = [name for name in accuracies if not name.startswith(("reached", "epochs_to"))]
+    measured = [
+        name for name in accuracies if not name.startswith(("reached", "epochs_to", "stages"))
+    ]
     for row in table.to_pylist()[1:]:
         assert {row[name] for name in measured} == {None}
     assert table["reached_full_train_accuracy"].to_pylist() == [False, True, False]

@@ -255,7 +255,20 @@ def test_the_size_of_even_stages_is_known_beforehand(examples, stages):
     for stage in range(1, stages + 1):
         term = data_selections.parse(f"stage{stage}of{stages}r1")
         drawn = splits.draw(term, labels, seed=0)
-        assert term.facts.size(examples, **term.own) == len(drawn)
+        assert term.facts.size(examples, 1, **term.own) == len(drawn)
+
+
+@pytest.mark.parametrize("stages", range(1, 10))
+@pytest.mark.parametrize("ratio", ["0", "0.25", "0.5"])
+def test_the_size_of_stages_by_class_is_known_beforehand(stages, ratio):
+    """Ten classes do not go evenly into three, four, six .. groups: the first get one more."""
+    labels = np.repeat(np.arange(10), 100)
+    for stage in range(1, stages + 1):
+        term = data_selections.parse(f"stage{stage}of{stages}r{ratio}")
+        drawn = splits.draw(term, labels, seed=0)
+        # A class has 100 examples; how many of these are dealt out by class is drawn.
+        off = 0 if ratio == "0" else 30
+        assert term.facts.size(1000, 10, **term.own) == pytest.approx(len(drawn), abs=off)
 
 
 def test_whole_classes_arrive_at_ratio_0():

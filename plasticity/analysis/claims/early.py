@@ -24,6 +24,7 @@ from plasticity.analysis.claims.evidence import (
     paired,
     points,
 )
+from plasticity.analysis.claims.phases import growth, momentum_alone, trend
 from plasticity.analysis.reported import BORDERS, SMALLEST_GAP
 
 FRANKLE = Paper(
@@ -65,7 +66,7 @@ GAIN = "gain of rewinding to compare with"
 @CLAIMS.declare(
     "rewind",
     "With 16.8% of the weights left, a sub-network set back to iteration 500 becomes more accurate "
-    "than one set back to the initialisation, by about 2.7 points.",
+    "than one set back to the initialisation.",
     ("early_tickets",),
     "gain: accuracy when set back to an early iteration minus that when set back to the "
     "initialisation",
@@ -138,6 +139,7 @@ def blur_selfsup(evidence: Evidence) -> Contrast:
     "accuracy when set back to an early iteration minus that after at least as many iterations of "
     "pretraining",
     smallest=SMALLEST_GAP,
+    recalled=True,
     presumes=GAIN,
 )
 def labels(evidence: Evidence) -> Contrast:
@@ -173,35 +175,51 @@ def random_labels(evidence: Evidence) -> Contrast:
 
 @CLAIMS.declare(
     "phases",
-    "The first iterations have sub-phases, with borders near iterations 10 and 500: gradients are "
-    "large before the first, and the way from the initial weights grows more slowly after each.",
+    "The first iterations have sub-phases, with borders near iterations 10 and 500: gradients fall "
+    "faster before the first than after it, and the way from the initial weights grows more slowly "
+    "after the second, by more than momentum does alone.",
     (TELEMETRY,),
-    "how much larger before a border than after it: gradients, or the growth of the distance to "
-    "the initial weights in a tenfold of iterations",
-    unit="powers of ten",
+    "change at a border of the exponent by which gradients, or the distance to the initial "
+    "weights, grow with the iterations",
+    unit="of the exponent",
     recalled=True,
 )
 def phases(evidence: Evidence) -> Contrast:
     """What changes at the borders, on logarithmic axes, seed by seed."""
     played = evidence.played(TELEMETRY, "dense")
-    points(played)  # refuses several runs of a seed
+    ended = points(played).dropna().index  # refuses several runs of a seed
+    known = played[(played["optimiser_name"] == "sgd") & played["seed"].isin(ended)]
+    if known.empty:
+        raise NotJudgedError(
+            f"{TELEMETRY} has no runs with SGD, of which it is known what momentum does alone"
+        )
+    until = known.set_index("seed").apply(_at_one_rate_until, axis="columns")
     observed = evidence.observed(TELEMETRY, "dense")
-    gradients = _curves(observed, "gradient_magnitude")
-    distances = _curves(observed, "distance_to_initial")
+    gradients = _curves(observed, "gradient_magnitude", until)
+    distances = _curves(observed, "distance_to_initial", until)
+    last = min(int(curve.index[-1]) for curve in distances.values())
+    momentum = float(known["momentum"].max())
     first, second = BORDERS
-    numbers = {
-        f"gradients, border {first}": {
-            seed: _larger(curve, FIRST, first, second) for seed, curve in gradients.items()
-        },
-        f"movement, border {first}": {
-            seed: _slows(curve, FIRST, first, second) for seed, curve in distances.items()
-        },
-        f"movement, border {second}": {
-            seed: _slows(curve, first, second, curve.index[-1]) for seed, curve in distances.items()
-        },
+    falls = {
+        seed: trend(curve, first, second) - trend(curve, FIRST, first)
+        for seed, curve in gradients.items()
     }
-    cases = tuple(paired(name, pd.Series(values)) for name, values in numbers.items())
-    used = played[played["seed"].isin(gradients.keys() | distances.keys())]
+    slows = {
+        seed: growth(curve, first, second) - growth(curve, second, last)
+        for seed, curve in distances.items()
+    }
+    alone = momentum_alone(momentum, first, second, last)
+    cases = (
+        paired(f"gradients, border {first}", pd.Series(falls)),
+        paired(
+            f"movement, border {second}",
+            pd.Series(slows),
+            f"with a momentum of {momentum:g} gradients that never change make up to {alone:.2f}",
+            bound=alone,
+        ),
+    )
+    judged = played["seed"].isin(gradients.keys() | distances.keys())
+    used = played[judged | played["diverged"].astype(bool)]
     return Contrast(cases, compared(used))
 
 
@@ -332,11 +350,23 @@ def _pretrained(
     return Contrast(tuple(cases), compared(*runs))
 
 
-def _curves(observed: pd.DataFrame, quantity: str) -> dict[Hashable, pd.Series]:
-    """A curve, float [n] by iteration, for each seed whose telemetry covers all sub-phases."""
+def _at_one_rate_until(run: pd.Series) -> float:
+    """The last iteration of `run` before its learning rate drops."""
+    drop = re.search(r"-drop(\d+)", run["optimiser"])
+    return int(drop[1]) * run["iterations"] / run["epochs"] if drop else np.inf
+
+
+def _curves(observed: pd.DataFrame, quantity: str, until: pd.Series) -> dict[Hashable, pd.Series]:
+    """A curve, float [n] by iteration, for each seed whose telemetry covers all sub-phases.
+
+    Of the seeds in `until`, and of the iterations up to there.
+    """
     # Positive ones, as they are taken on logarithmic axes.
     seen = (
-        (observed["quantity"] == quantity) & (observed["value"] > 0) & (observed["iteration"] > 0)
+        (observed["quantity"] == quantity)
+        & (observed["value"] > 0)
+        & (observed["iteration"] > 0)
+        & (observed["iteration"] <= observed["seed"].map(until))
     )
     values = observed[seen].pivot(index="iteration", columns="seed", values="value")
     curves = {seed: curve.dropna() for seed, curve in values.sort_index().items()}
@@ -348,29 +378,7 @@ def _curves(observed: pd.DataFrame, quantity: str) -> dict[Hashable, pd.Series]:
     }
     if not reaching:
         raise NotJudgedError(
-            f"{TELEMETRY} does not have {quantity} from iteration {FIRST} to {last}"
+            f"{TELEMETRY} does not have {quantity} from iteration {FIRST} to {last} at one "
+            "learning rate"
         )
     return reaching
-
-
-def _larger(curve: pd.Series, first: int, border: int, last: int) -> float:
-    """The mean of `curve` up to `border` over that after it, as a power of ten.
-
-    Means are over all iterations, on straight lines between those observed.
-    """
-    iterations = np.arange(first, last + 1)
-    values = np.interp(iterations, curve.index, curve.to_numpy())
-    before = iterations <= border
-    return float(np.log10(values[before].mean() / values[~before].mean()))
-
-
-def _slows(curve: pd.Series, first: int, border: int, last: int) -> float:
-    """How much steeper `curve` is up to `border` than after it, on logarithmic axes.
-
-    In powers of ten a tenfold of iterations, with straight lines between those observed. A power
-    law has 0.
-    """
-    ends = np.log10([first, border, last])
-    heights = np.interp(ends, np.log10(curve.index), np.log10(curve.to_numpy()))
-    before, after = np.diff(heights) / np.diff(ends)
-    return float(before - after)

@@ -68,6 +68,11 @@ class Evidence:
             raise NotJudgedError(f"{figure} has no runs in the role {role!r}")
         return found
 
+    def diverged(self, figure: str) -> list[str]:
+        """The runs of `figure` that diverged."""
+        runs = self.runs[figure].drop_duplicates("run")
+        return list(runs.loc[runs["diverged"].astype(bool), "run"])
+
     def observed(self, figure: str, role: str) -> pd.DataFrame:
         """What was observed of the runs of `figure` in exactly this `role`.
 
@@ -86,20 +91,24 @@ class Case:
 
     `name` tells it from the other cases of its claim, `detail` is more that a reader wants to know.
     `gap`, float [m], is a gap in points, a value a seed, that must be there for the comparison to
-    mean anything.
+    mean anything. Where the mean can be above 0 although the claim does not hold, `bound` is how
+    far, and the claim asks for more. `resolution` is the least standard deviation that values of
+    their kind are taken to have, whatever their scatter: whole numbers may agree in all seeds.
     """
 
     name: str
     values: np.ndarray
     detail: str = ""
     gap: np.ndarray | None = None
+    bound: float = 0.0
+    resolution: float = 0.0
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """What a claim comes down to: it says that the mean of every one of `cases` is above 0.
+    """What a claim comes down to: that the mean of every one of `cases` is above its bound, 0.
 
-    `runs` are the rows of the runs compared.
+    `runs` are the rows of the runs compared, those that diverged and are left out too.
     """
 
     cases: tuple[Case, ...]
@@ -150,7 +159,15 @@ class Claim:
         if missing:
             verb = "is" if len(missing) == 1 else "are"
             raise NotJudgedError(f"needs {', '.join(missing)}, which {verb} not among the targets")
-        return self.contrast(evidence)
+        try:
+            return self.contrast(evidence)
+        except NotJudgedError as error:
+            diverged = [run for name in self.figures for run in evidence.diverged(name)]
+            if not diverged:
+                raise
+            raise NotJudgedError(
+                f"{error}; diverged and left out: {len(diverged)} runs of {', '.join(self.figures)}"
+            ) from None
 
 
 class Claims(dict[str, Claim]):
@@ -199,7 +216,7 @@ class Claims(dict[str, Claim]):
 def points(runs: pd.DataFrame, *columns: str) -> pd.Series:
     """The final test accuracy of `runs` in per cent, by seed and `columns`.
 
-    Raises `UserError` where two runs share seed and `columns`.
+    Runs that diverged have none. Raises `UserError` where two runs share seed and `columns`.
     """
     table = runs.drop_duplicates("run").set_index(["seed", *columns])
     if table.index.has_duplicates:
@@ -208,19 +225,27 @@ def points(runs: pd.DataFrame, *columns: str) -> pd.Series:
             f"{table[table.index.duplicated(keep=False)]['run'].iloc[0]}; they differ in more than "
             f"{', '.join(['role', *columns])}: give them roles of their own"
         )
-    return table["test_accuracy"].sort_index() * 100
+    return table["test_accuracy"].mask(table["diverged"].astype(bool)).sort_index() * 100
 
 
-def paired(name: str, values: pd.Series, detail: str = "", gap: np.ndarray | None = None) -> Case:
+def paired(
+    name: str,
+    values: pd.Series,
+    detail: str = "",
+    gap: np.ndarray | None = None,
+    *,
+    bound: float = 0.0,
+    resolution: float = 0.0,
+) -> Case:
     """A case of `values` by seed, without the seeds that lack one of the runs needed.
 
-    Raises `NotJudgedError` where no seed is left.
+    Those of which one diverged are left out, too. Raises `NotJudgedError` where no seed is left.
     """
     values = values.dropna()
     if values.empty:
         where = f" for {name}" if name else ""
         raise NotJudgedError(f"no seed has all the runs that are compared{where}")
-    return Case(name, values.to_numpy(dtype=np.float64), detail, gap)
+    return Case(name, values.to_numpy(dtype=np.float64), detail, gap, bound, resolution)
 
 
 def compared(*tables: pd.DataFrame) -> pd.DataFrame:

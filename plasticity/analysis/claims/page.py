@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plasticity.analysis import html
+from plasticity.analysis.claims.judgements import Judgement
 from plasticity.analysis.claims.ledger import PAPERS
-from plasticity.analysis.claims.verdict import LEVEL, MOST_SEEDS, Judgement
+from plasticity.analysis.claims.verdict import LEVEL, MOST_SEEDS
 from plasticity.analysis.stats import POWER
 
 MARKS = {"reproduced": "✓", "contradicted": "✗", "undecided": "?"}
@@ -42,10 +43,12 @@ of {{ verdicts|length }} claims{% if sections %} of {{ sections|map("first")|map
 as the test accuracy of one network minus that of another. The number is taken seed by seed, and a
 t test asks what its mean can be. A claim is <b>reproduced</b> where the mean is shown to be above
 0. It is <b>contradicted</b> where the mean is shown to be below 0, or, where the claim is that
-there is a gap, below the smallest gap of interest. Otherwise it is <b>undecided</b>: the seeds are
-too few, the scatter is too large, or something was not measured; that is no verdict against
-it. A claim about every one of several cases is reproduced where each is shown, and contradicted
-where one is; its row has the case that decides.</p>
+there is a gap or a trend, below the smallest of interest. Otherwise it is <b>undecided</b>: the
+seeds are too few, the scatter is too large, or something was not measured; that is no verdict
+against it. A claim about every one of several cases is reproduced where each is shown, and
+contradicted where one is; its row has the case that decides. Runs that diverged are
+never judged on: the seeds that need them are left out, and the reason says how many runs these
+were.</p>
 <p>The more claims are tested, the likelier is a mistake among them. So verdicts go by the corrected
 p value, at most {{ level }}: the chance that any verdict “reproduced” or “contradicted” on this
 page is wrong is at most {{ "{:.0%}".format(level) }}, whichever papers they are about. The 95%
@@ -79,15 +82,18 @@ decided, makes mistakes likelier.</p>
 <td>{{ p_value(one.p_corrected) }}</td>
 <td>{{ seeds_needed(one) }}</td>
 <td>{% if one.below_full_train_accuracy is not none %}
-{{- one.below_full_train_accuracy }} of {{ one.runs }}{% endif %}</td>
+{{- one.below_full_train_accuracy }} of {{ one.runs - one.diverged }}<small>
+{{- one.stages_below_full_train_accuracy }} of {{ one.stages }} stages</small>{% endif %}</td>
 <td>{{ one.reason }}<small>{{ one.test }}</small></td>
 </tr>
 {% endfor %}
 </tbody>
 </table>
 <p>{% if paper.presumes_fit %}
-The paper presumes that every run fits its training data: the column before the last counts the runs
-compared, from scratch and warm, whose training accuracy never reached 100%.
+The paper presumes that every run fits its training data, in pretraining too: the column before the
+last counts the runs compared, from scratch and warm, of which a stage ended below 100% training
+accuracy, over the last fifth of its epochs; and below them these stages, of all that the runs went
+through.
 {% else %}
 The paper does not presume that runs fit their training data, so the column before the last is
 empty.

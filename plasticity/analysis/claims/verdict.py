@@ -7,17 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, replace
 
 import numpy as np
-import pyarrow as pa
 
 from plasticity.analysis import stats
 from plasticity.analysis.claims.evidence import Case, Claim, Contrast, Evidence, NotJudgedError
-from plasticity.analysis.storage import COUNT, FLAG, REAL, TEXT
-
-Verdict = Literal["reproduced", "contradicted", "undecided"]
+from plasticity.analysis.claims.judgements import Judgement, Verdict
 
 LEVEL = 0.05
 """The chance of any wrong verdict in a study: half of it to either direction."""
@@ -25,82 +21,13 @@ LEVEL = 0.05
 MOST_SEEDS = 100
 """The largest number of seeds that is told to a reader."""
 
-JUDGEMENTS = pa.schema(
-    [
-        ("paper", TEXT),
-        ("id", TEXT),
-        ("statement", TEXT),
-        ("conjecture", FLAG),
-        ("recalled", FLAG),
-        ("figures", TEXT),
-        ("verdict", TEXT),
-        ("reason", TEXT),
-        # The comparison that decides, where the claim is about every one of several.
-        ("cases", COUNT),
-        ("case", TEXT),
-        ("effect", TEXT),
-        ("unit", TEXT),
-        ("estimate", REAL),
-        ("deviation", REAL),
-        ("low", REAL),
-        ("high", REAL),
-        ("n", COUNT),
-        # Two-sided, of the claim as a whole.
-        ("test", TEXT),
-        ("p_value", REAL),
-        ("p_corrected", REAL),
-        ("claims_corrected_for", COUNT),
-        ("seeds_needed", COUNT),
-        ("runs", COUNT),
-        # Runs compared that never reached 100% training accuracy, where the paper presumes it.
-        ("below_full_train_accuracy", COUNT),
-    ]
-)
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What became of a claim: a row of `JUDGEMENTS`.
-
-    `estimate` with its 95% interval, `deviation` and `n` are those of `case`, in `unit`; they and
-    the p values are not a number where there is none. `seeds_needed` is None where it is not
-    known, and one more than `MOST_SEEDS` where it is larger than that.
-    `below_full_train_accuracy` is None where nothing was compared and where the paper does not
-    presume that networks fit their data.
-    """
-
-    paper: str
-    id: str
-    statement: str
-    conjecture: bool
-    recalled: bool
-    figures: str
-    verdict: Verdict
-    reason: str
-    cases: int = 0
-    case: str = ""
-    effect: str = ""
-    unit: str = ""
-    estimate: float = math.nan
-    deviation: float = math.nan
-    low: float = math.nan
-    high: float = math.nan
-    n: int = 0
-    test: str = ""
-    p_value: float = math.nan
-    p_corrected: float = math.nan
-    claims_corrected_for: int = 0
-    seeds_needed: int | None = None
-    runs: int = 0
-    below_full_train_accuracy: int | None = None
-
 
 @dataclass(frozen=True)
 class Weighed:
     """The one-sided p values of the cases of a contrast, float [cases].
 
-    `above` are those for a mean above 0, `below` those for one below the smallest of interest; not
-    a number where a case has one seed, or all seeds alike.
+    `above` are those for a mean above the bound of the case, `below` those for one below the
+    smallest of interest; not a number where a case has one seed, or all seeds alike.
     """
 
     above: np.ndarray
@@ -135,10 +62,10 @@ def weigh(contrast: Contrast, smallest: float) -> Weighed:
 
     A case is not tested where the gap that it presumes is not shown to be there.
     """
-    values = [np.empty(0) if _lacks_gap(case) else case.values for case in contrast.cases]
+    tested = [(np.empty(0) if _lacks_gap(case) else case.values, case) for case in contrast.cases]
     return Weighed(
-        np.array([stats.p_above(each, 0.0) for each in values]),
-        np.array([stats.p_above(-each, -smallest) for each in values]),
+        np.array([stats.p_above(each, case.bound, case.resolution) for each, case in tested]),
+        np.array([stats.p_above(-each, -smallest, case.resolution) for each, case in tested]),
     )
 
 
@@ -199,11 +126,6 @@ def judge(claims: Mapping[str, Claim], evidence: Evidence) -> list[Judgement]:
     ]
 
 
-def table(judgements: Sequence[Judgement]) -> pa.Table:
-    """`judgements` as a table by `JUDGEMENTS`."""
-    return pa.Table.from_pylist([asdict(one) for one in judgements], schema=JUDGEMENTS)
-
-
 def _missing(claim: Claim, reason: str) -> Judgement:
     return Judgement(
         claim.paper.name,
@@ -245,7 +167,7 @@ def _judged(
         judged = _described(claim, contrast, case, "undecided", reason)
         return replace(judged, claims_corrected_for=family)
     raw = weighed.for_claim if in_favour else weighed.against
-    bound = "above 0" if in_favour else f"below {claim.smallest:g}"
+    bound = f"above {case.bound:.2g}" if in_favour else f"below {claim.smallest:g}"
     judged = _described(
         claim,
         contrast,
@@ -269,10 +191,13 @@ def _described(
     claim: Claim, contrast: Contrast, case: Case, verdict: Verdict, reason: str
 ) -> Judgement:
     """A judgement without a test: what was measured."""
-    mean = stats.mean_difference(case.values)
+    mean = stats.mean_difference(case.values, case.resolution)
     runs = contrast.runs.drop_duplicates("run")
-    below = (~runs["reached_full_train_accuracy"].astype(bool)).sum()
-    return Judgement(
+    ended = runs[~runs["diverged"].astype(bool)]
+    diverged = len(runs) - len(ended)
+    left_out = f"{diverged} of {len(runs)} runs diverged and are left out" if diverged else ""
+    unfitted = ended["stages_below_full_train_accuracy"]
+    judged = Judgement(
         paper=claim.paper.name,
         id=claim.id,
         statement=claim.statement,
@@ -280,7 +205,7 @@ def _described(
         recalled=claim.recalled,
         figures=" ".join(claim.figures),
         verdict=verdict,
-        reason=_sentence(f"{reason}; {case.detail}" if case.detail else reason),
+        reason=_sentence("; ".join(part for part in (reason, case.detail, left_out) if part)),
         cases=len(contrast.cases),
         case=case.name,
         effect=claim.effect,
@@ -291,7 +216,15 @@ def _described(
         high=mean.high,
         n=mean.n,
         runs=len(runs),
-        below_full_train_accuracy=int(below) if claim.paper.presumes_fit else None,
+        diverged=diverged,
+    )
+    if not claim.paper.presumes_fit:
+        return judged
+    return replace(
+        judged,
+        below_full_train_accuracy=int((unfitted > 0).sum()),
+        stages=int(ended["stages"].sum()),
+        stages_below_full_train_accuracy=int(unfitted.sum()),
     )
 
 
@@ -322,34 +255,38 @@ def _reason(
     too_small = "below 0"
     if claim.smallest:
         too_small = f"below the {claim.smallest:g} {claim.unit} that would be of interest"
+    enough = f"above {case.bound:.2g}"
     if decision.verdict == "reproduced":
         where = f" in all {many} cases, the weakest of which is {case.name}" if many > 1 else ""
         small = contrast.cases[int(weighed.below.argmin())]
         also = f"; yet {_named(small)}it is {too_small}" if decision.against <= LEVEL else ""
-        return f"shown to be above 0{where}{also}"
+        return f"shown to be {enough}{where}{also}"
     if decision.verdict == "contradicted":
         return f"{_named(case)}shown to be {too_small}"
     where = f"the weakest of {many} cases is {case.name}: " if many > 1 else ""
     if 2 * (weighed.for_claim if in_favour else weighed.against) <= LEVEL:
         side = "in favour" if in_favour else "against"
         return f"{where}speaks {side}, but not clearly enough with {family} claims tested at once"
-    return f"{where}shown neither to be above 0 nor to be {too_small}"
+    return f"{where}shown neither to be {enough} nor to be {too_small}"
 
 
 def _seeds_needed(claim: Claim, contrast: Contrast, family: int) -> int | None:
     """The seeds that would decide the claim in 80% of studies if all is as estimated.
 
     At the strictest level that the correction may ask for. Either every case is to be shown to be
-    above 0, each missed in so few studies that all are shown in 80%; or one of them to be below the
-    smallest of interest; whichever takes fewer seeds. None where a case has no scatter, and one
-    more than `MOST_SEEDS` where these are not enough.
+    above its bound, each missed in so few studies that all are shown in 80%; or one of them to be
+    below the smallest of interest; whichever takes fewer seeds. None where a case has no scatter,
+    and one more than `MOST_SEEDS` where these are not enough.
     """
     level = LEVEL / 2 / family
-    means = [stats.mean_difference(case.values) for case in contrast.cases]
+    means = [stats.mean_difference(case.values, case.resolution) for case in contrast.cases]
     if not all(mean.std > 0 for mean in means):
         return None
     each = 1.0 - (1.0 - stats.POWER) / len(means)
-    above = [stats.seeds_needed(m.mean, m.std, level, MOST_SEEDS, each) for m in means]
+    above = [
+        stats.seeds_needed(m.mean - case.bound, m.std, level, MOST_SEEDS, each)
+        for m, case in zip(means, contrast.cases, strict=True)
+    ]
     below = [
         stats.seeds_needed(claim.smallest - m.mean, m.std, level / len(means), MOST_SEEDS)
         for m in means

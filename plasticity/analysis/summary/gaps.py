@@ -27,7 +27,8 @@ GAPS = pa.schema(
         ("low", REAL),
         ("high", REAL),
         ("p_value", REAL),
-        # Runs of these pairs that never reached 100% training accuracy, which the paper presumes.
+        # Runs of these pairs with a stage, pretraining too, that ended below 100% training
+        # accuracy, which the paper presumes.
         ("below_full_train_accuracy", COUNT),
         # Runs of the setting, cold and warm, that diverged: `n` counts the pairs of neither.
         ("diverged", COUNT),

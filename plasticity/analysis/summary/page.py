@@ -18,8 +18,9 @@ accuracy is the mean over the last fifth of tuning. n counts the seeds; deviatio
 deviation of the gap over seeds; the interval and the two-sided p value are those of a paired t
 test, not corrected for the number of rows. A positive gap means that the warm start generalises
 worse. Pairs of which a run diverged are left out: the column diverged counts those runs. The paper
-presumes that every run fits its training data: the column before the last counts the other runs of
-a row, cold and warm, whose training accuracy never reached 100%.</p>
+presumes that every run fits its training data, in pretraining too: the column before the last
+counts the other runs of a row, cold and warm, of which a stage ended below 100% training accuracy,
+over the last fifth of its epochs.</p>
 <table>
 <thead><tr>{% for name in columns %}<th>{{ name }}</th>{% endfor %}</tr></thead>
 <tbody>

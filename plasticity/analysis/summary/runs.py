@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from plasticity.analysis.storage import COUNT, FLAG, REAL, TEXT
-from plasticity.runs import Run, Stage, metrics
+from plasticity.runs import Run, Stage, ancestors, metrics
 
 FINAL_PART = 5
 """The final accuracy is the mean over the last fifth of tuning: the last 100 of 500 epochs, as in
@@ -23,7 +23,7 @@ PERTURBATION = ("signs", "magnitudes", "scope", "deviations")
 """The columns that tell what was done to the weights of a ticket."""
 
 FULL = 0.9995
-"""The training accuracy from which a run counts as fitting its data: 100.0% as it is printed. It
+"""The training accuracy from which a stage counts as fitting its data: 100.0% as it is printed. It
 is taken over an epoch's batches before each update, where one example may be missed by chance."""
 
 RUNS = pa.schema(
@@ -87,8 +87,11 @@ RUNS = pa.schema(
         ("last_test_accuracy", REAL),
         ("best_train_accuracy", REAL),
         ("final_train_accuracy", REAL),
+        # On the clock of the stage.
         ("epochs_to_full_train_accuracy", COUNT),
+        # Of every stage, pretraining too, over its final epochs; and how many of `stages` lack it.
         ("reached_full_train_accuracy", FLAG),
+        ("stages_below_full_train_accuracy", COUNT),
         ("training_examples", COUNT),
         ("parameters", COUNT),
         ("seconds", REAL),
@@ -137,17 +140,33 @@ class Measured:
             return None
         return float(self.table["train_accuracy"].to_numpy().max())
 
+    def final(self, column: str) -> float | None:
+        """The mean of `column` over the final epochs of the stage; None where it diverged."""
+        if self.diverged_step is not None:
+            return None
+        return final_accuracy(self.table[column].to_numpy(), self.table["epoch"].to_numpy())
 
-def describe_run(run: Run, measured: Measured, parent: Measured | None) -> dict[str, object]:
-    """The row of `RUNS` for a tuned `run`, of which and of whose parent this was `measured`.
+    @cached_property
+    def fits(self) -> bool:
+        """Whether the training accuracy of the final epochs is 100%, as it is printed."""
+        accuracy = self.final("train_accuracy")
+        return accuracy is not None and accuracy >= FULL
+
+
+def describe_run(
+    run: Run, measured: Measured, before: Sequence[Measured | None]
+) -> dict[str, object]:
+    """The row of `RUNS` for a tuned `run`, `measured`; `before` are the stages before its last.
 
     Accuracies are fractions in 0 .. 1; `test_accuracy` and `final_train_accuracy` are means over
-    the last fifth of the epochs. A run that diverged has none.
+    the last fifth of the epochs. A run that diverged has none. A stage whose measurements are None
+    counts as one that is below full training accuracy.
     """
     table, about = measured.table, measured.about
     test = table["test_accuracy"].to_numpy()
-    train = table["train_accuracy"].to_numpy()
-    full = np.flatnonzero(train >= FULL)
+    full = table["epoch"].to_numpy()[table["train_accuracy"].to_numpy() >= FULL]
+    parent = before[-1] if before else None
+    unfitted = sum(one is None or not one.fits for one in (*before, measured))
     optimiser, start = run.stage.optimiser, run.stage.start
     pretrain = run.parent.stage if run.parent else None
     diverged = measured.diverged_step is not None
@@ -196,13 +215,14 @@ def describe_run(run: Run, measured: Measured, parent: Measured | None) -> dict[
         "pretrain_best_train_accuracy": parent.best_train_accuracy if parent else None,
         "diverged": diverged,
         "diverged_step": measured.diverged_step,
-        "test_accuracy": None if diverged else final_accuracy(test),
+        "test_accuracy": measured.final("test_accuracy"),
         "best_test_accuracy": None if diverged else test.max(),
         "last_test_accuracy": None if diverged else test[-1],
         "best_train_accuracy": measured.best_train_accuracy,
-        "final_train_accuracy": None if diverged else final_accuracy(train),
-        "epochs_to_full_train_accuracy": int(full[0]) + 1 if len(full) else None,
-        "reached_full_train_accuracy": bool(len(full)),
+        "final_train_accuracy": measured.final("train_accuracy"),
+        "epochs_to_full_train_accuracy": int(full[0]) if len(full) else None,
+        "reached_full_train_accuracy": not unfitted,
+        "stages_below_full_train_accuracy": unfitted,
         "training_examples": about["training_examples"],
         "parameters": about["parameters"],
         "seconds": table["seconds"].to_numpy().sum(),
@@ -215,13 +235,18 @@ def _views(stage: Stage) -> str:
     return "+".join(map(str, stage.transforms))
 
 
-def final_accuracy(accuracy: np.ndarray) -> float:
-    """The mean of `accuracy`, one value an epoch, over the last fifth of the epochs."""
-    return float(accuracy[-final_epochs(len(accuracy)) :].mean())
+def final_accuracy(accuracy: np.ndarray, epochs: np.ndarray) -> float:
+    """The mean of `accuracy`, float [n], over the last fifth of the clock of `epochs`, int [n].
+
+    A stage that goes on from where the one before left off thus has the final epochs of the
+    uninterrupted one, or those of them that it trained.
+    """
+    last = int(epochs[-1])
+    return float(accuracy[epochs > last - final_epochs(last)].mean())
 
 
 def final_epochs(epochs: int) -> int:
-    """Over how many of the last of `epochs` the final accuracy is taken."""
+    """Over how many of the last of `epochs` on the clock the final accuracy is taken."""
     return max(1, epochs // FINAL_PART)
 
 
@@ -233,7 +258,7 @@ def runs_table(
     What is told of pretraining comes from the runs of `pretrained`, where they are given.
     """
     rows = [
-        describe_run(run, measured, pretrained.get(run.parent) if run.parent else None)
+        describe_run(run, measured, [pretrained.get(one) for one in ancestors([run])])
         for run, measured in tuned.items()
     ]
     return pa.Table.from_pylist(rows, schema=RUNS)

@@ -7,7 +7,7 @@ import numpy as np
 from plasticity.runs import SelectionFacts, data_selections
 
 
-@data_selections.member("half", facts=SelectionFacts(size=lambda total: total // 2))
+@data_selections.member("half", facts=SelectionFacts(size=lambda total, classes: total // 2))
 def half(labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """Half of the training examples, drawn uniformly (Berariu et al., section 2)."""
     total = len(labels)

@@ -8,10 +8,18 @@ from plasticity.data.arrivals import arrivals
 from plasticity.runs import Integer, Number, SelectionFacts, data_selections
 
 
-def _size(total: int, *, stage: int, stages: int, ratio: float) -> int:
-    """Exact for a ratio of 1; for smaller ones as nearly as the classes are of one size."""
-    pieces, longer = divmod(total, stages + 1)
-    return pieces * stage + min(stage, longer)
+def _size(total: int, classes: int, *, stage: int, stages: int, ratio: float) -> int:
+    """Exact for a ratio of 1; for smaller ones as nearly as the classes are of one size.
+
+    Where the classes do not go evenly into the stages, the first stages get one more.
+    """
+
+    def arrived(count: int) -> int:
+        each, longer = divmod(count, stages + 1)
+        return each * stage + min(stage, longer)
+
+    uniform = round(ratio * total)
+    return arrived(uniform) + round((total - uniform) * arrived(classes) / classes)
 
 
 def _classes(*, stage: int, stages: int, ratio: float) -> int:
