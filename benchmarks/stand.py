@@ -128,8 +128,8 @@ def laid_out(given: argparse.Namespace) -> Iterator[Path]:
 
 def lay_out(folder: Path, data: RawData) -> None:
     """Prepare and split `data` in `folder`."""
-    parts = (folder / name for name in ("train.safetensors", "test.safetensors"))
-    storage.write(data, "benchmark", *parts)
+    train, test = (folder / name for name in ("train.safetensors", "test.safetensors"))
+    storage.write(data, "benchmark", train, test)
     every = Run.parse("cifar10/resnet18/seed0/full_sgd-lr0.1_e1_init").stage.data
     splits.write(folder / "split.parquet", every, data.train_labels, data.classes, 0)
 

@@ -29,8 +29,16 @@ def write(
     classes: list[str],
     seed: int,
 ) -> None:
-    """Draw `selection` and write its indices; the class counts go into the file's metadata."""
+    """Draw `selection` and write its indices; the class counts go into the file's metadata.
+
+    Raises `UserError` where it takes none of the examples.
+    """
     indices = draw(selection, labels, seed)
+    if len(indices) == 0:
+        raise UserError(
+            f"data selection '{selection}' takes none of {len(labels)} training examples; take a "
+            "larger data set (-n) or another selection"
+        )
     counts = np.bincount(labels[indices], minlength=len(classes))
     about = {
         "selection": str(selection),

@@ -12,6 +12,9 @@ from plasticity.core import tensors
 from plasticity.core.tensors import TensorFile
 from plasticity.data.raw import RawData
 
+CONSTANT = 0.001
+"""The standard deviation below which a channel counts as constant: a quarter of a level."""
+
 ADVICE = "delete it and run again to prepare it anew"
 
 
@@ -20,7 +23,9 @@ class Header:
     """What a prepared file says about the data set as a whole.
 
     `mean` and `deviation` are those of each channel over the training images, in 0 .. 1;
-    `checksum` is a SHA-256 over the images and labels of both parts.
+    `checksum` is a SHA-256 over the images and labels of both parts. `files` are those of the
+    source, by name, with their checksums (see `plasticity.data.origin`); None where that was not
+    recorded.
     """
 
     name: str
@@ -29,6 +34,12 @@ class Header:
     classes: list[str]
     mean: list[float]
     deviation: list[float]
+    files: dict[str, str] | None = None
+
+    @property
+    def constant_channels(self) -> list[int]:
+        """The channels whose deviation is set to 1, as they are constant."""
+        return [index for index, value in enumerate(self.deviation) if value == 1.0]
 
 
 @dataclass(frozen=True)
@@ -40,38 +51,50 @@ class DataPart:
     header: Header
 
 
-def write(data: RawData, name: str, train: str | Path, test: str | Path) -> None:
-    """Write both parts of `data` under the data set's `name`."""
+def write(
+    data: RawData,
+    name: str,
+    train: str | Path,
+    test: str | Path,
+    files: dict[str, str] | None = None,
+) -> Header:
+    """Write both parts of `data`, made from `files`, under the data set's `name`."""
     parts = {
         Path(train): {"images": data.train_images, "labels": data.train_labels},
         Path(test): {"images": data.test_images, "labels": data.test_labels},
     }
     mean, deviation = channel_statistics(data.train_images)
-    header = asdict(
-        Header(
-            name=name,
-            source=data.source,
-            checksum=tensors.checksum(None, *parts.values()),
-            classes=data.classes,
-            mean=mean.tolist(),
-            deviation=deviation.tolist(),
-        )
+    header = Header(
+        name=name,
+        source=data.source,
+        checksum=tensors.checksum(None, *parts.values()),
+        classes=data.classes,
+        mean=mean.tolist(),
+        deviation=deviation.tolist(),
+        files=files,
     )
     for path, arrays in parts.items():
         contiguous = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
         # Each file has a checksum of its own besides, so that one part can be verified without the
         # other.
-        tensors.write(path, contiguous, {"header": header})
+        tensors.write(path, contiguous, {"header": asdict(header)})
+    return header
 
 
 def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each channel, float64 [channels], on a scale of 0 .. 1."""
+    """Mean and standard deviation of each channel, float64 [channels], on a scale of 0 .. 1.
+
+    The deviation of a channel that is constant, or as good as, is 1: it carries nothing, and
+    dividing by next to nothing would make any other value huge.
+    """
     # A uint8 image has 256 levels: counting them is exact and needs no copy in floating point.
     counts = np.stack([np.bincount(c.ravel(), minlength=256) for c in images.swapaxes(0, 1)])
     shares = counts / counts.sum(axis=1, keepdims=True)
     levels = np.arange(256) / 255.0
     mean = shares @ levels
-    return mean, np.sqrt(shares @ levels**2 - mean**2)
+    # A difference of squares, which for a constant channel rounding may push below 0.
+    deviation = np.sqrt(np.maximum(shares @ levels**2 - mean**2, 0.0))
+    return mean, np.where(deviation < CONSTANT, 1.0, deviation)
 
 
 def read(path: str | Path) -> DataPart:

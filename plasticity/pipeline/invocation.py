@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from plasticity.core.errors import UserError
-from plasticity.pipeline import jobs
+from plasticity.pipeline import jobs, origins
 from plasticity.runs import datasets, layout
 from plasticity.runs.kinds import KINDS, Job, Kind
 from plasticity.study import Study
@@ -63,6 +63,14 @@ class Invocation:
         if not Path(path).exists():
             return jobs.told_of_code(code, None, ())
         return jobs.told_of_code(code, self.made(job), on_record(path))
+
+    def told_of_source(self, dataset: str, on_record: tuple[str, ...]) -> str:
+        """What Snakemake is told of the source of `dataset`; see `origins.told_of_source`."""
+        return self._told_of_source(dataset, on_record) if self.is_main else "source"
+
+    @cached_property
+    def _told_of_source(self) -> Callable[[str, tuple[str, ...]], str]:
+        return cache(lambda dataset, known: origins.told_of_source(self.study, dataset, known))
 
     def is_finished(self, job: Job) -> bool:
         """Whether a job that was done needs nothing more, whatever becomes of checkpoints.

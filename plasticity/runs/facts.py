@@ -18,13 +18,18 @@ Acts = Literal["geometry", "values"]
 
 @dataclass(frozen=True)
 class DatasetFacts:
-    """A data set in numbers: examples to train and test on, classes, channels, pixels a side."""
+    """A data set in numbers: examples to train and test on, classes, channels, pixels a side.
+
+    At most so many examples and classes, and exactly so many channels, are read. Where `archived`
+    is true, there is an original archive whose checksum is verified, so that all copies are alike.
+    """
 
     train: int
     test: int
     classes: int
     channels: int
     pixels: int
+    archived: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from snakemake.io import IOFile
 from snakemake.logging import logger
 
 from plasticity.core.errors import UserError
-from plasticity.data import sources
 from plasticity.pipeline import checks, digests, inputs, snakemake_internals
 from plasticity.pipeline.invocation import Invocation, misspelt_targets, named_targets
 from plasticity.runs import data_selections, datasets, kinds, layout

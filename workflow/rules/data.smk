@@ -1,7 +1,17 @@
 """Data sets, decoded once, and the examples that a stage may use."""
 
 
+def source_of(wildcards):
+    """What Snakemake is told of the source of the data set of its wildcards."""
+    train = layout.dataset(wildcards.dataset)["train"]
+    recorded = workflow.persistence.params(IOFile(train)) or ()
+    return checked(invocation.told_of_source, wildcards.dataset, tuple(recorded))
+
+
 rule dataset:
+    input:
+        # A check, whatever triggers Snakemake heeds.
+        lambda wildcards: source_of(wildcards) and [],
     output:
         **layout.dataset("{dataset}"),
     log:
@@ -16,8 +26,8 @@ rule dataset:
     params:
         # A function of `input` is not tracked: moving an archive does not train anything anew.
         source=lambda wildcards, input: study.source(wildcards.dataset),
-        # What kind of source it is does count: the same name may not hold other images.
-        origin=lambda wildcards: sources.origin(study.source(wildcards.dataset)),
+        # What the source holds does count, and is compared with what the data set records.
+        origin=source_of,
         downloads=f"{layout.RESULTS}/downloads",
         code=lambda wildcards: digests.dataset(datasets.parse(wildcards.dataset)),
         adapter=digests.script("dataset.py"),
