@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from plasticity.core.errors import UserError
 from plasticity.runs import Term, TransformFacts
+from plasticity.runs.combination import applied
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -26,10 +28,12 @@ def apply_to_data(
 
     `classes` is how many the data set has; `generator_for` gives each view of the labels a
     generator on the CPU. Where a view of batches is applied to the examples of the test, their
-    position stands for its random numbers, so that all of its values are equally frequent.
+    position stands for its random numbers, so that all of its values are equally frequent. Raises
+    `UserError` where images must be square and are not.
     """
     import torch
 
+    require_square(terms, *images.shape[-2:])
     for term in _that_change("images", terms):
         images = term(images)
     if not test:
@@ -42,6 +46,16 @@ def apply_to_data(
             draws = torch.stack([position % values for values in term.facts.draws], dim=1)
             images, labels = term(images, labels, draws)
     return images, labels
+
+
+def require_square(terms: Sequence[Term[TransformFacts]], height: int, width: int) -> None:
+    """Raise `UserError` where one of `terms` needs square images and these are not."""
+    for term in terms:
+        if term.facts.square and height != width:
+            raise UserError(
+                f"transform '{term}': it needs square images, and those of this data set have "
+                f"{height} x {width} pixels; leave it out, or take a data set of square images"
+            )
 
 
 def drawn(
@@ -89,5 +103,5 @@ def task_of(terms: Sequence[Term[TransformFacts]]) -> str:
 def _that_change(
     what: Changes, terms: Sequence[Term[TransformFacts]]
 ) -> list[Term[TransformFacts]]:
-    """The transforms among `terms` that change the `what`, such as the images."""
-    return [term for term in terms if term.facts.changes == what]
+    """Those of `terms` that change the `what`, such as the images, in the order they act."""
+    return [term for term in applied(terms) if term.facts.changes == what]

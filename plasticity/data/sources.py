@@ -1,38 +1,22 @@
-"""Readers: torchvision's downloads, their original archives, and parquet in the hub's layout."""
+"""Data sets of torchvision's: downloaded, from their original archives, or from parquet files."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from plasticity.core import files
 from plasticity.core.errors import UserError
-from plasticity.data.raw import RawData
+from plasticity.data.hub import CLASSES, from_parquet
+from plasticity.data.origin import require_fetched
+from plasticity.data.raw import PARTS, RawData
 
-LABEL_COLUMNS = {"CIFAR10": ("label",), "CIFAR100": ("fine_label", "label"), "SVHN": ("label",)}
-CLASSES = {
-    "CIFAR10": [
-        "airplane",
-        "automobile",
-        "bird",
-        "cat",
-        "deer",
-        "dog",
-        "frog",
-        "horse",
-        "ship",
-        "truck",
-    ],
-    "SVHN": [str(digit) for digit in range(10)],
-}
+__all__ = ["from_archive", "from_parquet", "from_torchvision", "torchvision_or_local"]
 
 
 def torchvision_or_local(name: str, source: Path | None, downloads: Path) -> RawData:
@@ -52,84 +36,6 @@ def torchvision_or_local(name: str, source: Path | None, downloads: Path) -> Raw
     if source.is_dir() and any(source.glob("*.parquet")):
         return from_parquet(name, source)
     return from_archive(name, source)
-
-
-def origin(source: str | None) -> str:
-    """What kind of place `source` is: two kinds may hold different images under one name.
-
-    All originals are alike, since their checksums are verified; a folder of parquet files is known
-    by its name.
-    """
-    if source is not None and any(Path(source).glob("*.parquet")):
-        return f"parquet files in {Path(source).name}"
-    return "original"
-
-
-def from_parquet(name: str, folder: Path) -> RawData:
-    """Data set `name` from `folder`: images as encoded bytes, labels as integers."""
-    train, test = (_read_part(name, folder, part) for part in ("train", "test"))
-    if name in CLASSES:
-        classes = CLASSES[name]
-    else:
-        classes = [str(label) for label in range(int(train[1].max()) + 1)]
-    return RawData(*train, *test, classes=classes, source=f"parquet files in {folder.name}")
-
-
-def _read_part(name: str, folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
-    paths = sorted(folder.glob(f"{part}*.parquet"))
-    if not paths:
-        raise UserError(f"sources: {folder}: no {part}*.parquet in it, expected train and test")
-    images: list[np.ndarray] = []
-    labels: list[np.ndarray] = []
-    for path in paths:
-        try:
-            table = pq.read_table(path)
-        except (OSError, pa.ArrowException) as error:
-            said = f"not a readable parquet file ({error})"
-            raise files.unreadable(path, said, "fetch it again") from error
-        image_column = _column(path, table, ("img", "image"))
-        label_column = _column(path, table, LABEL_COLUMNS[name])
-        for row, cell in enumerate(table[image_column].to_pylist()):
-            image = _decode(path, row, cell)
-            if images and image.shape != images[0].shape:
-                raise UserError(
-                    f"{path}: row {row} is an image of {image.shape[1:]} pixels among others of "
-                    f"{images[0].shape[1:]}; expected one size"
-                )
-            images.append(image)
-        column = table[label_column]
-        if not pa.types.is_integer(column.type) or column.null_count:
-            raise UserError(
-                f"{path}: column {label_column} is {column.type} with {column.null_count} gaps; "
-                "expected whole numbers without gaps"
-            )
-        labels.append(column.to_numpy().astype(np.int64))
-    if not images:
-        raise UserError(f"{folder}: its {part}*.parquet hold no rows; fetch them again")
-    return np.stack(images), np.concatenate(labels)
-
-
-def _column(path: Path, table: pa.Table, names: tuple[str, ...]) -> str:
-    for name in names:
-        if name in table.column_names:
-            return name
-    raise UserError(
-        f"{path}: has the columns {', '.join(table.column_names)}; expected one of "
-        f"{', '.join(names)}, as in the hub's layout"
-    )
-
-
-def _decode(path: Path, row: int, cell: Any) -> np.ndarray:
-    """One encoded image as uint8 [3, height, width]."""
-    from PIL import Image
-
-    try:
-        image = Image.open(io.BytesIO(cell["bytes"])).convert("RGB")
-    except (OSError, ValueError, SyntaxError, TypeError, KeyError) as error:  # as Pillow has it
-        raise UserError(
-            f"{path}: row {row} holds no readable image ({error}); fetch the file again"
-        ) from error
-    return np.asarray(image).transpose(2, 0, 1)
 
 
 def from_archive(name: str, source: Path) -> RawData:
@@ -153,15 +59,13 @@ def _archives(name: str) -> dict[str, str]:
     """The archives of data set `name` with torchvision's MD5 checksums."""
     dataset = getattr(_torchvision_datasets(), name)
     if name == "SVHN":
-        return {dataset.split_list[part][1]: dataset.split_list[part][2] for part in _PARTS}
+        return {dataset.split_list[part][1]: dataset.split_list[part][2] for part in PARTS}
     return {dataset.filename: dataset.tgz_md5}
-
-
-_PARTS = ("train", "test")
 
 
 def _verify(path: Path, checksum: str) -> None:
     try:
+        require_fetched(path)
         with open(path, "rb") as file:
             found = hashlib.file_digest(file, "md5").hexdigest()
     except OSError as error:
@@ -177,9 +81,9 @@ def from_torchvision(name: str, root: Path, source: str) -> RawData:
     """Data set `name` through torchvision, which downloads what is missing below `root`."""
     dataset = getattr(_torchvision_datasets(), name)
     root.mkdir(parents=True, exist_ok=True)
-    parts: dict[str, np.ndarray] = {}
+    parts: dict[str, Any] = {}
     classes: list[str] | None = CLASSES.get(name)
-    for part in _PARTS:
+    for part in PARTS:
         selector = {"split": part} if name == "SVHN" else {"train": part == "train"}
         try:
             loaded = dataset(str(root), download=True, **selector)

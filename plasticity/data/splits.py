@@ -36,9 +36,14 @@ def write(
 ) -> None:
     """Draw `selection` by the code in `components` and write its indices.
 
-    The class counts go into the file's metadata.
+    The class counts go into the file's metadata. Raises `UserError` where it takes no example.
     """
     indices = draw(selection, labels, seed)
+    if len(indices) == 0:
+        raise UserError(
+            f"data selection '{selection}' takes none of {len(labels)} training examples; take a "
+            "larger data set (-n) or another selection"
+        )
     counts = np.bincount(labels[indices], minlength=len(classes))
     about = {
         "selection": str(selection),

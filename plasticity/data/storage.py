@@ -14,6 +14,9 @@ from plasticity.core import tensors
 from plasticity.core.tensors import TensorFile
 from plasticity.data.raw import RawData
 
+CONSTANT = 0.001
+"""The standard deviation below which a channel counts as constant: a quarter of a level."""
+
 ADVICE = "delete it and run again to prepare it anew"
 
 
@@ -22,8 +25,9 @@ class Header:
     """What a prepared file says about the data set as a whole.
 
     `mean` and `deviation` are those of each channel over the training images, in 0 .. 1;
-    `checksum` is a SHA-256 over the images and labels of both parts; `components` are the digests
-    of the code that prepared them.
+    `checksum` is a SHA-256 over the images and labels of both parts. `files` are those of the
+    source, by name, with their checksums (see `plasticity.data.origin`); None where that was not
+    recorded. `components` are the digests of the code that prepared them.
     """
 
     name: str
@@ -32,7 +36,13 @@ class Header:
     classes: list[str]
     mean: list[float]
     deviation: list[float]
+    files: dict[str, str] | None = None
     components: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def constant_channels(self) -> list[int]:
+        """The channels whose deviation is set to 1, as they are constant."""
+        return [index for index, value in enumerate(self.deviation) if value == 1.0]
 
 
 @dataclass(frozen=True)
@@ -49,40 +59,47 @@ def write(
     name: str,
     train: str | Path,
     test: str | Path,
+    files: dict[str, str] | None = None,
     components: Mapping[str, str] = MappingProxyType({}),
-) -> None:
-    """Write both parts of `data` under the data set's `name`, made by the code in `components`."""
+) -> Header:
+    """Write both parts of `data`, made from `files` by the code in `components`, as `name`."""
     parts = {
         Path(train): {"images": data.train_images, "labels": data.train_labels},
         Path(test): {"images": data.test_images, "labels": data.test_labels},
     }
     mean, deviation = channel_statistics(data.train_images)
-    header = asdict(
-        Header(
-            name=name,
-            source=data.source,
-            checksum=tensors.checksum(None, *parts.values()),
-            classes=data.classes,
-            mean=mean.tolist(),
-            deviation=deviation.tolist(),
-            components=dict(components),
-        )
+    header = Header(
+        name=name,
+        source=data.source,
+        checksum=tensors.checksum(None, *parts.values()),
+        classes=data.classes,
+        mean=mean.tolist(),
+        deviation=deviation.tolist(),
+        files=files,
+        components=dict(components),
     )
     for path, arrays in parts.items():
         contiguous = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
         # Each file has a checksum of its own besides, so that one part can be verified without the
         # other.
-        tensors.write(path, contiguous, {"header": header})
+        tensors.write(path, contiguous, {"header": asdict(header)})
+    return header
 
 
 def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each channel, float64 [channels], on a scale of 0 .. 1."""
+    """Mean and standard deviation of each channel, float64 [channels], on a scale of 0 .. 1.
+
+    The deviation of a channel that is constant, or as good as, is 1: it carries nothing, and
+    dividing by next to nothing would make any other value huge.
+    """
     # A uint8 image has 256 levels: counting them is exact and needs no copy in floating point.
     counts = np.stack([np.bincount(c.ravel(), minlength=256) for c in images.swapaxes(0, 1)])
     shares = counts / counts.sum(axis=1, keepdims=True)
     levels = np.arange(256) / 255.0
     mean = shares @ levels
-    return mean, np.sqrt(shares @ levels**2 - mean**2)
+    # A difference of squares, which for a constant channel rounding may push below 0.
+    deviation = np.sqrt(np.maximum(shares @ levels**2 - mean**2, 0.0))
+    return mean, np.where(deviation < CONSTANT, 1.0, deviation)
 
 
 def read(path: str | Path) -> DataPart:

@@ -22,6 +22,7 @@ from typing import Any
 from plasticity.core.errors import UserError
 from plasticity.pipeline import closure
 from plasticity.runs import Run, Term, ancestors
+from plasticity.runs.combination import applied
 from plasticity.runs.kinds import Job
 from plasticity.runs.provenance import FACTS, LINEAGE, Code, Equivalences
 from plasticity.runs.values import decimal
@@ -136,10 +137,10 @@ def _key(job: Job) -> tuple[str, str]:
 
 
 def _terms(run: Run) -> list[Term[Any]]:
-    """All that the path of `run` says but its seed and lengths."""
+    """All that the path of `run` says but its seed and lengths; transforms as they are applied."""
     terms: list[Term[Any]] = [run.dataset, run.model]
     for stage in run.stages:
-        terms += (stage.data, *stage.transforms, stage.optimiser, stage.start)
+        terms += (stage.data, *applied(stage.transforms), stage.optimiser, stage.start)
     return terms
 
 

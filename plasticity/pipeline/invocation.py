@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn, Protocol
 
 from plasticity.core.errors import UserError
-from plasticity.pipeline import inputs, jobs
+from plasticity.pipeline import inputs, jobs, origins
 from plasticity.runs import datasets, layout
 from plasticity.runs.kinds import KINDS, Job, Kind
 from plasticity.study import Study
@@ -28,8 +28,8 @@ class Session(Protocol):
     def targets(self) -> list[str]:
         """The names of rules and files that are wanted, known once all rules are read."""
 
-    def told(self, path: str) -> str | None:
-        """What it was told of the code that made `path`; None where it has no record."""
+    def told(self, path: str, of: str = "code") -> str | None:
+        """What it was told of the code, or `of` the source, of `path`; None without a record."""
 
     def make_again(self, paths: Iterable[str]) -> None:
         """Have those of the files in `paths` made again that are there without a record."""
@@ -88,6 +88,18 @@ class Invocation:
         self.require_targets()
         if self.is_main and Path(data.path).exists() and data.changed:
             self.session.make_again([data.path])
+
+    def told_of_source(self, dataset: str) -> str:
+        """What Snakemake is told of the source of `dataset`; see `origins.told_of_source`."""
+        return self._told_of_source(dataset) if self.is_main else "source"
+
+    @cached_property
+    def _told_of_source(self) -> Callable[[str], str]:
+        def told(dataset: str) -> str:
+            known = self.session.told(layout.dataset(dataset)["train"], "source")
+            return origins.told_of_source(self.study, dataset, known)
+
+        return cache(told)
 
     def is_finished(self, job: Job) -> bool:
         """Whether a job that was done needs nothing more, whatever becomes of checkpoints.

@@ -45,9 +45,9 @@ class Session:
         besides = [*first, *settings.forcerun, *settings.until]
         return [*(settings.targets or ["all"]), *(name for name in besides if name not in general)]
 
-    def told(self, path: str) -> str | None:
-        """What Snakemake was told of the code that made `path`; None where it has no record."""
-        found = [text for text in self._params(path) or () if text[1:].startswith("code ")]
+    def told(self, path: str, of: str = "code") -> str | None:
+        """What Snakemake was told of the code, or `of` the source, of `path`, if it is recorded."""
+        found = [text for text in self._params(path) or () if text[1:].startswith(f"{of} ")]
         return ast.literal_eval(found[0]) if found else None
 
     def make_again(self, paths: Iterable[str]) -> None:

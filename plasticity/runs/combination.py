@@ -1,4 +1,4 @@
-"""Which transforms of the data go together, and in which order they are spelt and applied."""
+"""Which transforms of the data go together, how they are ordered in a path, and when applied."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import get_args
 
-from plasticity.runs.facts import Changes, TransformFacts
+from plasticity.runs.facts import Acts, Changes, TransformFacts
 from plasticity.runs.registry import Term
 
 
 def combination(terms: Iterable[Term[TransformFacts]]) -> tuple[Term[TransformFacts], ...]:
-    """The transforms `terms` in their one order.
+    """The transforms `terms` in the one order in which a path spells them.
 
     Raises `ValueError` where two are of one member, or more than one gives the examples labels.
     """
@@ -31,7 +31,26 @@ def combination(terms: Iterable[Term[TransformFacts]]) -> tuple[Term[TransformFa
     return ordered
 
 
+def applied(terms: Iterable[Term[TransformFacts]]) -> tuple[Term[TransformFacts], ...]:
+    """The transforms `terms` in the order in which they are applied, however they are spelt.
+
+    Images before labels before batches; among these what moves pixels before what changes them; and
+    last what reads its labels off the image, as whatever came after it, such as a flip after a
+    rotation, would give one image two labels. What is left is by name.
+    """
+
+    def place(term: Term[TransformFacts]) -> tuple[int, bool, int, str]:
+        facts = term.facts
+        acts = get_args(Acts).index(facts.acts)
+        return _when(facts), facts.classes is not None, acts, term.member.name
+
+    return tuple(sorted(terms, key=place))
+
+
 def _place(term: Term[TransformFacts]) -> tuple[int, bool, str]:
-    """What is done first: by what is changed, labels of its own before others, then by name."""
-    facts = term.facts
-    return get_args(Changes).index(facts.changes), facts.classes is None, term.member.name
+    """By what is changed, labels of its own before others, then by name."""
+    return _when(term.facts), term.facts.classes is None, term.member.name
+
+
+def _when(facts: TransformFacts) -> int:
+    return get_args(Changes).index(facts.changes)

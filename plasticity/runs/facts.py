@@ -12,16 +12,24 @@ from typing import Literal, get_args
 Changes = Literal["images", "labels", "batches", "order"]
 """What a transform changes, in the order in which transforms are applied."""
 
+Acts = Literal["geometry", "values"]
+"""What it does to images: pixels move, or change; in the order in which transforms are applied."""
+
 
 @dataclass(frozen=True)
 class DatasetFacts:
-    """A data set in numbers: examples to train and test on, classes, channels, pixels a side."""
+    """A data set in numbers: examples to train and test on, classes, channels, pixels a side.
+
+    At most so many examples and classes, and exactly so many channels, are read. Where `archived`
+    is true, there is an original archive whose checksum is verified, so that all copies are alike.
+    """
 
     train: int
     test: int
     classes: int
     channels: int
     pixels: int
+    archived: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,21 +65,25 @@ class SelectionFacts:
 
 @dataclass(frozen=True)
 class TransformFacts:
-    """A transform of the examples: what it `changes`.
+    """A transform of the examples: what it `changes`, and what it does to images (`acts`).
 
     Where that is the batches, `draws` has a number for each random number that it needs: random
     number i is uniform in 0 .. draws[i] - 1. Where it gives labels of its own, `classes` says how
-    many there are; where `test` is true it is applied to the test examples as well, once.
+    many there are; where `test` is true it is applied to the test examples as well, once. Where
+    `square` is true, images must be as wide as high.
     """
 
     changes: Changes
     draws: tuple[int, ...] = ()
     classes: int | None = None
     test: bool = False
+    acts: Acts = "values"
+    square: bool = False
 
     def __post_init__(self) -> None:
-        if self.changes not in get_args(Changes):
-            raise ValueError(f"changes: got {self.changes!r}, expected one of {get_args(Changes)}")
+        for name, value, known in (("changes", self.changes, Changes), ("acts", self.acts, Acts)):
+            if value not in get_args(known):
+                raise ValueError(f"{name}: got {value!r}, expected one of {get_args(known)}")
         batches = self.changes == "batches"
         if batches != bool(self.draws):
             raise ValueError("draws: expected where batches are changed, and only there")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from plasticity.data import storage
+from plasticity.data import origin, storage
+from plasticity.data.raw import remarks
 from plasticity.pipeline import digests
 from plasticity.runs import datasets
 from plasticity.scripts.call import Given, Log
@@ -12,9 +13,16 @@ from plasticity.scripts.call import Given, Log
 
 def main(given: Given, log: Log) -> None:
     """Prepare a data set from its source."""
-    name, source = given.wildcards.dataset, given.params.source
-    read = datasets.parse(name)
-    code = digests.require_unchanged(digests.dataset(read))
-    data = read(Path(source) if source else None, Path(given.params.downloads))
-    storage.write(data, name, given.output.train, given.output.test, code.components)
+    name = datasets.parse(given.wildcards.dataset)
+    source = Path(given.params.source) if given.params.source else None
+    code = digests.require_unchanged(digests.dataset(name))
+    files = dict(origin.files_of(source, name.facts))  # before it is read, so that no change hides
+    data = name(source, Path(given.params.downloads))
+    notes = remarks(data, name)
+    train, test = given.output.train, given.output.test
+    header = storage.write(data, str(name), train, test, files, code.components)
     log(f"{name}: {len(data.train_labels)} + {len(data.test_labels)} images from {data.source}")
+    for channel in header.constant_channels:
+        notes.append(f"channel {channel} is constant: its deviation counts as 1")
+    for note in notes:
+        log(f"note: {note}")

@@ -16,5 +16,5 @@ def main(given: Given, log: Log) -> None:
     smaller = datasets.parse(name)
     code = digests.require_unchanged(digests.variant(smaller))
     data = variant(base, smaller)
-    storage.write(data, name, given.output.train, given.output.test, code.components)
+    storage.write(data, name, given.output.train, given.output.test, components=code.components)
     log(f"{name}: {len(data.train_labels)} + {len(data.test_labels)} images")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from refusal import refusal
 
-from plasticity.data.raw import RawData, shrink, variant
-from plasticity.runs import datasets
+from plasticity.data.raw import RawData, remarks, shrink, variant
+from plasticity.runs import DatasetFacts, Registry, Term, datasets
 
 # digits-clutter
 
@@ -68,16 +68,116 @@ def test_digits_have_no_other_source(tmp_path):
         ),
         ("train_labels", np.arange(24), "the train labels are not all in 0 to 2"),
         ("test_labels", np.arange(8) % 3 - 1, "the test labels are not all in 0 to 2"),
+        ("test_labels", np.arange(8) % 3 - 1, "the test labels are not all in 0 to 2: they go fr"),
+        ("train_labels", np.arange(24)[:, None] % 3, "the train labels have the shape [24, 1]; ex"),
+        ("test_labels", np.eye(8, 3, dtype=int), "the test labels have the shape [8, 3]; expect"),
+        ("test_labels", np.int64(1), "the test labels have the shape []"),
+        ("test_labels", np.arange(8) % 3 / 1, "the test labels are floating-point numbers; expe"),
+        ("test_labels", np.array(["ant"] * 8), "the test labels are text; expected whole numbers"),
+        ("test_labels", [None] * 8, "the test labels are objects; expected whole numbers"),
+        ("test_labels", np.arange(8) > 3, "the test labels are true/false; expected whole numb"),
+        ("test_labels", np.full(8, 2**64 - 1, np.uint64), "they go from 18446744073709551615 to"),
+        (
+            "test_images",
+            np.zeros((8, 3, 8, 9), np.uint8),
+            "[3, 8, 8] and the test images [3, 8, 9]",
+        ),
+        (
+            "test_images",
+            np.zeros((8, 1, 8, 8), np.uint8),
+            "[3, 8, 8] and the test images [1, 8, 8]",
+        ),
+        ("classes", ["ant", "bee", "ant"], "two classes have one name"),
     ],
 )
 def test_a_data_set_that_does_not_fit_together_is_refused(raw, part, value, message):
     fields = {**vars(raw), part: value}
-    assert f"random numbers: {message}" in refusal(lambda: RawData(**fields))
+    found = refusal(lambda: RawData(**fields))
+    assert found.startswith("random numbers: ")
+    assert message in found
+
+
+def test_labels_that_count_from_1_are_told(raw):
+    fields = {**vars(raw), "train_labels": raw.train_labels + 1}
+    assert "they seem to count from 1: subtract 1" in refusal(lambda: RawData(**fields))
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.uint8, np.uint64, np.int8])
+def test_whole_numbers_of_any_size_are_labels(raw, kind):
+    found = RawData(**{**vars(raw), "train_labels": raw.train_labels.astype(kind)})
+    assert found.train_labels.dtype == np.int64
+    assert np.array_equal(found.train_labels, raw.train_labels)
 
 
 def test_a_data_set_without_examples_is_refused(raw):
     empty = {"test_images": raw.test_images[:0], "test_labels": raw.test_labels[:0]}
     refusal(lambda: RawData(**{**vars(raw), **empty}))
+
+
+# Compared with what is declared
+
+
+def declared(**facts):
+    """The name of a data set that declares what `raw` is, but for some `facts`."""
+    known = {"train": 24, "test": 8, "classes": 3, "channels": 3, "pixels": 8}
+    registry = Registry("data set", DatasetFacts, "")
+
+    def own():
+        """Own data."""
+
+    registry.member("own", facts=DatasetFacts(**{**known, **facts}))(own)
+    return Term(registry._members["own"], ())
+
+
+def test_what_is_as_declared_needs_no_remark(raw):
+    assert remarks(raw, declared()) == []
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"channels": 1}, "images of 3 channels and 8 x 8 pixels, declared are 1 channels"),
+        ({"channels": 8}, "channels come first: images.transpose(0, 3, 1, 2)"),
+        ({"train": 23}, "24 train examples, and 23 are declared; remove what is there twice"),
+        ({"test": 7}, "8 test examples, and 7 are declared"),
+        ({"classes": 2}, "3 classes, and 2 are declared"),
+    ],
+)
+def test_what_contradicts_the_facts_is_refused(raw, facts, message):
+    assert message in refusal(remarks, raw, declared(**facts))
+
+
+@pytest.mark.parametrize("side", [28, 3])
+def test_channels_that_come_last_are_told(raw, side):
+    """Of grey images of 28 x 28 x 1 pixels each line would be a channel."""
+    images = np.zeros((24, side, 28, 1), np.uint8)
+    tests = images[:8]
+    turned = RawData(**{**vars(raw), "train_images": images, "test_images": tests})
+    message = refusal(remarks, turned, declared(channels=1, pixels=28))
+    assert message.startswith(f"random numbers, as own: images of {side} channels")
+    assert message.endswith("channels come first: images.transpose(0, 3, 1, 2)")
+
+
+@pytest.mark.parametrize(
+    ("facts", "note"),
+    [
+        ({"train": 50_000}, "24 train examples, and 50,000 are declared"),
+        ({"classes": 4}, "3 classes, and 4 are declared"),
+        ({"pixels": 32}, "8 x 8 pixels, and 32 x 32 are declared"),
+    ],
+)
+def test_what_may_be_meant_is_remarked(raw, facts, note):
+    assert remarks(raw, declared(**facts)) == [note]
+
+
+def test_strange_data_are_remarked(raw):
+    images = {f"{part}_images": raw.test_images for part in ("train", "test")}
+    labels = {f"{part}_labels": np.zeros(8, int) for part in ("train", "test")}
+    found = remarks(RawData(**{**vars(raw), **images, **labels}), declared(train=8))
+    assert found == [
+        "the test examples are those of training",
+        "2 classes have no training example: bee, cow",
+    ]
 
 
 # Variants

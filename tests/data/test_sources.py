@@ -323,10 +323,6 @@ def test_a_download_that_fails_names_the_way_out(tmp_path, monkeypatch):
     assert "sources: {cifar10: /path/to/archive-or-parquet-folder}" in message
 
 
-def test_kinds_of_source_are_told_apart(tmp_path):
-    """Another kind may hold other images under the same name, and is prepared anew."""
-    place = tmp_path / "jpeg"
-    place.mkdir()
-    (place / "train-0.parquet").touch()
-    assert sources.origin(None) == sources.origin("/data/cifar-10-python.tar.gz") == "original"
-    assert sources.origin(str(place)) == "parquet files in jpeg"
+def test_a_pointer_of_git_lfs_is_no_truncated_archive(cifar10, tmp_path):
+    cifar10.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    assert "run 'git lfs pull'" in refusal(datasets.parse("cifar10"), cifar10, tmp_path)

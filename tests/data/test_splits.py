@@ -306,3 +306,11 @@ def test_more_stages_than_classes_are_refused():
     with pytest.raises(UserError, match="need at least 4 classes to deal out, and there are 3"):
         splits.draw(term, LABELS, 0)
     assert len(splits.draw(data_selections.parse("stage1of3r1"), LABELS, 0)) == 26
+
+
+def test_a_selection_of_nothing_is_refused(tmp_path):
+    """It would otherwise be refused where it is read, with the advice to draw it anew, for ever."""
+    with pytest.raises(UserError, match="'half' takes none of 1 training examples") as refused:
+        splits.write(tmp_path / "half.parquet", HALF, np.zeros(1, np.int64), CLASSES, seed=0)
+    assert "delete" not in str(refused.value)
+    assert not (tmp_path / "half.parquet").exists()

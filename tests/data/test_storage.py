@@ -64,15 +64,29 @@ def test_channel_statistics_are_those_of_numpy(images):
     mean, deviation = storage.channel_statistics(images)
     scaled = images / 255
     assert mean == pytest.approx(scaled.mean(axis=(0, 2, 3)), rel=1e-12)
+    expected = scaled.std(axis=(0, 2, 3))
     # The variance is a difference of squares: its root has half of the digits.
-    assert deviation == pytest.approx(scaled.std(axis=(0, 2, 3)), rel=1e-12, abs=1e-7)
+    assert deviation == pytest.approx(np.where(expected < 0.001, 1.0, expected), rel=1e-9)
 
 
-def test_a_constant_channel_has_no_deviation():
+def test_the_deviation_of_a_constant_channel_counts_as_1():
+    """Rounding would leave something like 1e-9 or the root of a negative number for some levels."""
     images = np.broadcast_to(np.arange(256, dtype=np.uint8)[None, :, None, None], (3, 256, 5, 5))
     mean, deviation = storage.channel_statistics(images)
     assert mean == pytest.approx(np.arange(256) / 255)
-    assert deviation == pytest.approx(np.zeros(256), abs=1e-7)
+    assert deviation.tolist() == [1.0] * 256
+
+
+@pytest.mark.parametrize(("bright", "constant"), [(0, True), (1, False), (500, False)])
+def test_a_channel_that_is_nearly_constant_counts_as_constant(tmp_path, raw, bright, constant):
+    images = np.full((1000, 3, 8, 8), 7, np.uint8)
+    images[:, 0] = np.random.default_rng(0).integers(0, 256, (1000, 8, 8))
+    images[0, 1, 0, 0] = 8  # one pixel of 64,000 by one level
+    images[:bright, 2] = 255
+    fields = {**vars(raw), "train_images": images, "train_labels": np.arange(1000) % 3}
+    header = storage.write(RawData(**fields), "dull", tmp_path / "train", tmp_path / "test")
+    assert header.constant_channels == ([1, 2] if constant else [1])
+    assert storage.read(tmp_path / "test").header == header
 
 
 def test_images_in_another_memory_order_are_stored_right(tmp_path, raw):
@@ -169,4 +183,11 @@ def test_the_header_explains_itself(prepared):
         about = json.loads(file.metadata()["plasticity"])["header"]
     assert about["name"] == "random"
     assert about["source"] == "random numbers"
+    assert about["files"] is None
     assert about["classes"] == ["ant", "bee", "cow"]
+
+
+def test_the_header_tells_the_files_of_the_source(tmp_path, raw):
+    header = storage.write(raw, "random", tmp_path / "train", tmp_path / "test", {"a.npz": "0f"})
+    assert header.files == {"a.npz": "0f"}
+    assert storage.read(tmp_path / "train").header.files == {"a.npz": "0f"}

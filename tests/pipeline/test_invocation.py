@@ -56,7 +56,7 @@ class Asking:
         assert self.wanted != NOT_YET, "nobody is to ask for targets yet"
         return self.wanted
 
-    def told(self, path: str) -> str | None:
+    def told(self, path: str, of: str = "code") -> str | None:
         return self.recorded.get(path)
 
     def make_again(self, paths: Iterable[str]) -> None:

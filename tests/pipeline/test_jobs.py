@@ -61,7 +61,7 @@ def prepared(tmp_path, monkeypatch):
     made_by = digests.dataset(datasets.parse("digits-clutter")).components
     for path in (*paths, SPLIT):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-    storage.write(raw, "digits-clutter", *paths, made_by)
+    storage.write(raw, "digits-clutter", *paths, components=made_by)
     half = data_selections.parse("half")
     splits.write(SPLIT, half, labels, raw.classes, 0, digests.split(half).components)
 

@@ -7,7 +7,6 @@ from snakemake.logging import logger
 
 import plasticity
 from plasticity.core.errors import UserError
-from plasticity.data import sources
 from plasticity.pipeline import checks, digests, inputs, jobs, snakemake_internals
 from plasticity.pipeline.invocation import Invocation, misspelt_targets
 from plasticity.runs import datasets, kinds, layout

@@ -3,9 +3,16 @@
 SPLIT = "results/splits/{dataset}/seed{seed}/{data}.parquet"
 
 
+def source_of(wildcards):
+    """What Snakemake is told of the source of the data set of its wildcards."""
+    return checked(invocation.told_of_source, wildcards.dataset)
+
+
 rule dataset:
     input:
-        lambda wildcards: renewed(jobs.dataset, wildcards.dataset),
+        # A check of the source, whatever triggers Snakemake heeds.
+        lambda wildcards: source_of(wildcards)
+        and renewed(jobs.dataset, wildcards.dataset),
     output:
         **layout.dataset("{dataset}"),
     log:
@@ -20,8 +27,8 @@ rule dataset:
     params:
         # A function of `input` is not tracked: moving an archive does not train anything anew.
         source=lambda wildcards, input: study.source(wildcards.dataset),
-        # What kind of source it is does count: the same name may not hold other images.
-        origin=lambda wildcards: sources.origin(study.source(wildcards.dataset)),
+        # What the source holds does count, and is compared with what the data set records.
+        origin=source_of,
         downloads=f"{layout.RESULTS}/downloads",
         code=lambda wildcards: code_of_data(jobs.dataset, wildcards.dataset),
     script:

@@ -10,7 +10,10 @@ from plasticity.runs import DatasetFacts, datasets
 
 
 @datasets.member(
-    "cifar100", facts=DatasetFacts(train=50_000, test=10_000, classes=100, channels=3, pixels=32)
+    "cifar100",
+    facts=DatasetFacts(
+        train=50_000, test=10_000, classes=100, channels=3, pixels=32, archived=True
+    ),
 )
 def cifar100(source: Path | None, downloads: Path) -> RawData:
     """CIFAR-100: 50,000 + 10,000 colour images of 32 x 32 pixels in 100 classes."""

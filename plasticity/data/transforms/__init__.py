@@ -13,5 +13,8 @@ what it changes and so what it is given:
   record it.
 - ``order``: nothing. The examples come in another order.
 
-In which order several of them are spelt and applied is in `plasticity.runs.combination`.
+Several are applied in an order that follows from their facts, not from the path: images, labels,
+batches; among these what moves pixels (``acts="geometry"``, such as a crop) before what changes
+them; last what has labels of its own, as nothing may change an image once its label was read off
+it. `plasticity.runs.combination` has it, and the order in which paths spell them.
 """

@@ -14,7 +14,8 @@ MARGIN = 4
 
 
 @transforms.member(
-    "augment", facts=TransformFacts("batches", draws=(2 * MARGIN + 1, 2 * MARGIN + 1, 2))
+    "augment",
+    facts=TransformFacts("batches", draws=(2 * MARGIN + 1, 2 * MARGIN + 1, 2), acts="geometry"),
 )
 def augment(images: Tensor, labels: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
     """Images cropped at random out of a black margin, half of them flipped left to right.

@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@transforms.member("rotation", facts=TransformFacts("batches", draws=(4,), classes=4, test=True))
+@transforms.member(
+    "rotation",
+    facts=TransformFacts("batches", draws=(4,), classes=4, test=True, acts="geometry", square=True),
+)
 def rotation(images: Tensor, labels: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
     """Square images turned by 0 to 3 quarters, anticlockwise, and how many as their labels."""
     import torch

@@ -1,0 +1,123 @@
+"""Where a data set came from: the files of its source, known by what they hold and not by place."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from plasticity.core import files
+from plasticity.core.errors import PlaceError, UserError
+from plasticity.data.raw import PARTS
+from plasticity.runs import DatasetFacts
+
+Files = Mapping[str, str]
+"""The SHA-256 of each file of a source, by its name below the source; empty for what is the same
+wherever it comes from: made here, or verified against the checksums of the originals."""
+
+POINTER = b"version https://git-lfs.github.com/spec/"
+"""The beginning of what Git LFS leaves in the place of a file that was not fetched."""
+
+
+@dataclass
+class Checksums:
+    """SHA-256 of files; those that stay as they are by size and times are read once.
+
+    `place` is where they are remembered between processes, in a folder that is there already.
+    """
+
+    place: Path | None = None
+    _known: dict[str, list[object]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.place:
+            with suppress(OSError, ValueError, TypeError):  # what is remembered only saves time
+                known = json.loads(self.place.read_text(encoding="utf-8"))
+                self._known = {k: v for k, v in dict(known).items() if isinstance(v, list)}
+
+    def of(self, path: Path) -> str:
+        """The checksum of the file in `path`; raises `UserError` where it cannot be read."""
+        try:
+            now = path.stat()
+            state = [now.st_size, now.st_mtime_ns, now.st_ctime_ns]
+            key = str(path.resolve())
+            if self._known.get(key, [])[:3] != state:
+                require_fetched(path)
+                with open(path, "rb") as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                self._known[key] = [*state, digest]
+        except OSError as error:
+            raise UserError(f"sources: {path}: cannot be read ({error.strerror})") from error
+        return str(self._known[key][3])
+
+    def remember(self) -> None:
+        """Keep what is known for the next process, if that is possible."""
+        if self.place and self.place.parent.is_dir():
+            with suppress(PlaceError), files.whole(self.place) as partial:
+                partial.write_text(json.dumps(self._known), encoding="utf-8")
+
+
+def require_fetched(path: Path) -> None:
+    """Raise `UserError` where `path` is what Git LFS leaves in the place of a file."""
+    with open(path, "rb") as file:
+        if file.read(len(POINTER)) == POINTER:
+            raise UserError(
+                f"{path}: what Git LFS leaves in the place of a file, and not the file itself; run "
+                f"'git lfs pull' in {path.parent}"
+            )
+
+
+def files_of(source: Path | None, facts: DatasetFacts, checksums: Checksums | None = None) -> Files:
+    """The files of `source`, of a data set with `facts`; raises `UserError` where it is not there.
+
+    Of a folder in the hub's layout these are its parquet files, of any other all files below it
+    that are not hidden.
+    """
+    if source is None:
+        return {}
+    if not source.exists():
+        raise UserError(
+            f"sources: {source}: no such file or folder; name the place of the data set, or remove "
+            "the key"
+        )
+    if facts.archived and not any(source.glob("*.parquet")):
+        return {}
+    checksums = checksums or Checksums()
+    found = {name: checksums.of(path) for name, path in _listed(source)}
+    checksums.remember()
+    return found
+
+
+def same(one: Files, other: Files) -> bool:
+    """Whether two sources hold the same: a file that was moved, or shards with new names, do."""
+    return _content(one) == _content(other)
+
+
+def _content(given: Files) -> object:
+    if len(given) == 1:
+        return list(given.values())
+    if all(_part(name) for name in given):
+        return {part: [given[n] for n in sorted(given) if _part(n) == part] for part in PARTS}
+    return dict(given)
+
+
+def _part(name: str) -> str | None:
+    """The part that a parquet file in the hub's layout is of."""
+    if "/" in name or not name.endswith(".parquet"):
+        return None
+    return next((part for part in PARTS if name.startswith(part)), None)
+
+
+def _listed(source: Path) -> Iterator[tuple[str, Path]]:
+    if source.is_file():
+        yield source.name, source
+        return
+    shards = [path for path in sorted(source.glob("*.parquet")) if _part(path.name)]
+    below = shards or sorted(path for path in source.rglob("*") if path.is_file())
+    for path in below:
+        name = path.relative_to(source).as_posix()
+        if not any(part.startswith(".") for part in name.split("/")):
+            yield name, path
