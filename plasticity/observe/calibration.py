@@ -20,6 +20,7 @@ from plasticity.core.rng import torch_generator
 from plasticity.runs.costs import Calibration, NetworkCost, Throughput
 from plasticity.runs.metrics import EpochMetrics, as_rows
 from plasticity.runs.workload import Workload
+from plasticity.training import generators
 from plasticity.training.backends import bare_step
 from plasticity.training.examples import Batch, Examples
 from plasticity.training.hardware import Hardware, Log
@@ -145,6 +146,8 @@ def network_cost(workload: Workload) -> NetworkCost:
         for name, slot in slots.items():
             shaped = slot if slot.dim() == 0 else parameter.to(slot.dtype)
             tensors[f"optimiser/{index}/{name}"] = shaped
+    states = generators.states(torch.device("cpu"))
+    tensors |= {f"generators/{name}": value for name, value in states.items()}
     epoch = EpochMetrics(1, 1, 0.0, 0.0, 0.0, 0.0, 0.0)
     return NetworkCost(
         multiply_adds=_multiply_adds(network, workload),

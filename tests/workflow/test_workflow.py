@@ -13,6 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from clone import TINY, Clone, counts
 
+from plasticity.core import tables
+from plasticity.data import splits
+
 PLACE = "digits-clutter-n64-r6/resnet-d1w2/seed0"
 PRETRAIN = "half_adam-lr0.01-b16_e2_init"
 SPLITS = "results/splits/digits-clutter-n64-r6/seed0"
@@ -150,8 +153,9 @@ class TestLimitOfGpus:
             "PATH": f"{tmp_path}:{os.environ['PATH']}",
             "CUDA_VISIBLE_DEVICES": "0",
         }
-        source = (clone.path / "Snakefile").read_text()
-        last = "logger.warning)\n"
+        rules = "workflow/rules/common.smk"
+        source = (clone.path / rules).read_text(encoding="utf-8")
+        last = "    session.prepare_executor()\n"
         assert source.count(last) == 1
         stopped = source.replace(last, f"{last}    sys.exit('far enough')\n")
 
@@ -164,7 +168,7 @@ class TestLimitOfGpus:
             assert not (clone.path / "results").exists()
             return printed
 
-        with clone.edited("Snakefile", data=stopped.encode()):
+        with clone.edited(rules, data=stopped.encode()):
             yield run
 
     @pytest.mark.parametrize("limit", [[], ["gpu=2"], ["gpu=0"]])
@@ -231,8 +235,8 @@ class TestDroppedCheckpoints:
     def test_newer_data_with_dropped_checkpoints_are_explained(self, tidy: Clone):
         split = tidy.path / f"{SPLITS}/full.parquet"
         before, times = split.read_bytes(), split.stat()
-        table = pq.read_table(split)
-        pq.write_table(table.replace_schema_metadata({"drawn": "anew"}), split)
+        about = tables.read_about(split, splits.WHAT, splits.ADVICE)
+        tables.write(split, pq.read_table(split), splits.SCHEMA, {**about, "drawn": "anew"})
         status, printed = tidy.snakemake("fig01", study="tidy")
         assert status != 0
         assert "finished runs, such as results/tune/" in printed
