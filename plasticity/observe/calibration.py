@@ -29,8 +29,11 @@ from plasticity.training.loop import EVALUATION_BATCH, EpochProgress, TrainState
 SECONDS = 3.0
 """How long training is measured, after it has warmed up; evaluation for a third of that."""
 
-HEADER = 2300
+HEADER = 3000
 """About the bytes by which a checkpoint says whose it is, and which code made it."""
+
+SLOT = {True: 82, False: 112}
+"""About those by which it describes a tensor of the optimiser: one that is a number, or not."""
 
 
 def calibrate(
@@ -146,12 +149,13 @@ def network_cost(workload: Workload) -> NetworkCost:
         for name, slot in slots.items():
             shaped = slot if slot.dim() == 0 else parameter.to(slot.dtype)
             tensors[f"optimiser/{index}/{name}"] = shaped
+    described = sum(SLOT[v.dim() == 0] for n, v in tensors.items() if n.startswith("optimiser/"))
     states = generators.states(torch.device("cpu"))
     tensors |= {f"generators/{name}": value for name, value in states.items()}
     epoch = EpochMetrics(1, 1, 0.0, 0.0, 0.0, 0.0, 0.0)
     return NetworkCost(
         multiply_adds=_multiply_adds(network, workload),
-        state=_stored_bytes(tensors),
+        state=_stored_bytes(tensors) + described,
         epoch=8 * len(as_rows([epoch])[0]),
     )
 
