@@ -145,7 +145,7 @@ def test_they_have_the_form_of_what_training_measures(tmp_path: Path):
         assert invented.table[column].to_pylist() == real.table[column].to_pylist()
     same = ("begins", "ends", "density", "training_examples")
     assert [invented.about[key] for key in same] == [real.about[key] for key in same]
-    assert describe_run(run, invented, None).keys() == {field.name for field in RUNS}
+    assert describe_run(run, invented, []).keys() == {field.name for field in RUNS}
 
 
 @pytest.mark.parametrize(
