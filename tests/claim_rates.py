@@ -23,8 +23,8 @@ DOCUMENT = ROOT / "docs/claims.md"
 STUDIES, DESCENTS = 2000, 200
 EFFECT, SCATTER = 2.0, 1.0
 FAR = 12.0
-FINER = {"phases": 4}
-"""Claims in whose unit effect, scatter and distance are so many times smaller."""
+FINER = {"phases": 4, "gap-stages": 4}
+"""Claims of which effect and distance are so many times smaller, in their unit."""
 
 
 def studies(claim, effect, others, count=STUDIES):
