@@ -294,6 +294,7 @@ def test_a_file_explains_itself(folder, good, mask):
     assert about == {
         **{name: value for name, value in ABOUT.items() if name != "fraction"},
         "share": 0.2,
+        "diverged_step": None,
         "code": mask.code.digest,
         "components": mask.code.components,
         "total": mask.total,
