@@ -37,7 +37,7 @@ class Trace:
         before, losses = [0.0, 0.0], []
         for _ in range(steps):
             train_on(stage.train_state, stage.train, islice(batches, 1), part)
-            loss, _, images = part.sums.tolist()
+            loss, _, images, _ = part.sums.tolist()
             losses.append((loss - before[0]) / (images - before[1]))
             before = [loss, images]
         state = stage.train_state.network.state_dict()

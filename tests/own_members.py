@@ -25,7 +25,8 @@ def own_members(monkeypatch):
         models.member(network.__name__, facts=ModelFacts(modules=modules))(network)
     for rule in RULES:
         optimisers.member(f"{rule.__name__}-lr{{lr}}", lr=LEARNING_RATE)(rule)
-    starts.member("jolt")(jolt)
+    for start in (jolt, trip):
+        starts.member(start.__name__)(start)
     yield
     monkeypatch.undo()
     for registry in registries:
@@ -88,7 +89,60 @@ def noisynet(classes, channels):
     return network_of(convolution(channels, 8, Noise()), Head(8, classes))
 
 
-NETWORKS = {dropnet: 2, frozennet: 3, sparenet: 2, eightnet: 8, noisynet: 2}
+def lazynet(classes, channels):
+    """Fully connected, of as many inputs as there are."""
+    return network_of(
+        nn.Sequential(nn.Flatten(), nn.LazyLinear(8), nn.ReLU()), nn.Linear(8, classes)
+    )
+
+
+class _Last(nn.LayerNorm):
+    def forward(self, images):
+        return super().forward(images.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class _Mean(nn.Module):
+    def forward(self, images):
+        return images.mean((2, 3))
+
+
+def normnet(classes, channels):
+    """With all kinds of normalisation, and a learned activation."""
+    return network_of(
+        convolution(channels, 8, nn.GroupNorm(2, 8), _Last(8), nn.PReLU(), _Mean()),
+        nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8), nn.ReLU()),
+        nn.Linear(8, classes),
+    )
+
+
+def wrongnet(classes, channels):
+    """Whose layers do not fit."""
+    return network_of(convolution(channels), Head(9, classes))
+
+
+def othernet(classes, channels):
+    """Which is none of the library's."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, classes))
+
+
+class _Scale(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, images):
+        return images * self.scale
+
+
+def scalednet(classes, channels):
+    """With a parameter of which nobody knows how it is drawn."""
+    return network_of(_Scale(), convolution(channels), Head(8, classes))
+
+
+NETWORKS = {
+    dropnet: 2, frozennet: 3, sparenet: 2, eightnet: 8, noisynet: 2, lazynet: 2, normnet: 3,
+    wrongnet: 2, othernet: 2, scalednet: 3,
+}  # fmt: skip
 
 
 # Rules
@@ -224,9 +278,26 @@ def noting(parameters, *, lr):
     return Noting(parameters, lr)
 
 
+def closure(parameters, *, lr):
+    """Which asks for a closure."""
+    from torch.optim import LBFGS
+
+    return LBFGS(parameters, lr=lr)
+
+
+def failing(parameters, *, lr):
+    """With a mistake."""
+
+    class Failing(Own):
+        def change(self, parameter, state, group):
+            parameter.sub_(group["rate"] * parameter.grad)
+
+    return Failing(parameters, lr)
+
+
 STORABLE = (counter, grouped, attribute, halved, listed, fading)
 REFUSED = (inner, noting)
-RULES = (*STORABLE, *REFUSED)
+RULES = (*STORABLE, *REFUSED, closure, failing)
 
 
 # Starts
@@ -236,3 +307,8 @@ def jolt(network, generator):
     """A little noise of torch's own generator."""
     for parameter in network.parameters():
         parameter.mul_(0.5).add_(torch.randn_like(parameter), alpha=0.01)
+
+
+def trip(network, generator):
+    """With a mistake."""
+    network.module(99)

@@ -37,8 +37,13 @@ def prunable(network: nn.Module) -> Weights:
 
     They are views: writing to them changes `network`. Neither biases nor normalisation are pruned.
     """
+    return {name: layer.weight.detach() for name, layer in prunable_layers(network).items()}
+
+
+def prunable_layers(network: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
+    """The layers that `prunable` weights belong to, by the names of these."""
     return {
-        f"{name}.weight".removeprefix("."): layer.weight.detach()
+        f"{name}.weight".removeprefix("."): layer
         for name, layer in network.named_modules()
         if isinstance(layer, nn.Conv2d | nn.Linear)
     }

@@ -30,10 +30,10 @@ from plasticity.runs.compute import Precision
 from plasticity.runs.provenance import Code
 from plasticity.training.batches import shuffled
 from plasticity.training.examples import Batch, Examples
+from plasticity.training.explained import explained
 from plasticity.training.hardware import Hardware, Log
 from plasticity.training.loop import TrainState, evaluate
 from plasticity.training.stages import Inputs, describe, prepare
-from plasticity.training.train import within_memory
 
 STATISTICS = 50
 """Batches of training examples from which the statistics of normalisation are taken; fewer where
@@ -233,7 +233,7 @@ def observe_connectivity(
     training `examples`, which are seen as they are, without augmentation. Raises `UserError` for
     inputs that cannot be used.
     """
-    with files.held(output.with_name(".lock"), log), within_memory(run):
+    with files.held(output.with_name(".lock"), log), explained(run, log):
         stage = prepare(run, inputs, hardware, code, log)
         states = {
             each: final_state(each, path, stage)

@@ -27,10 +27,10 @@ from plasticity.runs import Run
 from plasticity.runs.cadence import Cadence
 from plasticity.runs.provenance import Code
 from plasticity.training.examples import Batch
+from plasticity.training.explained import explained
 from plasticity.training.hardware import Hardware, Log
 from plasticity.training.loop import EpochProgress, evaluate, set_learning_rate, train_on
 from plasticity.training.stages import Inputs, Stage, describe, prepare
-from plasticity.training.train import within_memory
 
 SCHEMA = pa.schema(
     [
@@ -265,7 +265,7 @@ def observe_telemetry(
     `final` is the state at its end, from which distances are measured. Raises `UserError` for
     inputs that cannot be used.
     """
-    with files.held(output.with_name(".lock"), log), within_memory(run):
+    with files.held(output.with_name(".lock"), log), explained(run, log):
         stage = prepare(run, inputs, hardware, code, log)
         end = final_state(run, final, stage)
         diverged = end.diverged.step if end.diverged else None

@@ -13,11 +13,11 @@ import inspect
 import pkgutil
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from functools import cached_property, lru_cache
 from typing import Any, Generic, TypeVar
 
-from plasticity.core.errors import shown
+from plasticity.core.errors import UserError, shown
 from plasticity.runs.grammar import SpellingError, Template
 from plasticity.runs.values import Value, ValueKind
 
@@ -161,8 +161,12 @@ class Registry(Generic[F]):
         if facts is None:
             try:
                 return self.facts()
-            except TypeError as error:
-                raise ValueError(f"{self.kind} {name}: facts are missing: {error}") from None
+            except TypeError:
+                needed = (f"{one.name}=..." for one in fields(self.facts) if one.default is MISSING)  # type: ignore[arg-type]
+                raise ValueError(
+                    f"{self.kind} {name}: facts are missing: "
+                    f"give facts={self.facts.__name__}({', '.join(needed)})"
+                ) from None
         if not isinstance(facts, self.facts):
             raise ValueError(
                 f"{self.kind} {name}: expected facts={self.facts.__name__}(...), got {facts!r}"
@@ -171,10 +175,20 @@ class Registry(Generic[F]):
 
     @property
     def members(self) -> dict[str, Member[F]]:
-        """Every member by name."""
+        """Every member by name; raises `UserError` for a file of theirs that cannot be imported."""
         if not self._complete:
             for module in pkgutil.iter_modules(importlib.import_module(self.home).__path__):
-                importlib.import_module(f"{self.home}.{module.name}")
+                try:
+                    importlib.import_module(f"{self.home}.{module.name}")
+                except UserError:
+                    raise
+                except Exception as error:
+                    file = f"{self.home.replace('.', '/')}/{module.name}.py"
+                    of = "" if type(error) in (ValueError, SyntaxError) else type(error).__name__
+                    raise UserError(
+                        f"{file}: cannot be read ({of}{': ' * bool(of)}{error}); correct it, or "
+                        f"take the file out of the folder if it declares no {self.kind}"
+                    ) from error
             # By name, whichever of them was imported on its own before.
             self._members = dict(sorted(self._members.items()))
             self._complete = True

@@ -15,7 +15,7 @@ from plasticity.data.apply import classes_of, task_of
 from plasticity.interventions.perturbations import Ticket, effective_size
 from plasticity.models import masks
 from plasticity.models.masks import Mask
-from plasticity.models.network import Network, initialise
+from plasticity.models.network import Network, build, initialise
 from plasticity.runs import Run
 from plasticity.training.checkpoint import Checkpoint
 
@@ -45,12 +45,12 @@ class InitialState:
 def initial_state(
     run: Run,
     classes: int,
-    channels: int,
+    shape: tuple[int, ...],
     parent: Checkpoint | None,
     mask: Mask | None,
     mask_file: Path | None,
 ) -> InitialState:
-    """The network of the last stage of `run`, for a data set with `classes` and `channels`.
+    """The network of the last stage of `run`, for a data set with `classes` and images of `shape`.
 
     `parent` is the state that the stage before ended with; `mask`, from `mask_file`, the one that
     the stage prunes with. Raises `UserError` where it is one for another network.
@@ -58,7 +58,9 @@ def initial_state(
     drawing = torch_generator(run.seed, "initialisation")
     starting = torch_generator(run.seed, "start", len(run.stages))
     stage, tasks = run.stage, [task_of(stage.transforms) for stage in run.stages]
-    network: Network = run.model(classes_of(stage.transforms, classes), channels)
+    channels, height, width = shape
+    outputs = classes_of(stage.transforms, classes)
+    network = build(run.model, outputs, channels, (height, width))
     # One draw a seed, shared by all runs: a cold run and the pretraining of its warm counterpart
     # begin at the same point.
     initialise(network, drawing)

@@ -118,7 +118,7 @@ class _Packer:
             raise self._refused(path, "is a tensor that is sparse, quantised or complex")
         others = self.memory[value.untyped_storage().data_ptr()]
         first, end = _range(value)
-        if any(first < theirs and start < end for start, theirs in others):
+        if first and any(first < theirs and start < end for start, theirs in others):
             # They would no longer do so, once they came back.
             raise self._refused(path, "shares memory with a parameter or another tensor")
         others.append((first, end))

@@ -10,6 +10,7 @@ from plasticity.core import files
 from plasticity.core.errors import UserError
 from plasticity.models import masks
 from plasticity.models.masks import Mask
+from plasticity.models.network import build
 from plasticity.runs import Run
 from plasticity.runs.compute import Precision
 from plasticity.runs.provenance import Code
@@ -33,7 +34,8 @@ def make_mask(
     code.require_before(state, trained.identity.components)
     options = ticket.stage.start.options
     # Built only for the names of its weights, in their order.
-    weights = {name: trained.network[name] for name in masks.prunable(ticket.model(2, 1))}
+    names = masks.prunable_layers(build(ticket.model, 2, 1))
+    weights = {name: trained.network[name] for name in names}
     diverged = trained.diverged.step if trained.diverged else None
     if diverged is None and not all(bool(weight.isfinite().all()) for weight in weights.values()):
         diverged = trained.iteration  # by a version that did not record it

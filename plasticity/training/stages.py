@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import platform
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
+from torch.optim import Optimizer
 
 from plasticity.core.errors import UserError
 from plasticity.core.rng import torch_generator
@@ -90,11 +93,11 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: Code, log: Log) 
         generator_for=partial(torch_generator, run.seed, "view"),
         device=device,
     )
-    classes, channels = len(train.header.classes), train.images.shape[1]
-    initial = initial_state(run, classes, channels, parent, mask, inputs.mask)
+    classes, shape = len(train.header.classes), train.images.shape[1:]
+    initial = initial_state(run, classes, shape, parent, mask, inputs.mask)
     network = initial.network.to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = run.stage.optimiser(network.parameters())
+    optimiser = optimiser_of(run, network)
     before = [parent.diverged.step] if parent and parent.diverged else []
     before += [mask.diverged] if mask and mask.diverged is not None else []
     return Stage(
@@ -109,6 +112,25 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: Code, log: Log) 
         device=device,
         diverged_before=before[0] if before else None,
     )
+
+
+def optimiser_of(run: Run, network: nn.Module) -> Optimizer:
+    """The optimiser of the last stage of `run`; raises `UserError` for one that is of no use."""
+    term = run.stage.optimiser
+    optimiser, name = term(network.parameters()), term.member.name
+    if not isinstance(optimiser, Optimizer):
+        raise UserError(
+            f"optimiser {name}: returns {type(optimiser).__name__}; expected an Optimizer, of "
+            "torch.optim"
+        )
+    closure = inspect.signature(optimiser.step).parameters.get("closure")
+    if closure and closure.default is closure.empty:
+        raise UserError(
+            f"optimiser {name}: the step of {type(optimiser).__name__} asks for a closure, by "
+            "which it would evaluate the loss at other weights; a step here is given gradients "
+            "alone; take one that works with these"
+        )
+    return optimiser
 
 
 def read_data(inputs: Inputs) -> tuple[DataPart, DataPart]:

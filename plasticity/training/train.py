@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from plasticity.core import files
-from plasticity.core.errors import UserError
 from plasticity.core.shutdown import graceful_shutdown
 from plasticity.runs import Run, metrics
 from plasticity.runs.metrics import EpochMetrics
 from plasticity.runs.provenance import Code
 from plasticity.training import checkpoint
-from plasticity.training.backends import is_out_of_memory
 from plasticity.training.batches import StepRange
 from plasticity.training.checkpoint import Checkpoint, Divergence
+from plasticity.training.explained import explained
 from plasticity.training.hardware import Hardware, Log
 from plasticity.training.loop import (
     Diverged,
@@ -66,7 +64,7 @@ def train_stage(
     is then saved, and another call continues from it.
     """
     with files.held(outputs.resume.with_name(".lock"), log) as waited:
-        with within_memory(run):
+        with explained(run, log):
             stage = prepare(run, inputs, hardware, code, log)
             about = describe(stage, hardware)
             if waited and is_finished(outputs, about):
@@ -180,28 +178,6 @@ def state_of(
     mask = stage.initial_state.inherited_mask
     dead = None if diverged is None else Divergence(diverged, stage.steps.end)
     return checkpoint.capture(stage.identity, network, optimiser, history, unfinished, mask, dead)
-
-
-@contextmanager
-def within_memory(run: Run) -> Iterator[None]:
-    """Say what to do where the device has too little memory for the last stage of `run`."""
-    try:
-        yield
-    except RuntimeError as error:
-        if is_out_of_memory(error):
-            raise out_of_memory(run, error) from error
-        raise
-
-
-def out_of_memory(run: Run, error: Exception) -> UserError:
-    """What to do where the device has too little memory for a stage."""
-    batch = run.stage.optimiser.options["batch"]
-    first = str(error).strip().splitlines()[0]
-    return UserError(
-        f"stage '{run.stage}': out of memory on the device with batches of {batch} ({first}). "
-        "Use a GPU with more memory or fewer jobs a GPU, or train with smaller batches (-b in the "
-        "optimiser's name, batch in the configuration), which are other runs"
-    )
 
 
 def progress(history: Sequence[EpochMetrics], steps: StepRange, batch: int) -> str:

@@ -1,11 +1,13 @@
 """Networks: their sizes and modules, and initialisation from an explicit generator."""
 
 import math
+from copy import deepcopy
 
 import pytest
 import torch
 from torch import nn
 
+from plasticity.core.errors import UserError
 from plasticity.core.rng import torch_generator
 from plasticity.models.network import Network, initialise
 from plasticity.models.resnet import BasicBlock, Head
@@ -240,13 +242,30 @@ def test_a_draw_does_not_depend_on_the_memory_order(spelling):
     assert same(drawn(one), drawn(other.to(memory_format=torch.channels_last)))
 
 
-@pytest.mark.parametrize("layer", [nn.PReLU(), nn.LayerNorm(3), nn.BatchNorm1d(3)])
-def test_a_layer_of_unknown_distribution_is_an_error(layer):
-    network = nn.Sequential(nn.Linear(2, 3), nn.Sequential(layer))
+def test_a_layer_of_unknown_distribution_is_refused():
+    network = nn.Sequential(nn.Linear(2, 3), nn.MultiheadAttention(4, 2))
     with pytest.raises(
-        TypeError, match=f"no initial distribution is known for {type(layer).__name__}"
+        UserError, match="no initial distribution is known for its layer MultiheadAttention; give"
     ):
         initialise(network, torch_generator(0))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [nn.PReLU(), nn.LayerNorm(3), nn.GroupNorm(1, 3), nn.BatchNorm1d(3), nn.Bilinear(2, 2, 3),
+     nn.BatchNorm1d(3, affine=False)],
+)  # fmt: skip
+def test_other_layers_are_reset_by_themselves(layer):
+    """By draws of the generator that is given, and without moving torch's own."""
+    changed = deepcopy(layer)
+    for value in (*changed.parameters(), *changed.buffers()):
+        value.data.add_(7)
+    networks = [nn.Sequential(nn.Linear(2, 3), one, nn.Linear(2, 2)) for one in (layer, changed)]
+    before = torch.get_rng_state()
+    for network in networks:
+        initialise(network, torch_generator(3))
+    assert same(layer, changed)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_layers_without_parameters_need_no_distribution():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from plasticity.core.errors import UserError
 from plasticity.runs import (
     DatasetFacts,
     Integer,
@@ -178,6 +179,27 @@ def test_a_file_that_is_put_into_the_home_is_found(toys, tmp_path):
         del builtins.toys
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("def drum(:", r"drum\.py: cannot be read \(.*line 1.*\); correct it"),
+        ("import nothing_of_this_name", "cannot be read \\(ModuleNotFoundError: No module named"),
+        (
+            "import builtins\n\n@builtins.toys.member('drum')\ndef drum():\n    pass\n",
+            r"drum\.py: cannot be read \(toy drum has no docstring\); correct it, or take the file",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_imported_is_refused_by_name(toys, tmp_path, text, words):
+    (tmp_path / toys.home / "drum.py").write_text(text)
+    builtins.toys = toys
+    try:
+        with pytest.raises(UserError, match=words):
+            toys.parse("drum-n3")
+    finally:
+        del builtins.toys
+
+
 @pytest.mark.parametrize("home", HOMES)
 def test_a_home_has_a_file_a_member_and_nothing_in_its_first_file(home):
     folder = ROOT.joinpath(*home.split("."))
@@ -226,7 +248,10 @@ def test_a_data_set_without_facts_is_refused():
     def stars(source, downloads):
         """Stars."""
 
-    with pytest.raises(ValueError, match="data set stars: facts are missing: "):
+    words = (
+        r"data set stars: facts are missing: give facts=DatasetFacts\(train=\.\.\., test=\.\.\., "
+    )
+    with pytest.raises(ValueError, match=words):
         datasets.member("stars")(stars)
     with pytest.raises(TypeError, match="'test'"):
         datasets.member("stars", facts=DatasetFacts(train=9, classes=2, channels=1, pixels=4))

@@ -142,7 +142,7 @@ def _drawn(draw: Callable[[Tables], Drawing], tables: Tables) -> Drawing:
     except style.NothingToDrawError:
         if tables.diverged.empty:
             raise
-    picture = style.picture()
+    picture = style.picture(height=1.0)
     style.head(picture, tables.title, "nothing is left to draw: see below")
     return Drawing(picture, pd.DataFrame())
 
