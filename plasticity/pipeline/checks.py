@@ -142,10 +142,20 @@ def require_accounts(executor_settings: object) -> None:
 
 
 def require_sources(study: Study, due: Iterable[Due]) -> None:
-    """Raise `UserError` where the source of a data set cannot be read."""
-    for name in [job.output.parent.name for job in due if job.rule == "dataset"]:
-        if source := study.source(name):
-            files.require_readable(source, f"sources.{name}")
+    """Raise `UserError` where the source of a data set cannot be read.
+
+    Or is gone while the prepared data are still there, which Snakemake would delete first.
+    """
+    for job in [job for job in due if job.rule == "dataset"]:
+        name = job.output.parent.name
+        if not (source := study.source(name)):
+            continue
+        files.require_readable(source, f"sources.{name}")
+        if job.output.exists() and not Path(source).exists():
+            raise UserError(
+                f"sources.{name}: {source}: no such file or folder, and {job.output.parent} is to "
+                "be prepared anew from it; put it back, or name its new place"
+            )
 
 
 def require_throughput(study: Study, due: Iterable[Due], start: Start) -> None:

@@ -194,7 +194,8 @@ class Study:
         the workflow works in.
         """
         place = self.settings.sources.get(dataset)
-        return str(Path(os.path.expandvars(place)).expanduser()) if place else None
+        # Not `Path.expanduser`, which raises where there is no such home.
+        return os.path.expanduser(os.path.expandvars(place)) if place else None  # noqa: PTH111
 
     def _refuse_too_many(self) -> None:
         """Raise `UserError` for more than `MOST_RUNS`, before any is planned."""

@@ -128,6 +128,16 @@ def test_a_source_is_looked_at_only_where_a_data_set_is_made():
         checks.require_sources(strange, [due])
 
 
+def test_prepared_data_are_not_given_up_for_a_source_that_is_gone(here: Path):
+    gone = study(sources={"digits-clutter": "gone"})
+    due = Due("dataset", ("results/data/digits-clutter/train.safetensors",))
+    checks.require_sources(gone, [due])  # nothing is there to be lost: the job says so
+    due.output.parent.mkdir(parents=True)
+    due.output.touch()
+    with pytest.raises(UserError, match=r"^sources\.digits-clutter: gone: no such file .* put it"):
+        checks.require_sources(gone, [due])
+
+
 def test_training_needs_the_device_of_the_study(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(UserError, match=f"^{re.escape(gpus.NO_GPU)}$"):
         checks.require_device(CUDA, [TUNE], Start())
