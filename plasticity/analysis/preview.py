@@ -143,6 +143,7 @@ def made_up_connectivity(runs: Iterable[Run], points: int) -> pd.DataFrame:
         height = (0.3 + 0.05 * own.random()) / (1 + step_range(run)[0] / 100)
         error = 0.3 + height * np.sin(np.pi * alpha) ** 2
         columns: dict[str, Any] = {"run": str(run), "seed": run.seed, "alpha": alpha}
+        columns["reason"] = None  # there is a line
         for part, easier in (("train", 0.5), ("test", 1.0)):
             columns |= {f"{part}_loss": easier * error, f"{part}_accuracy": 1 - easier * error}
         pieces.append(pd.DataFrame(columns))

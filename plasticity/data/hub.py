@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from plasticity.core import files
 from plasticity.core.errors import UserError
 from plasticity.data.images import decode
 from plasticity.data.origin import require_fetched
@@ -179,11 +180,12 @@ def _require_distinct(paths: Sequence[Path]) -> None:
 
 
 def _table(path: Path) -> pa.Table:
-    require_fetched(path)
     try:
+        require_fetched(path)
         return pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{path}: not a readable parquet file ({error}); fetch it again") from error
+        said = f"not a readable parquet file ({error})"
+        raise files.unreadable(path, said, "fetch it again") from error
 
 
 def _column(path: Path, table: pa.Table, names: tuple[str, ...]) -> str:

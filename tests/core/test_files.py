@@ -14,7 +14,7 @@ import pytest
 from plasticity.core import files, tables, tensors
 from plasticity.core.errors import PlaceError, UserError
 from plasticity.core.logs import logged
-from plasticity.data import sources
+from plasticity.data import hub, sources
 from plasticity.runs import costs
 
 SCHEMA = pa.schema([pa.field("n", pa.int64(), nullable=False)])
@@ -95,6 +95,7 @@ READ: dict[str, Callable[[Path], object]] = {
     "costs": costs.read_networks,
     "throughput": costs.Calibration.read,
     "archive": lambda path: sources._verify(path, "0"),
+    "parquet": hub._table,
 }
 
 
