@@ -11,6 +11,9 @@ from plasticity.runs import Run, ancestors, layout
 from plasticity.runs.kinds import KINDS, PRETRAIN, TELEMETRY, Job
 from plasticity.study import Figure, Study
 
+TABLES = ("runs", "curves", "gaps")
+"""What is made of the metrics of a figure's runs, of a group's and of the study's."""
+
 
 def metrics(study: Study, runs: Iterable[Run]) -> dict[str, list[str]]:
     """The metrics of measured `runs` and of the pretraining that they went through."""
@@ -49,11 +52,10 @@ def pictures(study: Study, figures: Iterable[Figure], *suffixes: str) -> list[st
 
 def made_of_runs(study: Study) -> list[str]:
     """All that a `study` makes of the results of its runs: tables, figures and claims."""
-    names = ("runs", "curves", "gaps")
     parts = [*study.figures, *study.groups, None]
     return [
         *pictures(study, study.figures.values()),
-        *(layout.summary(study.name, table, part) for part in parts for table in names),
+        *(layout.summary(study.name, table, part) for part in parts for table in TABLES),
         *(layout.summary(study.name, "observations", figure) for figure in study.figures),
         *(
             layout.claims(f"{study.name}-{group}" if group else study.name, suffix)

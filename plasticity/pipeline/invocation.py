@@ -13,6 +13,7 @@ from plasticity.core.errors import UserError
 from plasticity.pipeline import inputs, jobs, origins
 from plasticity.runs import datasets, layout
 from plasticity.runs.kinds import KINDS, Job, Kind
+from plasticity.runs.provenance import Code
 from plasticity.study import Study
 from plasticity.study.explain import unknown
 from plasticity.study.pending import pending, requires
@@ -73,15 +74,16 @@ class Invocation:
     def told_of_code(self, job: Job) -> str:
         """What Snakemake is told of the code of a `job`; see `jobs.told_of_code`."""
         code, path = jobs.code_of(job, self.study.settings), layout.done(job)
-        if not Path(path).exists():
-            return jobs.told_of_code(code, None, None)
-        return jobs.told_of_code(code, self.made(job).changed, self.session.told(path))
+        return self._told(path, code, lambda: self.made(job).changed)
 
     def told_of_data(self, data: jobs.Data) -> str:
         """What Snakemake is told of the code that makes `data`."""
-        if not Path(data.path).exists():
-            return jobs.told_of_code(data.code, None, None)
-        return jobs.told_of_code(data.code, data.changed, self.session.told(data.path))
+        return self._told(data.path, data.code, lambda: data.changed)
+
+    def _told(self, path: str, code: Code, changed: Callable[[], list[str]]) -> str:
+        if not Path(path).exists():
+            return jobs.told_of_code(code, None, None)
+        return jobs.told_of_code(code, changed(), self.session.told(path))
 
     def renew(self, data: jobs.Data) -> None:
         """Have `data` that are outdated made again where Snakemake has no record of them."""

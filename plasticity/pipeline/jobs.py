@@ -58,7 +58,12 @@ def told_of_code(code: Code, changed: Sequence[str] | None, on_record: str | Non
         return on_record
     names = f", changed: {', '.join(changed)}" if changed else ""
     text = f"code {code.digest}{names}"
-    return f"{text}, again" if changed and text == on_record else text
+    return other_than(on_record, text) if changed else text
+
+
+def other_than(on_record: str | None, text: str) -> str:
+    """`text`, changed where it is what Snakemake has `on_record`, so that it sees a difference."""
+    return f"{text}, again" if text == on_record else text
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from plasticity.core import tensors
 from plasticity.core.errors import UserError
 from plasticity.data import origin
 from plasticity.data.origin import Checksums, Files
+from plasticity.pipeline.jobs import other_than
 from plasticity.runs import SpellingError, datasets, layout
 from plasticity.runs.kinds import KINDS
 from plasticity.study import Study
@@ -57,7 +58,7 @@ def told_of_source(study: Study, dataset: str, known: str | None) -> str:
         )
     if not known:
         raise UserError(f"{differ}; delete the folder {where}, to prepare it anew")
-    return f"{text}, again" if text == known else text
+    return other_than(known, text)
 
 
 def _recorded(prepared: Path) -> Files | None:

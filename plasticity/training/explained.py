@@ -20,6 +20,9 @@ EXPECTED = {
 }
 """How the functions of a user's own are called, by the kind of word that they declare."""
 
+MADE = {"optimiser": "/torch/optim/", "model": "/plasticity/models/network.py"}
+"""Where what they make may be at work, in code that is not their own."""
+
 
 @contextmanager
 def explained(run: Run, log: Callable[[str], None]) -> Iterator[None]:
@@ -52,9 +55,7 @@ def own_code(run: Run, error: Exception) -> UserError | None:
     for term in (stage.optimiser, stage.start, run.model):
         member = term.member
         file = inspect.getsourcefile(member.function) or ""
-        # What a member makes may be torch's own, in which it then fails.
-        made = {"optimiser": "/torch/optim/", "model": "/plasticity/models/network.py"}
-        inside = made.get(member.kind)
+        inside = MADE.get(member.kind)
         own = [frame for frame in frames if frame.filename == file]
         if own or (inside and any(inside in frame.filename for frame in frames)):
             where = f"{own[-1].filename}, line {own[-1].lineno}" if own else file

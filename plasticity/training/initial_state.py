@@ -27,13 +27,15 @@ class InitialState:
     `mask` says by name which weights of a pruned network are left, bool of their shape;
     `inherited_mask` is the one that later stages have from this stage, which differs where this one
     has a head of its own. `changed` is by how much the start moved what is left: the standard
-    deviation.
+    deviation. `diverged` is the step at which a stage that it comes from diverged, where one did:
+    the network then means nothing.
     """
 
     network: Network
     mask: Mapping[str, Tensor]
     inherited_mask: Mapping[str, Tensor]
     changed: float
+    diverged: int | None = None
 
     @property
     def density(self) -> float:
@@ -82,9 +84,12 @@ def initial_state(
         if tasks[pruned] != tasks[-1]:  # a head for other labels is not pruned
             heads = {name: whole[name] for name in whole if name in network.head}
             own_mask = {**own_mask, **heads}
-    dead = bool(parent and parent.diverged) or bool(mask and mask.diverged is not None)
+    diverged = parent.diverged.step if parent and parent.diverged else None
+    if diverged is None and mask:
+        diverged = mask.diverged
     with torch.no_grad():
-        if dead:  # not trained, and no start need know what to do with weights that are no numbers
+        if diverged is not None:
+            # Not trained: no start need know what to do with weights that are no numbers.
             own_mask = {name: kept.cpu() for name, kept in own_mask.items()}
         elif is_ticket:
             own_mask = stage.start(network, starting, Ticket.of(own_mask, initialised))
@@ -94,4 +99,4 @@ def initial_state(
             if own_mask:
                 masks.assign(network, masks.prunable(network), own_mask)
     changed = effective_size(before, masks.prunable(network), own_mask or whole)
-    return InitialState(network, own_mask, inherited_mask, changed)
+    return InitialState(network, own_mask, inherited_mask, changed, diverged)

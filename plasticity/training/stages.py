@@ -46,10 +46,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Stage:
-    """The last stage of `run`, ready to be trained on `device`.
-
-    `diverged_before` is the step at which a stage that it goes on from diverged: it is not trained.
-    """
+    """The last stage of `run`, ready to be trained on `device`."""
 
     run: Run
     code: Code
@@ -60,7 +57,11 @@ class Stage:
     test: Examples
     order: Order
     device: torch.device
-    diverged_before: int | None = None
+
+    @property
+    def diverged_before(self) -> int | None:
+        """The step at which a stage that it goes on from diverged: it is not trained then."""
+        return self.initial_state.diverged
 
     @property
     def steps(self) -> StepRange:
@@ -98,8 +99,6 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: Code, log: Log) 
     network = initial.network.to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = optimiser_of(run, network)
-    before = [parent.diverged.step] if parent and parent.diverged else []
-    before += [mask.diverged] if mask and mask.diverged is not None else []
     return Stage(
         run=run,
         code=code,
@@ -110,7 +109,6 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: Code, log: Log) 
         test=seen(test, test=True),
         order=order,
         device=device,
-        diverged_before=before[0] if before else None,
     )
 
 
@@ -237,7 +235,7 @@ def describe(stage: Stage, hardware: Hardware) -> dict[str, Any]:
         "begins": stage.steps.begin,
         "ends": stage.steps.end,
         "density": stage.initial_state.density,
-        "perturbation": (stage.initial_state.changed if stage.diverged_before is None else None),
+        "perturbation": stage.initial_state.changed if stage.diverged_before is None else None,
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "training_examples": stage.order.subset.examples(run),
         "data_checksum": identity.data,

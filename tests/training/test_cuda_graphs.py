@@ -61,11 +61,6 @@ class Taped(Hardware):
         return CudaGraphExecution(self.tape)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Folder:
-    return Folder.prepare(tmp_path)
-
-
 def both(folder: Folder, run: str, **given: Path) -> Tape:
     """Train `run` both ways; the tape of the one, after the two were found to be the same."""
     taped = Taped()

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from chain import Chain
-from tiny import CODE, HARDWARE, Folder, equal
+from tiny import CODE, HARDWARE, equal
 
 from plasticity.core.shutdown import Ended
 from plasticity.models import masks
@@ -24,16 +24,6 @@ SGD, WILD = "sgd-lr0.1-b16", "sgd-lr1000000000000000-b16"
 DEAD = Run.parse(f"{PLACE}/full_{WILD}_e3_init")
 STEPS = 4
 """Steps of an epoch: 64 examples in batches of 16."""
-
-
-@pytest.fixture
-def folder(tmp_path) -> Folder:
-    return Folder.prepare(tmp_path)
-
-
-@pytest.fixture
-def chain(folder: Folder) -> Chain:
-    return Chain(folder)
 
 
 def facts(chain: Chain, run: Run):

@@ -25,16 +25,6 @@ def run_of(model="dropnet", rule="adam-lr0.01", epochs=1, then="") -> Run:
     return Run.parse(PLACE.format(model=model, rule=rule, epochs=epochs) + then)
 
 
-@pytest.fixture
-def folder(tmp_path) -> Folder:
-    return Folder.prepare(tmp_path)
-
-
-@pytest.fixture
-def chain(folder: Folder) -> Chain:
-    return Chain(folder)
-
-
 # Sub-networks of layers without a gradient
 
 

@@ -24,11 +24,6 @@ def run_of(model="dropnet", rule="adam-lr0.01", epochs=3) -> Run:
     return Run.parse(PLACE.format(model=model, rule=rule, epochs=epochs))
 
 
-@pytest.fixture
-def folder(tmp_path) -> Folder:
-    return Folder.prepare(tmp_path)
-
-
 def disturb():
     """Another process would have drawn otherwise."""
     torch.rand(3)

@@ -20,11 +20,6 @@ from plasticity.training import checkpoint, loop, train
 from plasticity.training.hardware import Hardware
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Folder:
-    return Folder.prepare(tmp_path)
-
-
 def test_killed_at_twenty_random_moments_ends_in_the_same_bits(tmp_path: Path):
     driver = Path(__file__).parents[1] / "kill_driver.py"
     finished = subprocess.run(

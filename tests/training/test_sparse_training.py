@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from chain import Chain
-from tiny import CODE, HARDWARE, Folder, equal
+from tiny import CODE, HARDWARE, equal
 
 from plasticity.core.errors import UserError
 from plasticity.models import masks
@@ -23,16 +23,6 @@ DENSE = f"{PLACE}/full_{SGD}_e3_init"
 STATE = f"{PLACE}/full_{SGD}_i6_init"
 START = f"{PLACE}/full_{SGD}_e3_ticket{{}}-p0.5"
 REWOUND = f"{STATE}/full_{SGD}_till3_ticket{{}}-p0.5"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Folder:
-    return Folder.prepare(tmp_path)
-
-
-@pytest.fixture
-def chain(folder: Folder) -> Chain:
-    return Chain(folder)
 
 
 def tensors(path: Path) -> dict[str, torch.Tensor]:

@@ -20,11 +20,6 @@ from plasticity.training.stages import Inputs
 from plasticity.training.train import progress, train_stage
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Folder:
-    return Folder.prepare(tmp_path)
-
-
 def test_a_stage_writes_metrics_and_a_checkpoint_and_leaves_no_resume_file(folder: Folder):
     run = Run.parse(PRETRAIN.format(epochs=3))
     outputs = folder.train(run)

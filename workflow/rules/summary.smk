@@ -1,13 +1,14 @@
 """Tidy tables: of the runs of one figure or of a group, and of all runs of the study."""
 
-TABLES = ("runs", "curves", "gaps")
-
 
 rule summarise_figure:
     input:
         unpack(lambda wildcards: inputs.metrics(study, runs_of(wildcards))),
     output:
-        **{table: layout.summary(study.name, table, "{figure}") for table in TABLES},
+        **{
+            table: layout.summary(study.name, table, "{figure}")
+            for table in inputs.TABLES
+        },
     log:
         f"results/logs/summary/{study.name}/{{figure}}.log",
     localrule: True
@@ -25,7 +26,7 @@ rule summarise_study:
     input:
         unpack(lambda wildcards: inputs.metrics(study, study.runs)),
     output:
-        **{table: layout.summary(study.name, table) for table in TABLES},
+        **{table: layout.summary(study.name, table) for table in inputs.TABLES},
         page=report(
             layout.gap_table(study.name),
             caption="../report/gaps.rst",
