@@ -1,6 +1,7 @@
 """Runs that diverged: left out of every mean, and the picture says how many."""
 
 import re
+import textwrap
 from dataclasses import replace
 
 import early_figure_tables
@@ -77,6 +78,20 @@ def test_where_all_diverged_the_picture_says_so(tmp_path, name):
     assert f"{count} of {count} runs diverged and are left out" in said(outputs)
     assert "nothing is left to draw" in said(outputs)
     assert len(numbers(outputs)) == count
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_what_is_said_stands_below_all_else(tmp_path, name):
+    """Also below legends, which some pictures have at the bottom."""
+    given = with_dead(EVERY[name](SEEDS), lambda run: run["seed"] == 1)
+    source = draw(name, tmp_path, given, ["svg"])["svg"].read_text(encoding="utf-8")
+    found = re.findall(r"<!-- (.*?) -->\s*<g [^>]*?translate\(\S+ (\S+)\)", source, re.DOTALL)
+    (first,) = (place for place, (words, _) in enumerate(found) if "left out" in words)
+    note = textwrap.wrap(given.left_out, 100)
+    assert [words for words, _ in found[first : first + len(note)]] == note
+    heights = [float(height) for _, height in found]  # from the top
+    others = heights[:first] + heights[first + len(note) :]
+    assert heights[first] > max(others) + 8
 
 
 def test_a_picture_of_runs_that_did_not_says_nothing(tmp_path):

@@ -120,7 +120,13 @@ def render(draw: str, tables: Tables, outputs: Mapping[str, str | Path], across:
         if across:
             drawing.picture.text(0.5, 0.5, across, **style.ACROSS)
         if note := tables.left_out:
-            drawing.picture.text(0.01, -0.01, textwrap.fill(note, 100), va="top", fontsize=8.5)
+            picture = drawing.picture
+            # A legend at the bottom would move down to where the picture is cut: onto the note.
+            picture.draw_without_rendering()
+            picture.set_layout_engine("none")
+            for legend in picture.legends:
+                legend.set_bbox_to_anchor((0, 0, 1, 1), picture.transFigure)
+            picture.text(0.01, -0.01, textwrap.fill(note, 100), va="top", fontsize=8.5)
         for suffix in (one for one in ("svg", "pdf", "png") if one in outputs):
             # No date in the file: the same numbers give the same bytes.
             dated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(suffix)
