@@ -91,3 +91,8 @@ def renewed(find, name):
 def code_of_data(find, name):
     """What Snakemake is told of the code of the data that `find` finds by `name`."""
     return checked(lambda: invocation.told_of_data(find(name)))
+
+
+def source_of(wildcards):
+    """What Snakemake is told of the source of the data set of its wildcards."""
+    return checked(invocation.told_of_source, wildcards.dataset)

@@ -3,11 +3,6 @@
 SPLIT = "results/splits/{dataset}/seed{seed}/{data}.parquet"
 
 
-def source_of(wildcards):
-    """What Snakemake is told of the source of the data set of its wildcards."""
-    return checked(invocation.told_of_source, wildcards.dataset)
-
-
 rule dataset:
     input:
         # A check of the source, whatever triggers Snakemake heeds.
