@@ -194,6 +194,12 @@ class Registry(Generic[F]):
             self._complete = True
         return self._members
 
+    def remove(self, name: str) -> None:
+        """Take back the member called `name`, a word that one configuration alone declares."""
+        del self._members[name]
+        self.parse.cache_clear()
+        self.read.cache_clear()
+
     def term(self, name: str, options: Mapping[str, object]) -> Term[F]:
         """The term of the member called `name` with `options`; the others take their defaults.
 
