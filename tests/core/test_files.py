@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from somebody import let_in, somebody_else
 
 from plasticity.core import files, tables, tensors
 from plasticity.core.errors import PlaceError, UserError
@@ -99,19 +100,6 @@ READ: dict[str, Callable[[Path], object]] = {
 }
 
 
-@contextmanager
-def somebody_else() -> Iterator[None]:
-    """As a user who owns nothing; root may read everything."""
-    root = os.geteuid() == 0
-    if root:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        if root:
-            os.seteuid(0)
-
-
 @pytest.mark.parametrize("mode", [(0o755, 0o000), (0o000, 0o644)], ids=["file", "folder"])
 @pytest.mark.parametrize("read", READ)
 def test_permission_denied_is_said_as_such(tmp_path: Path, read: str, mode: tuple[int, int]):
@@ -121,8 +109,7 @@ def test_permission_denied_is_said_as_such(tmp_path: Path, read: str, mode: tupl
     (folder / "file").write_bytes(b"whatever")
     (folder / "file").chmod(mode[1])
     folder.chmod(mode[0])
-    for above in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        above.chmod(0o755)
+    let_in(tmp_path)
     with somebody_else(), pytest.raises(PlaceError) as refused:
         READ[read](folder / "file")
     folder.chmod(0o755)
