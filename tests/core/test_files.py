@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -72,6 +73,19 @@ def test_who_may_read_a_file_follows_the_umask(
         write(tmp_path / "folder" / "file")
     assert (tmp_path / "folder" / "file").stat().st_mode & 0o777 == 0o666 & ~mask
     assert (tmp_path / "folder").stat().st_mode & 0o777 == 0o777 & ~mask
+
+
+@pytest.mark.parametrize("error", [errno.EPERM, errno.ENOTSUP, errno.ENOSYS])
+def test_a_mount_that_refuses_modes_holds_files_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int
+):
+    def refuse(*args: object, **options: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "chmod", refuse)
+    write_tensors(tmp_path / "file")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    read_tensors(tmp_path / "file")
 
 
 def test_what_a_killed_attempt_left_says_nothing_of_the_next_one(tmp_path: Path):
