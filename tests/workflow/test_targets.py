@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import conda
 import pyarrow.parquet as pq
 import pytest
 from clone import TINY, Clone, counts
@@ -225,3 +226,17 @@ def test_files_that_are_merely_touched_are_not_of_the_present_code(finished: Clo
     assert finished.planned(study="tidy") == {}
     with finished.edited(draw, add=CHANGED):
         assert finished.planned(study="tidy")["figure"] == 1
+
+
+def test_conda_environments_make_nothing_again(finished: Clone, tmp_path: Path):
+    """And nothing is made again without them of what they made."""
+    environment, words = conda.install(tmp_path / "conda"), ("--sdm", "conda")
+    status, printed = finished.snakemake(*words, study="tidy", environment=environment)
+    assert status == 0, printed
+    assert "Environment for" in printed
+    assert "Nothing to be done" in printed
+    forced = ("--forcerun", "summarise_study", "all")
+    status, printed = finished.snakemake(*words, *forced, study="tidy", environment=environment)
+    assert status == 0, printed
+    assert "Activating conda environment" in printed
+    assert finished.planned(study="tidy") == {}
