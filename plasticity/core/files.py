@@ -16,6 +16,9 @@ from safetensors import SafetensorError
 
 from plasticity.core.errors import PlaceError, UserError
 
+RIGHT_FILE = "put the right file there, or keep both and run in another folder (--directory)"
+"""What to do where a result is not the one expected: it may be all that is left of a run."""
+
 
 @contextmanager
 def whole(path: str | Path) -> Iterator[Path]:
@@ -34,7 +37,8 @@ def whole(path: str | Path) -> Iterator[Path]:
         partial.touch()
         mode = stat.S_IMODE(partial.stat().st_mode)
         yield partial
-        partial.chmod(mode)  # safetensors makes files that nobody else may read
+        with suppress(OSError):  # some mounts have one mode for all files, and refuse
+            partial.chmod(mode)  # safetensors makes files that nobody else may read
         with open(partial, "rb") as written:
             os.fsync(written.fileno())
         partial.replace(path)

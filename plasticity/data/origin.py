@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from plasticity.core import files
 from plasticity.core.errors import PlaceError, UserError
@@ -20,6 +20,15 @@ wherever it comes from: made here, or verified against the checksums of the orig
 
 POINTER = b"version https://git-lfs.github.com/spec/"
 """The beginning of what Git LFS leaves in the place of a file that was not fetched."""
+
+PROSE = ("readme", "license", "licence", "copying", "citation", "changelog")
+"""Beginnings of the names of files for people."""
+
+OF_PROGRAMS = {"thumbs.db", "desktop.ini", "__pycache__", "__macosx"}
+"""Names of files and folders that programs leave."""
+
+NOTES = {".txt", ".md", ".rst", ".log", ".json", ".yaml", ".yml", ".cache"}
+"""Endings of files that are data where they were when these were prepared, and not if added."""
 
 
 @dataclass
@@ -50,7 +59,9 @@ class Checksums:
                     digest = hashlib.file_digest(file, "sha256").hexdigest()
                 self._known[key] = [*state, digest]
         except OSError as error:
-            raise UserError(f"sources: {path}: cannot be read ({error.strerror})") from error
+            raise files.unreadable(
+                path, f"cannot be read ({error.strerror})", "name another place below 'sources'"
+            ) from error
         return str(self._known[key][3])
 
     def remember(self) -> None:
@@ -78,6 +89,7 @@ def files_of(source: Path | None, facts: DatasetFacts, checksums: Checksums | No
     """
     if source is None:
         return {}
+    files.require_readable(source, "sources")
     if not source.exists():
         raise UserError(
             f"sources: {source}: no such file or folder; name the place of the data set, or remove "
@@ -91,9 +103,32 @@ def files_of(source: Path | None, facts: DatasetFacts, checksums: Checksums | No
     return found
 
 
-def same(one: Files, other: Files) -> bool:
-    """Whether two sources hold the same: a file that was moved, or shards with new names, do."""
-    return _content(one) == _content(other)
+def same(recorded: Files, present: Files) -> bool:
+    """Whether a source holds what is `recorded`: a file that was moved, or renamed shards, do."""
+    return _content(data_of(recorded)) == _content(data_of(present, recorded))
+
+
+def data_of(found: Files, recorded: Files | None = None) -> Files:
+    """Those of the files `found` that a reader may read, where the `recorded` ones are known.
+
+    Files for people and of the system never are. Of those that were added since, the ones that end
+    as recorded data do are: a log beside images is not, another image is.
+    """
+    recorded = {name: "" for name in recorded or {} if not _is_aside(name)}
+    data = {PurePath(name).suffix.lower() for name in recorded} - NOTES
+    counts = recorded or found
+    return {
+        name: digest
+        for name, digest in found.items()
+        if not _is_aside(name) and (name in counts or PurePath(name).suffix.lower() in data)
+    }
+
+
+def _is_aside(name: str) -> bool:
+    """Whether a file is for people, or a program's own, wherever it lies."""
+    *folders, last = name.lower().split("/")
+    is_prose = last.startswith(PROSE) and PurePath(last).suffix in {"", *NOTES}
+    return is_prose or not OF_PROGRAMS.isdisjoint([*folders, last])
 
 
 def _content(given: Files) -> object:

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from plasticity.core import tensors
+from plasticity.core import files, tensors
 from plasticity.core.errors import UserError
 from plasticity.runs.compute import Precision
 from plasticity.runs.provenance import Code
@@ -162,9 +162,7 @@ class Mask:
     def require_fits(self, path: str | Path, network: nn.Module) -> None:
         """Raise `UserError` where this mask, read from `path`, is not one for `network`."""
         if misfit := _misfit(self.layers, prunable(network)):
-            raise UserError(
-                f"{path}: a mask for another model: {misfit}; put the right file there, or {ADVICE}"
-            )
+            raise UserError(f"{path}: a mask for another model: {misfit}; {files.RIGHT_FILE}")
 
     def _facts(self) -> dict[str, Any]:
         """What the file says besides the mask itself."""

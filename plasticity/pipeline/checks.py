@@ -87,14 +87,22 @@ def require_folders(project: str | Path) -> None:
 
 
 def require_results(*, writable: bool) -> None:
-    """Raise `UserError` where results are in no folder, or cannot be written."""
+    """Raise `UserError` where results, or a part of them, are in no folder or cannot be written.
+
+    What else lies there, such as a link of the user's, is no part of them.
+    """
     results = Path(layout.RESULTS)
     place = results if results.exists() or results.is_symlink() else Path()
     if not place.is_dir() or (writable and not os.access(place, os.W_OK)):
         raise _not_a_folder(results)
-    for below in results.iterdir() if results.exists() else ():
-        if below.is_symlink() and not below.is_dir():
-            raise _not_a_folder(below)
+    try:
+        for below in (results / name for name in layout.FOLDERS):
+            if os.path.lexists(below) and not below.is_dir():
+                raise _not_a_folder(below)
+        if results.exists():
+            os.scandir(results).close()
+    except OSError as error:
+        raise _not_a_folder(results) from error
 
 
 def _not_a_folder(path: Path) -> UserError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -31,30 +32,33 @@ def told_of_source(study: Study, dataset: str, known: str | None) -> str:
     """
     prepared, source = Path(layout.dataset(dataset)["train"]), study.source(dataset)
     recorded = _recorded(prepared)
-    if prepared.exists() and (recorded is None or (source and not Path(source).exists())):
+    if prepared.exists() and (
+        recorded is None or (source and _is_out_of_reach(Path(source), recorded))
+    ):
         return known or "source unknown"  # nothing to compare
     place = Path(source) if source else None
     try:
         present = origin.files_of(place, datasets.parse(dataset).facts, Checksums(CHECKSUMS))
-    except UserError:
+    except UserError:  # out of reach, as if it were not there; the job itself will say so
         if prepared.exists():
-            raise
-        present = {}  # the job itself will say so
+            return known or "source unknown"
+        present = {}
     text = f"source {hashlib.sha256(json.dumps(present).encode()).hexdigest()[:16]}"
     if recorded is None:
         return text
     if origin.same(recorded, present):
         return known or text
     where = f"{layout.RESULTS}/data/{dataset}"
+    differing, earlier = _differing(recorded, present)
     differ = (
         f"sources.{dataset}: {source or 'no source is named, which means the original'}: holds "
-        f"other data than what {where} was prepared from ({_differing(recorded, present)})"
+        f"other data than what {where} was prepared from ({differing})"
     )
     if not study.settings.retrain and (first := next(_results_on(dataset), None)):
         raise UserError(
-            f"{differ}, and results such as {first} were trained on that. Name the earlier source "
-            "again; or keep both, the new ones in another folder (--directory); or give the "
-            "earlier ones up and train them again, with --config retrain=true"
+            f"{differ}, and results such as {first} were trained on that. {earlier}; or keep both, "
+            "the new ones in another folder (--directory); or give the earlier ones up and train "
+            "them again, with --config retrain=true"
         )
     if not known:
         raise UserError(f"{differ}; delete the folder {where}, to prepare it anew")
@@ -69,12 +73,33 @@ def _recorded(prepared: Path) -> Files | None:
     return None
 
 
-def _differing(one: Files, other: Files) -> str:
-    """Some of the files that differ between two sources."""
-    names = sorted({*one, *other})
-    changed = [name for name in names if one.get(name) != other.get(name)]
-    more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
-    return f"another {', '.join(changed[:3])}{more}"
+def _is_out_of_reach(source: Path, recorded: Files) -> bool:
+    """Whether `source` is gone, or a folder of it that holds `recorded` files may not be read."""
+    try:
+        for folder in {source, *((source / name).parent for name in recorded)}:
+            if folder.is_dir():
+                os.scandir(folder).close()
+        return not source.exists()
+    except OSError:
+        return True
+
+
+def _differing(recorded: Files, present: Files) -> tuple[str, str]:
+    """Some of the files that differ from those `recorded`, and how to have the earlier ones."""
+    one, other = origin.data_of(recorded), origin.data_of(present, recorded)
+    found = {
+        "another": sorted(name for name in one.keys() & other.keys() if one[name] != other[name]),
+        "without": sorted(one.keys() - other.keys()),
+        "added:": sorted(other.keys() - one.keys()),
+    }
+    told = [
+        f"{how} {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
+        for how, names in found.items()
+        if names
+    ]
+    only_added = one and not found["another"] and not found["without"]
+    earlier = "Take them out again" if only_added else "Name the earlier source again"
+    return "; ".join(told), earlier
 
 
 def _results_on(dataset: str) -> Iterator[Path]:

@@ -99,6 +99,14 @@ class Session:
 
         JobScheduler.schedule = check_and_schedule
 
+    def keep_records(self) -> None:
+        """Where files are merely touched, leave what is on record of them as it is.
+
+        Snakemake would note the present code and settings as those that made them.
+        """
+        if self.start().touches:
+            self.workflow.execution_settings.keep_metadata = False
+
     def settle_triggers(self) -> None:
         """Let age and parameters alone decide what Snakemake makes again, as they have to here.
 

@@ -21,8 +21,8 @@ class Kind:
     """Its folder below ``results/``."""
     rules: tuple[str, ...]
     """The rules of the workflow whose jobs are of this kind."""
-    function: str
-    """What such a job calls, as ``module:function``."""
+    module: str
+    """That of the function which such a job calls."""
     script: str
     """The script of the workflow that calls it."""
     inputs: Callable[[Run], Mapping[str, Job | None]]
@@ -53,7 +53,7 @@ class Kind:
     @property
     def roots(self) -> tuple[str, ...]:
         """The script, and the module from which all other code is found that such a job runs."""
-        return (self.script, self.function.partition(":")[0])
+        return (self.script, self.module)
 
     def __str__(self) -> str:
         return self.name
@@ -88,7 +88,7 @@ def _before(run: Run) -> dict[str, Job | None]:
 PRETRAIN = Kind(
     name="pretrain",
     rules=("pretrain", "pretrain_rung"),
-    function="plasticity.training.train:train_stage",
+    module="plasticity.training.train",
     script="train.py",
     inputs=lambda run: {**_before(run), "rung": _state(run.rung)},
     state="checkpoint.safetensors",
@@ -100,7 +100,7 @@ PRETRAIN = Kind(
 TUNE = Kind(
     name="tune",
     rules=("tune",),
-    function="plasticity.training.train:train_stage",
+    module="plasticity.training.train",
     script="train.py",
     inputs=_before,
     done="metrics.parquet",
@@ -111,7 +111,7 @@ TUNE = Kind(
 MASK = Kind(
     name="masks",
     rules=("prune",),
-    function="plasticity.training.prune:make_mask",
+    module="plasticity.training.prune",
     script="prune.py",
     inputs=lambda run: {"state": _state(run.pruned_from)},
     done="mask.safetensors",
@@ -123,7 +123,7 @@ MASK = Kind(
 TELEMETRY = Kind(
     name="telemetry",
     rules=("telemetry",),
-    function="plasticity.observe.telemetry:observe_telemetry",
+    module="plasticity.observe.telemetry",
     script="observe.py",
     inputs=lambda run: {**_before(run), "final": _state(run)},
     settings="telemetry",
@@ -135,7 +135,7 @@ TELEMETRY = Kind(
 CONNECTIVITY = Kind(
     name="connectivity",
     rules=("connectivity",),
-    function="plasticity.observe.connectivity:observe_connectivity",
+    module="plasticity.observe.connectivity",
     script="observe.py",
     inputs=lambda run: {**_before(run), "one": _state(run), "other": _state(run.reordered_run)},
     settings="connectivity",

@@ -11,6 +11,12 @@ RESULTS = "results"
 COMPILED = f"{RESULTS}/compiled"
 """What torch's compiler made, for other jobs; it can be deleted."""
 
+FOLDERS = (
+    *("data", "downloads", "splits", *KINDS, "logs", "summary", "figures", "claims"),
+    *("preview", "calibration", "compiled"),
+)
+"""All folders below ``results/``."""
+
 REFUSED = "refused.txt"
 """What ended a job that no further attempt can mend, in the folder of its files."""
 

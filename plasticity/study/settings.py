@@ -23,6 +23,7 @@ from plasticity.runs import OptimiserFacts, Registry, Term, datasets, models, op
 from plasticity.runs.bounds import LARGEST, MOST_IN_A_GROUP, MOST_POINTS, MOST_SLOTS, MOST_THREADS
 from plasticity.runs.cadence import Cadence
 from plasticity.runs.compute import Execution, Precision, impossible
+from plasticity.runs.kinds import KINDS, OF_RULES
 from plasticity.study.explain import explain, unknown
 from plasticity.study.fields import (
     Distinct,
@@ -38,22 +39,18 @@ from plasticity.study.fields import (
     Throughput,
 )
 
-RESERVED = {"all", "dataset", "dataset_variant", "split", "pretrain", "tune", "figure"} | {
-    "summarise_figure",
-    "summarise_study",
-    "pretrain_rung",
-    "summarise_observations",
-    "prune",
-    "telemetry",
-    "connectivity",
-    "claims",
-    "group_claims",
-    "budget",
-    "preview",
-    "preview_figure",
-    "calibrate",
-    "network_costs",
-    "misspelt",
+RESERVED = {
+    *("all", "misspelt", "dataset", "dataset_variant", "split", *OF_RULES),
+    *("summarise_figure", "summarise_study", "summarise_observations", "figure"),
+    *(
+        "claims",
+        "group_claims",
+        "budget",
+        "calibrate",
+        "network_costs",
+        "preview_figure",
+        "preview",
+    ),
 }
 """Names of rules, which are targets already."""
 
@@ -62,8 +59,8 @@ FILLED = ("seed", "i", "start")
 """Words in braces that no configuration may define: `plasticity.study.template` fills them."""
 
 
-OBSERVED = {"telemetry": "telemetry", "connectivity": "connectivity"}
-"""Modules of `plasticity.analysis.figures` that draw what is observed, and which kind of it."""
+OBSERVED = tuple(kind.name for kind in KINDS.values() if kind.settings)
+"""What can be observed: the kinds of it, and the modules of figures that draw them."""
 
 
 class _Settings(BaseModel):
@@ -86,9 +83,8 @@ class FigureSettings(_Settings):
 
     @model_validator(mode="after")
     def _observed(self) -> FigureSettings:
-        needed = OBSERVED.get(self.draw)
-        if needed and self.observe != needed:
-            raise ValueError(f"observe: expected {needed}, which draw: {self.draw} shows")
+        if self.draw in OBSERVED and self.observe != self.draw:
+            raise ValueError(f"observe: expected {self.draw}, which draw: {self.draw} shows")
         return self
 
     @model_validator(mode="after")

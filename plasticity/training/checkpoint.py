@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from plasticity.core import tensors
+from plasticity.core import files, tensors
 from plasticity.core.errors import UserError
 from plasticity.runs import Run
 from plasticity.runs.metrics import EpochMetrics, as_rows, from_rows
@@ -71,6 +71,10 @@ DIFFERENCES = {
     "torch": "written under another version of torch",
     "gpu": "trained on another model of GPU",
 }
+
+
+WITHOUT = "put the right file there, or delete it and run again to train without it"
+"""What to do where the state of an attempt that was ended is not the one that is expected."""
 
 
 @dataclass(frozen=True)
@@ -229,8 +233,9 @@ def require(
     checkpoint: Checkpoint,
     expected: Mapping[str, str],
     code: Code | None = None,
+    advice: str = files.RIGHT_FILE,
 ) -> None:
-    """Raise `UserError` where the identity of `checkpoint`, read from `path`, is not `expected`.
+    """Raise `UserError`, with `advice`, where `checkpoint`, from `path`, is not as `expected`.
 
     `expected` holds those fields of `Identity.facts` that matter to the caller. A digest of code
     that is equivalent to that of `code` is as good. The lineage, in which a rung differs from what
@@ -246,8 +251,7 @@ def require(
         if found != value:
             raise UserError(
                 f"{path}: {DIFFERENCES[name]}{changed} ({found}, expected {value}) and not "
-                "continued from; put the right file there, or delete it and run again to train "
-                "without it"
+                f"continued from; {advice}"
             )
 
 
@@ -265,7 +269,7 @@ def to_continue(
     from another model of GPU, which a cluster may give to the next attempt, and one that another
     version left without all that is needed are left aside.
     """
-    if resume.exists() and (state := _continued(resume, run, identity, code, log)):
+    if resume.exists() and (state := _continued(resume, run, identity, code, log, WITHOUT)):
         where = position(state.history, state.batches)
         log(f"resuming {where}, where an earlier attempt was ended")
         return state
@@ -276,7 +280,12 @@ def to_continue(
 
 
 def _continued(
-    path: Path, run: Run | None, identity: Identity, code: Code, log: Callable[[str], None]
+    path: Path,
+    run: Run | None,
+    identity: Identity,
+    code: Code,
+    log: Callable[[str], None],
+    advice: str = files.RIGHT_FILE,
 ) -> Checkpoint | None:
     """The state of `run` in `path`, or None where training cannot go on from it to the same bits.
 
@@ -287,7 +296,7 @@ def _continued(
         log(f"{path}: left by an earlier version, without all of its optimiser: not continued from")
         return None
     expected = {**identity.facts, "run": str(run), "gpu": state.identity.gpu}
-    require(path, state, expected, code)
+    require(path, state, expected, code, advice)
     if state.identity.gpu == identity.gpu:
         return state
     log(

@@ -10,13 +10,14 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
 from plasticity.core.errors import UserError
+from plasticity.core.tensors import checksum
 from plasticity.training import generators
 from plasticity.training.backends import is_out_of_memory, refusing_shortages
 from plasticity.training.examples import Batch, Examples
@@ -28,7 +29,7 @@ from plasticity.training.loop import (
     never,
     no_sums,
 )
-from plasticity.training.optimiser_state import taken_apart
+from plasticity.training.optimiser_state import held_in_python, taken_apart
 
 Work = Callable[[], object]
 
@@ -156,6 +157,7 @@ class CudaGraphExecution(EagerExecution):
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
+        self._has_begun = False
         self._sums: Tensor | None = None
         self._step: Recording | None = None
         self._evaluation: tuple[Examples, Tensor, Work] | None = None
@@ -170,8 +172,7 @@ class CudaGraphExecution(EagerExecution):
                 if not (self._step and self._step.fits(train_state, examples, batch)):
                     # Let go first, so that there is never memory for two.
                     self._step = None
-                    if self._makes_state(train_state, own, by_hand, batch):
-                        by_hand(batch)
+                    if self._begun_by_hand(train_state, own, by_hand, batch):
                         return
                     self._step = self._record(train_state, examples, own, by_hand, batch)
                 self._step.fill(batch)
@@ -188,7 +189,7 @@ class CudaGraphExecution(EagerExecution):
         if self._evaluation is None or self._evaluation[0] is not examples:
             self._evaluation = None
             sums = no_sums(examples.images.device)
-            work = self._recorder.record(lambda: evaluate_all(train_state, examples, sums))
+            work = self._recorded(lambda: evaluate_all(train_state, examples, sums), sums.device)
             self._evaluation = (examples, sums, work)
         _, sums, replay = self._evaluation
         replay()
@@ -200,22 +201,27 @@ class CudaGraphExecution(EagerExecution):
             self._sums = no_sums(examples.images.device)
         return self._sums
 
-    def _makes_state(
+    def _begun_by_hand(
         self, train_state: TrainState, sums: Tensor, by_hand: Step, batch: Batch
     ) -> bool:
-        """Whether the optimiser has yet to make its state, in the step on `batch`.
+        """Make the first step here, on `batch`, if the optimiser makes its state in it.
 
-        That step cannot be recorded: each replay would make the state anew. So it is the first
-        one of a stage, and never the first one after a stage was resumed.
+        That step cannot be recorded: each replay would make the state anew, or leave out what is
+        done once. So it is the first one of a stage, and never the first one after a stage was
+        resumed: where nothing is changed but the values of tensors, these are put back.
         """
-        state = train_state.optimiser.state
-        if state:
+        if self._has_begun:
             return False
-        with put_back([*memory_of(train_state), sums]), generators.kept(sums.device):
-            by_hand(batch)
-        made = any(state.values())
-        state.clear()
-        return made
+        self._has_begun = True
+        optimiser, device = train_state.optimiser, sums.device
+        before, drawn = held_in_python(optimiser, device), generators.states(device)
+        undo = undoing([*memory_of(train_state), sums])
+        by_hand(batch)
+        if held_in_python(optimiser, device) != before:
+            return True
+        undo()
+        generators.restore(drawn)
+        return False
 
     def _record(
         self, train_state: TrainState, examples: Examples, sums: Tensor, by_hand: Step, batch: Batch
@@ -228,28 +234,50 @@ class CudaGraphExecution(EagerExecution):
         # Those of the recording before keep all of its memory; the work begins with new ones.
         train_state.optimiser.zero_grad()
         own = Batch(*(tensor.clone() for tensor in tensors_of(batch)))
-        before = outside_of_operations(train_state.optimiser)
+        before = held_in_python(train_state.optimiser, examples.images.device)
         with put_back([*memory_of(train_state), sums]), generators.kept(sums.device):
-            replay = self._recorder.record(lambda: by_hand(own))
-        if outside_of_operations(train_state.optimiser) != before:
+            replay = self._recorded(lambda: by_hand(own), sums.device)
+        if held_in_python(train_state.optimiser, examples.images.device) != before:
             raise UserError(
                 f"execution: {type(train_state.optimiser).__name__} counts its steps, changes its "
-                "rate or replaces tensors in Python, which a recording would leave out; train with "
-                "execution: eager"
+                "rate, draws numbers or replaces tensors in Python, which a recording would leave "
+                "out; train with execution: eager"
             )
         return Recording(examples, learning_rates_of(train_state.optimiser), own, replay)
+
+    def _recorded(self, work: Work, device: torch.device) -> Work:
+        """A recording of `work` on `device`; raises `UserError` where it draws in Python."""
+        before = drawn_outside(device)
+        replay = self._recorder.record(work)
+        if drawn_outside(device) != before:
+            raise UserError(
+                "execution: the network or the optimiser draws from a generator of Python, NumPy "
+                "or the CPU, which a recording would leave out; draw on the device, or train with "
+                "execution: eager"
+            )
+        return replay
+
+
+def undoing(tensors: Sequence[Tensor]) -> Callable[[], None]:
+    """What gives `tensors` the values back that they have now."""
+    before = [tensor.detach().clone() for tensor in tensors]
+
+    def undo() -> None:
+        with torch.no_grad():
+            for tensor, value in zip(tensors, before, strict=True):
+                tensor.copy_(value)
+
+    return undo
 
 
 @contextmanager
 def put_back(tensors: Sequence[Tensor]) -> Iterator[None]:
     """Leave the values of `tensors` as they were, whatever happens to them here."""
-    before = [tensor.detach().clone() for tensor in tensors]
+    undo = undoing(tensors)
     try:
         yield
     finally:
-        with torch.no_grad():
-            for tensor, value in zip(tensors, before, strict=True):
-                tensor.copy_(value)
+        undo()
 
 
 def require_on_device(optimiser: Optimizer, device: torch.device) -> None:
@@ -271,10 +299,11 @@ def memory_of(train_state: TrainState) -> list[Tensor]:
     return [*network.parameters(), *network.buffers(), *remembered.values()]
 
 
-def outside_of_operations(optimiser: Optimizer) -> tuple[Any, dict[str, int]]:
-    """What `optimiser` remembers that no operation on tensors changes: no replay would either."""
-    plain, tensors = taken_apart(optimiser)
-    return plain, {name: tensor.data_ptr() for name, tensor in tensors.items()}
+def drawn_outside(device: torch.device) -> str:
+    """A checksum of the global generators whose draws are no operations on `device`."""
+    own = "cuda" if device.type == "cuda" else "torch"
+    states = generators.states(device)
+    return checksum(None, {name: state for name, state in states.items() if name != own})
 
 
 def learning_rates_of(optimiser: Optimizer) -> tuple[float, ...]:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from plasticity.core.errors import UserError
+from plasticity.core.tensors import checksum
 
 REMEMBER_NOTHING = (
     *(types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, type),
@@ -27,12 +28,37 @@ REMEMBER_NOTHING = (
 )
 """Kinds of attribute that are not saved: making the optimiser anew makes them as they were."""
 
+OF_FUSED_RULES = ("_step_supports_amp_scaling", "_need_device_dtype_check_for_fused")
+"""Attributes of torch's own rules that say how a step is carried out, and not where training is."""
+
 
 def taken_apart(optimiser: Optimizer) -> tuple[Any, dict[str, Tensor]]:
     """What `optimiser` remembers, as JSON, and the tensors that this names, uncopied.
 
     Raises `UserError` for what cannot be saved, by the place where it is kept.
     """
+    plain, packer = _packed(optimiser)
+    return plain, packer.tensors
+
+
+def held_in_python(optimiser: Optimizer, device: torch.device) -> object:
+    """All of `optimiser` that no operation on `device` changes, to be compared with later.
+
+    Of a tensor on `device` that is where it lies. Of everything else it is the value: also of
+    tensors elsewhere, of NumPy's arrays and of generators. Raises as `taken_apart` does.
+    """
+    plain, packer = _packed(optimiser)
+    values = {
+        name: tensor.data_ptr()
+        if name in packer.live and tensor.device.type == device.type
+        else checksum(None, {name: tensor.cpu()})
+        for name, tensor in packer.tensors.items()
+    }
+    rest = {n: v for n, v in vars(optimiser).items() if isinstance(v, REMEMBER_NOTHING)}
+    return plain, values, rest
+
+
+def _packed(optimiser: Optimizer) -> tuple[Any, _Packer]:
     packer = _Packer(optimiser)
     plain = packer.pack(optimiser.state_dict(), "")
     packer.known |= {id(optimiser.state): "state", id(optimiser.param_groups): "param_groups"}
@@ -43,7 +69,7 @@ def taken_apart(optimiser: Optimizer) -> tuple[Any, dict[str, Tensor]]:
         for name, value in vars(optimiser).items()
         if name not in _of_every_optimiser() and not isinstance(value, REMEMBER_NOTHING)
     }
-    return {"state": plain, "attributes": attributes}, packer.tensors
+    return {"state": plain, "attributes": attributes}, packer
 
 
 def put_back(optimiser: Optimizer, plain: Any, tensors: Mapping[str, Tensor]) -> None:
@@ -75,6 +101,7 @@ class _Packer:
         self.memory: dict[int, list[tuple[int, int]]] = defaultdict(list)
         self.known: dict[int, str] = {}
         self.tensors: dict[str, Tensor] = {}
+        self.live: set[str] = set()  # the tensors that are no copies
         self.kept: list[object] = []  # so that no identity is given to another object meanwhile
         for parameter in _parameters(optimiser):
             self.memory[parameter.untyped_storage().data_ptr()].append(_range(parameter))
@@ -123,6 +150,7 @@ class _Packer:
             raise self._refused(path, "shares memory with a parameter or another tensor")
         others.append((first, end))
         self.tensors[path] = value.detach()
+        self.live.add(path)
         stride = torch.empty_like(value).stride()
         return {"tensor": path, "stride": list(stride), "cpu": value.device.type == "cpu"}
 
@@ -197,5 +225,5 @@ def _parameters(optimiser: Optimizer) -> list[Tensor]:
 
 @functools.cache
 def _of_every_optimiser() -> frozenset[str]:
-    """The attributes that torch gives every optimiser."""
-    return frozenset(vars(Optimizer([nn.Parameter(torch.zeros(1))], {})))
+    """The attributes that torch gives every optimiser, or every one of a kind."""
+    return frozenset(vars(Optimizer([nn.Parameter(torch.zeros(1))], {}))) | {*OF_FUSED_RULES}

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from plasticity.core import files
 from plasticity.core.errors import UserError
 from plasticity.core.rng import torch_generator
 from plasticity.data import splits, storage
@@ -182,7 +183,7 @@ def read_mask(run: Run, inputs: Inputs, precision: Precision, code: Code) -> Mas
     if found != expected:
         raise UserError(
             f"{inputs.mask}: pruned after another run or otherwise ({found}, expected {expected}); "
-            "put the right file there, or delete it and run again to prune anew"
+            f"{files.RIGHT_FILE}"
         )
     code.require_before(inputs.mask, mask.code.components)
     return mask

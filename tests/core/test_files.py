@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from somebody import let_in, somebody_else
 
 from plasticity.core import files, tables, tensors
 from plasticity.core.errors import PlaceError, UserError
@@ -73,6 +75,19 @@ def test_who_may_read_a_file_follows_the_umask(
     assert (tmp_path / "folder").stat().st_mode & 0o777 == 0o777 & ~mask
 
 
+@pytest.mark.parametrize("error", [errno.EPERM, errno.ENOTSUP, errno.ENOSYS])
+def test_a_mount_that_refuses_modes_holds_files_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int
+):
+    def refuse(*args: object, **options: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "chmod", refuse)
+    write_tensors(tmp_path / "file")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    read_tensors(tmp_path / "file")
+
+
 def test_what_a_killed_attempt_left_says_nothing_of_the_next_one(tmp_path: Path):
     left = tmp_path / ".file.partial"
     left.write_bytes(b"left")
@@ -99,19 +114,6 @@ READ: dict[str, Callable[[Path], object]] = {
 }
 
 
-@contextmanager
-def somebody_else() -> Iterator[None]:
-    """As a user who owns nothing; root may read everything."""
-    root = os.geteuid() == 0
-    if root:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        if root:
-            os.seteuid(0)
-
-
 @pytest.mark.parametrize("mode", [(0o755, 0o000), (0o000, 0o644)], ids=["file", "folder"])
 @pytest.mark.parametrize("read", READ)
 def test_permission_denied_is_said_as_such(tmp_path: Path, read: str, mode: tuple[int, int]):
@@ -121,8 +123,7 @@ def test_permission_denied_is_said_as_such(tmp_path: Path, read: str, mode: tupl
     (folder / "file").write_bytes(b"whatever")
     (folder / "file").chmod(mode[1])
     folder.chmod(mode[0])
-    for above in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        above.chmod(0o755)
+    let_in(tmp_path)
     with somebody_else(), pytest.raises(PlaceError) as refused:
         READ[read](folder / "file")
     folder.chmod(0o755)

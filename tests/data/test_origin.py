@@ -43,6 +43,59 @@ def test_a_folder_of_one_s_own_counts_as_a_whole(tmp_path):
     assert not same(files_of(tmp_path, OWN), before)
 
 
+@pytest.fixture
+def images(tmp_path):
+    """A folder of images, a class a folder."""
+    for name in ("license plate/1.png", "license plate/2.png", "tree/1.png", "classes.txt"):
+        place = tmp_path / "images" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(name)
+    return tmp_path / "images"
+
+
+def test_what_no_reader_reads_may_come_go_and_change(images):
+    (images / "README.md").write_text("of before")
+    before = files_of(images, OWN)
+    (images / "README.md").write_text("changed")
+    for name in ("LICENSE", "tree/Thumbs.db", "__MACOSX/1.png", "notes.txt", "index.json", "b.npy"):
+        (images / name).parent.mkdir(exist_ok=True)
+        (images / name).write_text("new")
+    assert same(before, files_of(images, OWN))
+    (images / "README.md").unlink()
+    assert same(before, files_of(images, OWN))
+
+
+@pytest.mark.parametrize("name", ["tree/3.png", "license plate/3.PNG", "README.png"])
+def test_another_image_is_another_source(images, name):
+    before = files_of(images, OWN)
+    (images / name).write_text("new")
+    assert not same(before, files_of(images, OWN))
+
+
+@pytest.mark.parametrize("name", ["license plate/1.png", "classes.txt"])
+@pytest.mark.parametrize("how", ["gone", "changed"])
+def test_a_file_that_is_gone_or_changed_is_another_source(images, name, how):
+    before = files_of(images, OWN)
+    (images / name).unlink() if how == "gone" else (images / name).write_text("another")
+    assert not same(before, files_of(images, OWN))
+
+
+def test_one_file_of_a_folder_may_be_renamed_and_have_a_note_beside_it(tmp_path):
+    (tmp_path / "data.npz").write_text("data")
+    before = files_of(tmp_path, OWN)
+    (tmp_path / "data.npz").rename(tmp_path / "digits.npz")
+    (tmp_path / "cache.json").write_text("new")
+    assert same(before, files_of(tmp_path, OWN))
+    (tmp_path / "more.npz").write_text("more")
+    assert not same(before, files_of(tmp_path, OWN))
+
+
+def test_nothing_is_as_good_as_the_originals(hub):
+    assert same({}, {})
+    assert not same({}, files_of(hub, CIFAR))
+    assert not same(files_of(hub, CIFAR), {})
+
+
 def test_originals_are_all_alike(tmp_path):
     archive = tmp_path / "cifar-10-python.tar.gz"
     archive.write_text("anything: it is verified when it is read")

@@ -369,7 +369,7 @@ def test_a_mask_of_another_network_is_named(mask):
     assert str(refused.value) == (
         "place/mask: a mask for another model: layer numbered.0.convolution.weight: expected the "
         "shape [4, 3, 3, 3], found the shape [2, 3, 3, 3]; "
-        "put the right file there, or delete it and run again to prune anew"
+        "put the right file there, or keep both and run in another folder (--directory)"
     )
     with pytest.raises(UserError, match=r"expected the shape .*, found no such layer; put the"):
         mask.require_fits("place/mask", models.parse("resnet-d2w2")(3, 3))

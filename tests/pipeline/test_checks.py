@@ -11,6 +11,7 @@ import pytest
 import yaml
 from clone import ROOT, TINY
 from snakemake.utils import update_config
+from somebody import let_in, somebody_else
 
 from plasticity.core import gpus
 from plasticity.core.errors import UserError
@@ -71,6 +72,30 @@ def test_results_that_link_to_what_is_gone_are_named(here: Path, name: str, writ
         checks.require_results(writable=writable)
     scratch.mkdir()
     checks.require_results(writable=writable)
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_links_of_a_user_s_own_among_results_are_harmless(here: Path, writable: bool):
+    (here / "results").mkdir()
+    (here / "results" / "to-my-scratch").symlink_to("gone")
+    (here / "results" / "notes.txt").touch()
+    checks.require_results(writable=writable)
+    (here / "results" / "pretrain").touch()
+    with pytest.raises(UserError, match=r"^results/pretrain: not a folder that can be written"):
+        checks.require_results(writable=writable)
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o600, 0o300])
+def test_results_that_may_not_be_looked_into_are_named(here: Path, mode: int):
+    (here / "results" / "pretrain").mkdir(parents=True)
+    let_in(here)
+    (here / "results").chmod(0o777)
+    with somebody_else():
+        checks.require_results(writable=False)
+    (here / "results").chmod(mode)
+    with somebody_else(), pytest.raises(UserError, match=r"^results: not a folder that can be"):
+        checks.require_results(writable=False)
+    (here / "results").chmod(0o755)
 
 
 def test_a_folder_with_braces_is_refused(here: Path):

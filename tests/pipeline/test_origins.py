@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from somebody import let_in, somebody_else
 from test_checks import study
 from test_invocation import asking
 
@@ -101,6 +102,62 @@ def test_other_data_are_told_where_results_rest_on_the_earlier(how: str):
     again = told(place, *record, retrain=True)
     assert again.startswith("source ")
     assert f"'{again}'" not in record
+
+
+def test_of_a_folder_that_was_added_to_the_first_advice_is_to_take_that_out_again():
+    """Notes do not count; what the hub's layout does not name is not read either."""
+    for part in ("train", "test"):
+        Path(f"one/data/{part}.parquet").rename(f"one/data/all-{part}.parquet")
+    record = prepare()
+    trained()
+    Path("one/data/README.md").touch()
+    assert f"'{told('one/data', *record)}'" in record
+    for number in range(5):
+        Path(f"one/data/{number}.parquet").touch()
+    with pytest.raises(UserError) as e:
+        told("one/data", *record)
+    message = str(e.value)
+    assert "(added: 0.parquet, 1.parquet, 2.parquet and 2 more), and results such as" in message
+    assert message.index("Take them out again") < message.index("retrain=true")
+    Path("one/data/all-test.parquet").unlink()
+    with pytest.raises(UserError, match=r"\(without all-test.*; added: 0.p.*Name the earlier"):
+        told("one/data", *record)
+
+
+@pytest.mark.parametrize("how", ["pointer", "loop", "one", "one/data", "one/data/train.parquet"])
+def test_a_source_out_of_reach_does_not_count_where_data_are_prepared(how: str, here: Path):
+    record = prepare()
+    trained()
+    let_in(here)
+    place = Path("one/data/train.parquet")
+    if how == "pointer":
+        place.write_text("version https://git-lfs.github.com/spec/v1\noid", encoding="utf-8")
+    elif how == "loop":
+        shutil.rmtree("one/data")
+        Path("one/data").symlink_to("data")
+    else:
+        place.write_text("a change that nobody can see", encoding="utf-8")
+        Path(how).chmod(0o000)
+    with somebody_else():
+        assert f"'{told('one/data', *record)}'" in record
+        assert told("one/data") == "source unknown"
+    if Path(how).exists():
+        Path(how).chmod(0o755)
+
+
+def test_what_cannot_be_read_of_a_source_is_said_by_the_job(here: Path):
+    let_in(here)
+    Path("one/data/train.parquet").chmod(0o000)
+    with somebody_else():
+        assert told("one/data").startswith("source ")
+        with pytest.raises(
+            UserError, match=r"^one/data/train\.parquet: permission denied; make it"
+        ):
+            origin.files_of(Path("one/data"), CIFAR)
+    Path("one").chmod(0o000)
+    with somebody_else(), pytest.raises(UserError, match=r"^sources: one/data: cannot be read"):
+        origin.files_of(Path("one/data"), CIFAR)
+    Path("one").chmod(0o755)
 
 
 def test_other_data_are_prepared_anew_where_nothing_rests_on_them():

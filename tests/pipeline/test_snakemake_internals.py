@@ -18,7 +18,7 @@ import pytest
 import snakemake_executor_plugin_slurm as slurm
 from snakemake import cli, dag, script  # noqa: F401 (dag cannot be imported first)
 from snakemake.settings.enums import RerunTrigger
-from snakemake.settings.types import DAGSettings
+from snakemake.settings.types import DAGSettings, ExecutionSettings
 
 from plasticity.core.errors import UserError
 from plasticity.pipeline import snakemake_internals
@@ -158,3 +158,18 @@ def test_files_without_a_record_are_made_again(tmp_path: Path, monkeypatch: pyte
     )
     Session(workflow, ROOT / "Snakefile").make_again(["recorded", "unrecorded", "absent"])
     assert workflow.dag.forcefiles == {"unrecorded"}
+
+
+@pytest.mark.parametrize("touches", [True, False])
+def test_touched_files_keep_their_records(touches: bool):
+    workflow = SimpleNamespace(
+        is_main_process=True,
+        local_exec=True,
+        touch=touches,
+        cores=1,
+        global_resources={"gpu": SimpleNamespace(value=None)},
+        execution_settings=ExecutionSettings(),
+    )
+    assert workflow.execution_settings.keep_metadata
+    Session(workflow, ROOT / "Snakefile").keep_records()
+    assert workflow.execution_settings.keep_metadata != touches

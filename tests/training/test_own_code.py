@@ -175,6 +175,26 @@ def test_values_are_refused_by_their_place(value, words):
         optimiser_state.taken_apart(optimiser)
 
 
+@pytest.mark.parametrize("options", [{}, {"fused": True}])
+@pytest.mark.parametrize("rule", ["Adagrad", "Adam", "AdamW", "SGD"])
+def test_of_the_attributes_of_a_rule_only_those_that_a_user_added_are_saved(rule, options):
+    """Torch's fused rules note in others how a step is carried out."""
+
+    class Counts(getattr(torch.optim, rule)):
+        _calls = 0
+
+        def step(self, closure=None):
+            self._calls += 1
+            return super().step(closure)
+
+    parameter = torch.nn.Parameter(torch.zeros(2))
+    optimiser = Counts([parameter], lr=0.1, **options)
+    parameter.grad = torch.ones(2)
+    optimiser.step()
+    plain, _ = optimiser_state.taken_apart(optimiser)
+    assert plain["attributes"] == {"_calls": 1}
+
+
 def test_views_of_memory_that_is_kept_elsewhere_are_refused():
     parameter = torch.nn.Parameter(torch.zeros(4))
     optimiser = torch.optim.SGD([parameter], lr=0.1)

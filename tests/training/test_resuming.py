@@ -82,6 +82,7 @@ class TestResumeFiles:
         with pytest.raises(UserError, match=words) as error:
             left.train(run)
         assert str(resume) in str(error.value)
+        assert "or delete it and run again to train without it" in str(error.value)
         assert resume.read_bytes() == before
 
     def test_one_of_another_gpu_is_left_aside(self, left: Folder, monkeypatch: pytest.MonkeyPatch):

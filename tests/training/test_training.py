@@ -109,8 +109,19 @@ def test_a_damaged_parent_is_refused_by_name(folder: Folder):
 def test_the_checkpoint_of_another_run_is_refused_as_parent(folder: Folder):
     other = folder.train(Run.parse(PRETRAIN.format(epochs=3)))
     run = Run.parse(TUNE.format(pretrain=2, tune=2))
-    with pytest.raises(UserError, match="of another run"):
+    with pytest.raises(UserError, match="of another run") as refused:
         folder.train(run, parent=other.checkpoint)
+    assert "delete" not in str(refused.value)
+
+
+def test_the_checkpoint_of_another_run_is_refused_as_rung_and_kept(folder: Folder):
+    """It is a result, and may be all that is left of its run."""
+    other = folder.train(Run.parse(PRETRAIN.format(epochs=3)))
+    run = Run.parse(PRETRAIN.format(epochs=12))
+    with pytest.raises(UserError, match=r"of another run .*; put the right file there") as refused:
+        folder.train(run, rung=other.checkpoint)
+    assert "delete" not in str(refused.value)
+    assert other.checkpoint.exists()
 
 
 def test_fewer_examples_than_a_batch_are_refused(folder: Folder):

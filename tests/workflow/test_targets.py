@@ -6,9 +6,10 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import conda
 import pyarrow.parquet as pq
 import pytest
-from clone import TINY, Clone
+from clone import TINY, Clone, counts
 
 from plasticity.core import tables
 from plasticity.data import splits
@@ -208,3 +209,34 @@ def test_without_records_what_counts_is_the_header_of_a_result(finished: Clone):
     assert (planned["pretrain"], planned["tune"]) == (2, 6)
     with finished.edited("plasticity/data/splits.py", add=CHANGED):
         assert finished.planned(study="tidy")["split"] == 4
+
+
+def test_files_that_are_merely_touched_are_not_of_the_present_code(finished: Clone):
+    """Nor of the present settings; and what was of this code before is so still."""
+    train, draw = "plasticity/training/loop.py", "plasticity/analysis/figures/warm_start.py"
+    with finished.edited(train, add=CHANGED), finished.edited(draw, add=CHANGED):
+        before = finished.snakemake("-n", study="tidy")[1]
+        for rule in ("pretrain", "tune"):
+            told = before.split(f"rule {rule}:")[1].split("wildcards")[0]
+            assert "changed: training/loop.py" in told
+        status, printed = finished.snakemake("--touch", study="tidy")
+        assert status == 0, printed
+        assert finished.planned(study="tidy") == counts(before)
+        assert (counts(before)["pretrain"], counts(before)["tune"]) == (2, 6)
+    assert finished.planned(study="tidy") == {}
+    with finished.edited(draw, add=CHANGED):
+        assert finished.planned(study="tidy")["figure"] == 1
+
+
+def test_conda_environments_make_nothing_again(finished: Clone, tmp_path: Path):
+    """And nothing is made again without them of what they made."""
+    environment, words = conda.install(tmp_path / "conda"), ("--sdm", "conda")
+    status, printed = finished.snakemake(*words, study="tidy", environment=environment)
+    assert status == 0, printed
+    assert "Environment for" in printed
+    assert "Nothing to be done" in printed
+    forced = ("--forcerun", "summarise_study", "all")
+    status, printed = finished.snakemake(*words, *forced, study="tidy", environment=environment)
+    assert status == 0, printed
+    assert "Activating conda environment" in printed
+    assert finished.planned(study="tidy") == {}

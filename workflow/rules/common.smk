@@ -29,6 +29,7 @@ def checked(function, *arguments, **options):
 def before_jobs():
     """What is done once it is known which jobs are going to run."""
     digests.plan()
+    session.keep_records()
     checked(checks.before_start, study, session.due(), session.start(), logger.warning)
     session.prepare_executor()
     if not workflow.local_exec:

@@ -51,3 +51,6 @@ use rule pretrain as tune with:
         metrics="results/tune/{run}/metrics.parquet",
     log:
         "results/logs/tune/{run}.log",
+    params:
+        precision=study.settings.precision,
+        code=code_of(kinds.TUNE),
