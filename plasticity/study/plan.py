@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from plasticity.core.errors import UserError, named, shown
-from plasticity.runs import Run, layout, starts, states_of
+from plasticity.runs import Run, extensions, layout, starts, states_of
 from plasticity.runs.bounds import MOST_RUNS
 from plasticity.runs.kinds import KINDS, PRETRAIN, TELEMETRY, TUNE, Job, Kind
 from plasticity.runs.workload import step_range, steps_per_epoch
@@ -76,6 +76,7 @@ class Study:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         """Read `config`; raises `UserError` for what is wrong in it."""
+        extensions.use(extensions.given(config))  # which declare words that settings name
         self.settings = Settings.read(config)
         self.name = self.settings.study
         self._refuse_too_many()

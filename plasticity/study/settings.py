@@ -140,6 +140,7 @@ class Settings(_Settings):
     retrain: bool = False  # not strict: `--config retrain=true` arrives as text
     lengths: dict[Name, Epochs]
     optimisers: dict[Name, dict[StrictStr, Any]]
+    extensions: dict[Name, Place | None] = Field(default_factory=dict)
     sources: dict[StrictStr, Place | None] = Field(default_factory=dict)
     remedies: dict[Name, Template] = Field(default_factory=dict)
     targets: Annotated[list[Name], Distinct]
