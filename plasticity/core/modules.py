@@ -57,8 +57,12 @@ def forget(name: str) -> None:
     package = f"{ROOT}.{name}"
     for known in [one for one in sys.modules if one == package or one.startswith(f"{package}.")]:
         del sys.modules[known]
-    _read.pop(name, None)
     _importing.cache_clear()
+
+
+def files_of(name: str) -> frozenset[Path]:
+    """The files that were imported under `name`, also where that failed."""
+    return frozenset(_read.get(name, {}))
 
 
 def is_unchanged(name: str) -> bool:

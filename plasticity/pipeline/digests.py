@@ -213,14 +213,20 @@ def calibration(workloads: Iterable[Workload]) -> str:
 
 
 def drawing(name: str) -> str:
-    """The digest of all that draws figures with the module `name` of `analysis.figures`."""
-    return digest(f"plasticity.analysis.figures.{name}")
+    """The digest of all that draws figures with `name`: see `FigureSettings.draw`."""
+    return digest(*_drawing(name))
 
 
 def preview(name: str, runs: Iterable[Run]) -> str:
-    """The digest of all that makes numbers up for `runs` and draws them with the module `name`."""
-    code = digest("plasticity.analysis.preview", f"plasticity.analysis.figures.{name}")
+    """The digest of all that makes numbers up for `runs` and draws them with `name`."""
+    code = digest("plasticity.analysis.preview", *_drawing(name))
     return _hash(f"{code} {lengths(runs)}")
+
+
+def _drawing(name: str) -> list[str]:
+    """The sources that draw with `name`, a module of `analysis.figures` or of an extension."""
+    figures = "plasticity.analysis.figures"
+    return [figures, extensions.source_of(name)] if "." in name else [f"{figures}.{name}"]
 
 
 def script(name: str) -> str:

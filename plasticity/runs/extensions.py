@@ -12,7 +12,8 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
@@ -63,8 +64,14 @@ class Extension:
         """The component that writes `function`, which it declares."""
         code = getattr(function, "__code__", None)
         path = Path(code.co_filename) if code else self.file
-        path = path if path.is_relative_to(self.root) else path.resolve()
-        return self.component(path) if path.is_relative_to(self.root) else self.main
+        path = path if self.has(path) else path.resolve()
+        return self.component(path) if self.has(path) else self.main
+
+    def has(self, path: Path) -> bool:
+        """Whether `path` is a file of it, which was imported."""
+        if not self.package:
+            return path in modules.files_of(self.name)
+        return path == self.file if self._is_alone else path.is_relative_to(self.root)
 
     def files(self, module: str, *, begin: Path | None = None) -> list[Path]:
         """Its files that run where ``import module`` does: packages on the way, and the module.
@@ -72,6 +79,8 @@ class Extension:
         Counted from the folder `begin` where that is given, as in relative imports.
         """
         first, *parts = module.split(".")
+        if first == modules.LIBRARY and not begin:
+            return []
         if not self.package or begin:
             parts = [first, *parts]
         elif first != self.package or self._is_alone:
@@ -180,6 +189,43 @@ def use_recorded(about: Mapping[str, Any], path: str | Path) -> None:
     use({**named(), **places}, above[0] if above else None)
 
 
+@contextmanager
+def explained(log: Callable[[str], None] = lambda line: None) -> Iterator[None]:
+    """Raise `UserError` for an error in code of an extension, which names its place.
+
+    Its traceback is left in the `log`. Any other error is left as it is.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        for one in in_use():
+            if where := _place_of(error, one.has):
+                log(traceback.format_exc())
+                raise UserError(
+                    f"extensions.{one.name}: {where}: failed ({_said(error)}); correct that file"
+                ) from error
+        raise
+
+
+def function(text: str) -> Callable[..., Any]:
+    """The function that `text` names, such as ``ours.picture``; raises `ValueError`."""
+    name, _, word = text.partition(".")
+    if name not in _used:
+        known = ", ".join(_used) or "none is used"
+        raise ValueError(f"unknown extension {shown(name)}; expected one of extensions: {known}")
+    found: Callable[..., Any] | None = getattr(_used[name].module, word, None)
+    if found is None or not callable(found):
+        raise ValueError(f"{_used[name].file} has no function {shown(word)}")
+    return found
+
+
+def source_of(text: str) -> str:
+    """The component that writes the function that `text` names."""
+    return _used[text.partition(".")[0]].source_of(function(text))
+
+
 def _is_current(extension: Extension) -> bool:
     if extension.package:  # which stays as it is, once it was imported
         return sys.modules.get(extension.module.__name__) is extension.module
@@ -265,27 +311,32 @@ def _failed(name: str, place: str, file: Path | None, error: BaseException) -> U
             f"extensions.{name}: {shown(place)}: no module {missing} can be imported here; install "
             "it or add its folder to PYTHONPATH, or name the path of a file that ends in .py"
         )
-    where = str(file or place)
-    if isinstance(error, SyntaxError) and error.filename:
-        where, first = f"{error.filename}, line {error.lineno}", error.msg
-    else:
-        frames = traceback.extract_tb(error.__traceback__)
-        library = f"{modules.LIBRARY}/"
-        own = [
-            one
-            for one in frames
-            if (
-                Path(one.filename).is_relative_to(file.parent)
-                if file
-                else library not in one.filename
-            )
-            and "importlib" not in one.filename
-        ]
-        if own:
-            where = f"{own[-1].filename}, line {own[-1].lineno}"
-        first = (str(error).strip() or "no message").splitlines()[0]
-    said = (
-        first if isinstance(error, UserError | ValueError) else f"{type(error).__name__}: {first}"
-    )
+
+    def is_own(path: Path) -> bool:
+        if file:
+            return path in modules.files_of(name)
+        return not {modules.LIBRARY, "importlib"} & {*path.parts}
+
+    where = _place_of(error, is_own) or str(file or place)
+    said = _said(error)
     advice = f"install {missing}, or correct that file" if missing else "correct that file"
     return UserError(f"extensions.{name}: {where}: cannot be imported ({said}); {advice}")
+
+
+def _place_of(error: BaseException, is_own: Callable[[Path], bool]) -> str | None:
+    """The file and line of an `error` in the last file that `is_own`, if there is one."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}, line {error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if is_own(Path(frame.filename))]
+    return f"{own[-1].filename}, line {own[-1].lineno}" if own else None
+
+
+def _said(error: BaseException) -> str:
+    """The first line of what an `error` says, with its type where that tells something."""
+    if isinstance(error, SyntaxError):
+        return f"SyntaxError: {error.msg}"
+    first = (str(error).strip() or "no message").splitlines()[0]
+    return (
+        first if isinstance(error, UserError | ValueError) else f"{type(error).__name__}: {first}"
+    )

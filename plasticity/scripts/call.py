@@ -45,7 +45,8 @@ def call(script: str, given: Given) -> None:
         with quick_imports():
             extensions.use(extensions.given(given.config))
             main: Callable[[Given, Log], None] = import_module(f"{__package__}.{script}").main
-        main(given, log)
+        with extensions.explained(log):
+            main(given, log)
 
 
 @contextmanager

@@ -77,13 +77,14 @@ class Study:
     def __init__(self, config: Mapping[str, Any]) -> None:
         """Read `config`; raises `UserError` for what is wrong in it."""
         extensions.use(extensions.given(config))  # which declare words that settings name
-        self.settings = Settings.read(config)
-        self.name = self.settings.study
-        self._refuse_too_many()
-        # Every figure is planned, also those that are no targets: a mistake shows at once.
-        self.figures = {name: self._figure(name) for name in self.settings.figures}
-        self._refuse_unused()
-        self._require_time_left(self.targets)
+        with extensions.explained():
+            self.settings = Settings.read(config)
+            self.name = self.settings.study
+            self._refuse_too_many()
+            # Every figure is planned, also those that are no targets: a mistake shows at once.
+            self.figures = {name: self._figure(name) for name in self.settings.figures}
+            self._refuse_unused()
+            self._require_time_left(self.targets)
 
     def figure(self, name: str) -> Figure:
         """The figure called `name`; raises `UserError` where there is none."""

@@ -54,6 +54,7 @@ RESERVED = {"all", "dataset", "dataset_variant", "split", "pretrain", "tune", "f
     "calibrate",
     "network_costs",
     "misspelt",
+    "words",
 }
 """Names of rules, which are targets already."""
 
