@@ -173,6 +173,8 @@ def _counts(source: str) -> bool:
     def within(names: tuple[str, ...]) -> bool:
         return any(f"{source}.".startswith(f"plasticity.{name}.") for name in names)
 
+    if source == "plasticity":  # it offers `load` to notebooks, and nothing to jobs
+        return False
     return source.endswith(".py") or within(BUT) or not within(MOVE_NO_NUMBER)
 
 
