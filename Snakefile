@@ -31,6 +31,7 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/preview.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/budget.smk"
+include: "workflow/rules/words.smk"
 
 
 snakemake_internals.check_scripts_once()

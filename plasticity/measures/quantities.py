@@ -1,7 +1,7 @@
 """What is measured of the weights in the first steps: one function a quantity.
 
-To measure something else, add a function of a `Snapshot`, decorated with `quantity`: it is at once
-in the table of observations.
+To measure something else, declare a function of a `Snapshot` in an extension, decorated with
+`quantity`: it is at once in the table of observations.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from plasticity.runs import declarations
+from plasticity.runs.declarations import QUANTITY, Declaration
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,13 +63,30 @@ def quantity(unit: str) -> Callable[[Measure], Measure]:
     """Declare a quantity: the name of the function is its name, the docstring its description.
 
     The function must not wait for the device: no `item`, no `tolist`, no comparison in Python.
+    Raises `ValueError` where the docstring is missing, or another quantity has that name.
     """
 
     def declare(measure: Measure) -> Measure:
-        QUANTITIES[measure.__name__] = Quantity(unit, measure.__doc__ or "", measure)
+        name = measure.__name__
+        if not measure.__doc__:
+            raise ValueError(f"{QUANTITY} {name} has no docstring")
+        one = Quantity(unit, measure.__doc__, measure)
+        declarations.declare(
+            Declaration(QUANTITY, name, measure, lambda: _add(name, one), lambda: _remove(name))
+        )
         return measure
 
     return declare
+
+
+def _add(name: str, one: Quantity) -> None:
+    if name in QUANTITIES:
+        raise declarations.twice(QUANTITY, name, one.measure, QUANTITIES[name].measure)
+    QUANTITIES[name] = one
+
+
+def _remove(name: str) -> None:
+    del QUANTITIES[name]
 
 
 @quantity("weight")

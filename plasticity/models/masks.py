@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from plasticity.core import files, tensors
 from plasticity.core.errors import UserError
+from plasticity.runs import extensions
 from plasticity.runs.compute import Precision
 from plasticity.runs.provenance import Code
 
@@ -172,6 +173,7 @@ class Mask:
             "diverged_step": self.diverged,
             "code": self.code.digest,
             "components": dict(self.code.components),
+            **extensions.recorded(self.code.components),
             "total": self.total,
             "survivors": self.survivors,
             "density": self.density,

@@ -21,8 +21,9 @@ from typing import Any
 
 from plasticity.core.errors import UserError
 from plasticity.pipeline import closure
-from plasticity.runs import Run, Term, ancestors
+from plasticity.runs import Run, Term, ancestors, extensions
 from plasticity.runs.combination import applied
+from plasticity.runs.declarations import QUANTITY
 from plasticity.runs.kinds import Job
 from plasticity.runs.provenance import FACTS, LINEAGE, Code, Equivalences
 from plasticity.runs.values import decimal
@@ -125,7 +126,7 @@ def _descent(job: Job) -> Known:
             # Of which seed the earlier job is, compared to this one's.
             seeds = {name: e.run.seed - one.run.seed for name, e in earlier.items()}
             lineage = [key, {name: [before[name][0], seeds[name]] for name in earlier}]
-            own = frozenset({*one.kind.roots, *_declaring(one.run), *WORDS})
+            own = frozenset({*one.kind.roots, *_declaring(one), *WORDS})
             sources = own.union(*(found[1] for found in before.values()))
             _known[key] = (_hash(_canonical(lineage)), sources)
     return _known[_key(job)]
@@ -144,12 +145,20 @@ def _terms(run: Run) -> list[Term[Any]]:
     return terms
 
 
-def _declaring(run: Run) -> set[str]:
-    """What declares the words of `run`, but its data set: data have a job and a digest of their
-    own.
+def _declaring(job: Job) -> set[str]:
+    """What declares the words of the run of `job`, and the quantities that it measures.
+
+    But not its data set: data have a job and a digest of their own.
     """
-    terms = [term for term in _terms(run) if term is not run.dataset]
-    return {closure.source_of(term.member.function) for term in terms}
+    terms = [term for term in _terms(job.run) if term is not job.run.dataset]
+    measured = [
+        declared.function
+        for extension in (extensions.in_use() if job.kind.measures else ())
+        for declared in extension.declared
+        if declared.kind == QUANTITY
+    ]
+    functions = [*(term.member.function for term in terms), *measured]
+    return {closure.source_of(function) for function in functions}
 
 
 def _meant(term: Term[Any]) -> list[Any]:
@@ -204,14 +213,20 @@ def calibration(workloads: Iterable[Workload]) -> str:
 
 
 def drawing(name: str) -> str:
-    """The digest of all that draws figures with the module `name` of `analysis.figures`."""
-    return digest(f"plasticity.analysis.figures.{name}")
+    """The digest of all that draws figures with `name`: see `FigureSettings.draw`."""
+    return digest(*_drawing(name))
 
 
 def preview(name: str, runs: Iterable[Run]) -> str:
-    """The digest of all that makes numbers up for `runs` and draws them with the module `name`."""
-    code = digest("plasticity.analysis.preview", f"plasticity.analysis.figures.{name}")
+    """The digest of all that makes numbers up for `runs` and draws them with `name`."""
+    code = digest("plasticity.analysis.preview", *_drawing(name))
     return _hash(f"{code} {lengths(runs)}")
+
+
+def _drawing(name: str) -> list[str]:
+    """The sources that draw with `name`, a module of `analysis.figures` or of an extension."""
+    figures = "plasticity.analysis.figures"
+    return [figures, extensions.source_of(name)] if "." in name else [f"{figures}.{name}"]
 
 
 def script(name: str) -> str:
@@ -249,6 +264,9 @@ def forget() -> None:
     equivalences.cache_clear()
     _known.clear()
     _codes.clear()
+
+
+extensions.forget_with(forget)
 
 
 def _canonical(value: object) -> str:

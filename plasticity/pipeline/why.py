@@ -11,8 +11,8 @@ from typing import Any
 from plasticity.core import tensors
 from plasticity.core.errors import UserError
 from plasticity.pipeline import closure, digests
-from plasticity.runs import Run
-from plasticity.runs.kinds import KINDS, Job
+from plasticity.runs import Run, extensions
+from plasticity.runs.kinds import KINDS, PRETRAIN, Job
 from plasticity.runs.provenance import outdated
 
 
@@ -37,6 +37,9 @@ def explained(file: str | Path) -> Iterator[str]:
     for a file that is no result of a run.
     """
     about = header(Path(file))
+    # A checkpoint does not say where extensions are; the metrics beside it do.
+    beside = Path(file).with_name(PRETRAIN.done)
+    extensions.use_recorded(header(beside) if beside.exists() else about, file)
     kinds = [KINDS[part] for part in Path(file).parts if part in KINDS]
     if not kinds or "run" not in about:
         raise UserError(f"{file}: no result of a run; name a file below results/ that a job made")

@@ -62,6 +62,11 @@ class Template:
         """The literal that the template begins with."""
         return self._head[0]
 
+    @property
+    def begins(self) -> str:
+        """The head, without the names of its fields: two that share it would be spelt alike."""
+        return "{}".join(self._head[::2])
+
     def match(self, text: str) -> dict[str, Value] | None:
         """The options spelt in `text`, unchecked, or None where it has another form.
 

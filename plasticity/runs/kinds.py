@@ -39,6 +39,8 @@ class Kind:
     """The key of the study's settings that it observes with, if it observes."""
     computes: bool = True
     """Whether it runs the network: on data, and on the study's device."""
+    measures: bool = False
+    """Whether it measures all quantities, those of extensions too."""
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -127,6 +129,7 @@ TELEMETRY = Kind(
     script="observe.py",
     inputs=lambda run: {**_before(run), "final": _state(run)},
     settings="telemetry",
+    measures=True,
     done="observations.parquet",
     header=HEADER_OF_TABLE,
 )

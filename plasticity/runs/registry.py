@@ -13,11 +13,13 @@ import inspect
 import pkgutil
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from functools import cached_property, lru_cache
 from typing import Any, Generic, TypeVar
 
 from plasticity.core.errors import UserError, shown
+from plasticity.runs import declarations
+from plasticity.runs.declarations import Declaration
 from plasticity.runs.grammar import SpellingError, Template
 from plasticity.runs.values import Value, ValueKind
 
@@ -37,6 +39,8 @@ class Member(Generic[F]):
     common: frozenset[str]
     facts: F
     check: Callable[..., None] | None
+    short_for: Mapping[str, str] = field(default_factory=dict)
+    """The template by the one term of another member that is spelt so instead, if there is one."""
 
     @property
     def name(self) -> str:
@@ -124,7 +128,7 @@ class Registry(Generic[F]):
         `short_for` names another member's term that is no longer spelt out; `check` is called with
         all options and raises `ValueError` where they do not go together. Raises `ValueError` where
         template, kinds and parameters do not agree, facts are missing or those of another registry,
-        or the docstring is missing.
+        the docstring is missing, or another member has that name or template.
         """
 
         def declare(function: _Function) -> _Function:
@@ -135,24 +139,20 @@ class Registry(Generic[F]):
                 raise ValueError(f"{self.kind} {name} takes {keywords}, declares {set(kinds)}")
             if not function.__doc__:
                 raise ValueError(f"{self.kind} {name} has no docstring")
-            if name in self._members:
-                raise ValueError(f"{self.kind} {name} is declared twice")
             common = {**(silent or {}), **self._common}
             parsed = Template(template + self._suffix, {**kinds, **common})
             if re.search("[_/]", re.sub(r"\{\w+\}", "", template)):
                 raise ValueError(
                     f"{self.kind} {name}: no '_' or '/' in a template: paths split there"
                 )
-            if parsed.text in [member.template.text for member in self._members.values()]:
-                raise ValueError(f"{self.kind} {name}: template {template!r} is declared twice")
             known = self._facts_of(name, facts)
-            self._members[name] = Member(
-                self.kind, function, parsed, frozenset(common), known, check
+            short = {} if short_for is None else {short_for: template}
+            member = Member(self.kind, function, parsed, frozenset(common), known, check, short)
+            declarations.declare(
+                Declaration(
+                    self.kind, name, function, lambda: self._add(member), lambda: self.remove(name)
+                )
             )
-            if short_for is not None:
-                self._short[short_for] = template
-            self.parse.cache_clear()
-            self.read.cache_clear()
             return function
 
         return declare
@@ -194,9 +194,25 @@ class Registry(Generic[F]):
             self._complete = True
         return self._members
 
+    def _add(self, member: Member[F]) -> None:
+        """Make `member` known; raises `ValueError` where another has its name or begins alike."""
+        for other in self._members.values():
+            if member.name == other.name:
+                raise declarations.twice(self.kind, member.name, member.function, other.function)
+            if member.template.begins == other.template.begins:
+                template = f"template {member.template.text!r}"
+                raise declarations.twice(self.kind, template, member.function, other.function)
+        self._members[member.name] = member
+        self._short |= member.short_for
+        self._forget()
+
     def remove(self, name: str) -> None:
         """Take back the member called `name`, a word that one configuration alone declares."""
-        del self._members[name]
+        for term in self._members.pop(name).short_for:
+            del self._short[term]
+        self._forget()
+
+    def _forget(self) -> None:
         self.parse.cache_clear()
         self.read.cache_clear()
 

@@ -34,3 +34,5 @@ optimisers = Registry(
 )
 transforms = Registry("transform", TransformFacts, home="plasticity.data.transforms")
 starts = Registry("start", StartFacts, home="plasticity.interventions.starts")
+
+REGISTRIES = (datasets, models, data_selections, optimisers, transforms, starts)

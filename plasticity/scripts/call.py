@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from plasticity.core.gpus import hide_gpus
 from plasticity.core.logs import logged, told_once
+from plasticity.runs import extensions
 from plasticity.runs.kinds import Job
 from plasticity.runs.layout import COMPILED, REFUSED, job_of
 
@@ -42,8 +43,10 @@ def call(script: str, given: Given) -> None:
     """
     with logged(given.log[0]) as log:
         with quick_imports():
+            extensions.use(extensions.given(given.config))
             main: Callable[[Given, Log], None] = import_module(f"{__package__}.{script}").main
-        main(given, log)
+        with extensions.explained(log):
+            main(given, log)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StrictFloat, StrictInt, StrictStr
 
 from plasticity.core.errors import shown
+from plasticity.runs import extensions
 from plasticity.runs.bounds import LARGEST, LONGEST_NAME, LONGEST_RUN, MOST_EPOCHS
 
 FIGURES = Path(__file__).parents[1] / "analysis" / "figures"
@@ -77,11 +78,21 @@ def _place(value: str) -> str:
     return value
 
 
+def drawings() -> list[str]:
+    """The modules of `plasticity.analysis.figures` that draw."""
+    return sorted({path.stem for path in FIGURES.glob("*.py")} - {"__init__", "style"})
+
+
 def _drawing(value: str) -> str:
-    """A module of `plasticity.analysis.figures` that draws."""
-    known = {path.stem for path in FIGURES.glob("*.py")} - {"__init__", "style"}
-    if value not in known:
-        raise ValueError(f"got {shown(value)}; expected one of {', '.join(sorted(known))}")
+    """A module of `plasticity.analysis.figures` that draws, or a function of an extension."""
+    if "." in value:
+        extensions.function(value)
+        return value
+    if value not in drawings():
+        raise ValueError(
+            f"got {shown(value)}; expected one of {', '.join(drawings())}, or a function of an "
+            "extension, such as ours.picture"
+        )
     return value
 
 

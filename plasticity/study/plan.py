@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from plasticity.core.errors import UserError, named, shown
-from plasticity.runs import Run, layout, starts, states_of
+from plasticity.runs import Run, extensions, layout, starts, states_of
 from plasticity.runs.bounds import MOST_RUNS
 from plasticity.runs.kinds import KINDS, PRETRAIN, TELEMETRY, TUNE, Job, Kind
 from plasticity.runs.workload import step_range, steps_per_epoch
@@ -76,13 +76,15 @@ class Study:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         """Read `config`; raises `UserError` for what is wrong in it."""
-        self.settings = Settings.read(config)
-        self.name = self.settings.study
-        self._refuse_too_many()
-        # Every figure is planned, also those that are no targets: a mistake shows at once.
-        self.figures = {name: self._figure(name) for name in self.settings.figures}
-        self._refuse_unused()
-        self._require_time_left(self.targets)
+        extensions.use(extensions.given(config))  # which declare words that settings name
+        with extensions.explained():
+            self.settings = Settings.read(config)
+            self.name = self.settings.study
+            self._refuse_too_many()
+            # Every figure is planned, also those that are no targets: a mistake shows at once.
+            self.figures = {name: self._figure(name) for name in self.settings.figures}
+            self._refuse_unused()
+            self._require_time_left(self.targets)
 
     def figure(self, name: str) -> Figure:
         """The figure called `name`; raises `UserError` where there is none."""

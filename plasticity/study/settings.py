@@ -42,15 +42,8 @@ from plasticity.study.fields import (
 RESERVED = {
     *("all", "misspelt", "dataset", "dataset_variant", "split", *OF_RULES),
     *("summarise_figure", "summarise_study", "summarise_observations", "figure"),
-    *(
-        "claims",
-        "group_claims",
-        "budget",
-        "calibrate",
-        "network_costs",
-        "preview_figure",
-        "preview",
-    ),
+    *("claims", "group_claims", "budget", "calibrate", "network_costs"),
+    *("preview_figure", "preview", "words"),
 }
 """Names of rules, which are targets already."""
 
@@ -63,6 +56,11 @@ OBSERVED = tuple(kind.name for kind in KINDS.values() if kind.settings)
 """What can be observed: the kinds of it, and the modules of figures that draw them."""
 
 
+def about(description: str, default: Any = ..., **limits: Any) -> Any:
+    """A setting with its `description`, of which documentation and editors are told."""
+    return Field(default, description=description, **limits)
+
+
 class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -70,16 +68,31 @@ class _Settings(BaseModel):
 class FigureSettings(_Settings):
     """One figure: what is drawn, from which runs, over which grid."""
 
-    title: Text
-    caption: Text
-    draw: Drawing
-    runs: dict[Name, Template] = Field(min_length=1)
-    labels: dict[Name, Text] = Field(default_factory=dict)
-    grid: dict[Name, GridValues] = Field(default_factory=dict)
-    dataset: Template | None = None
-    model: Template | None = None
-    seeds: Seeds | None = None
-    observe: Literal["telemetry", "connectivity"] | None = None
+    title: Text = about("What stands above the picture.")
+    caption: Text = about("What stands below it in the report.")
+    draw: Drawing = about(
+        "What draws it: a module of analysis/figures, such as `tuning_curves`, or a function of an "
+        "extension, such as `ours.picture`; `snakemake words` lists them."
+    )
+    runs: dict[Name, Template] = about(
+        "Its runs, by role: stages `<data>_<optimiser>_<length>_<start>`, with a slash between "
+        "them. `{tune}` is a length, an optimiser or a variable of the grid, `{adam:rate}` an "
+        "optimiser at another rate, and `stage{i}of{n}r1_{adam}_e{stage}_{start}*{n}` a stage "
+        "repeated `n` times.",
+        min_length=1,
+    )
+    labels: dict[Name, Text] = about("Roles in the words of the legend.", {})
+    grid: dict[Name, GridValues] = about(
+        "Variables for the runs, the data set and the model: each role is made at every "
+        "combination of those that it mentions.",
+        {},
+    )
+    dataset: Template | None = about("Its data set, instead of the study's.", None)
+    model: Template | None = about("Its network, instead of the study's.", None)
+    seeds: Seeds | None = about("Its seeds, instead of the study's.", None)
+    observe: Literal["telemetry", "connectivity"] | None = about(
+        "What is observed of its runs besides their metrics.", None
+    )
 
     @model_validator(mode="after")
     def _observed(self) -> FigureSettings:
@@ -101,10 +114,15 @@ class FigureSettings(_Settings):
 class TelemetrySettings(_Settings):
     """When the weights are looked at, in steps: see `plasticity.runs.cadence.Cadence`."""
 
-    iterations: StrictInt = Cadence.iterations
-    each: StrictInt = Cadence.each
-    per_decade: StrictInt = Cadence.per_decade
-    evaluations_per_decade: StrictInt = Cadence.evaluations_per_decade
+    iterations: StrictInt = about("How many steps are observed.", Cadence.iterations)
+    each: StrictInt = about("Up to this one the weights are looked at in each.", Cadence.each)
+    per_decade: StrictInt = about(
+        "After it so many times in each power of ten, evenly on a logarithmic axis.",
+        Cadence.per_decade,
+    )
+    evaluations_per_decade: StrictInt = about(
+        "How many of these evaluate on the test set as well.", Cadence.evaluations_per_decade
+    )
 
     @model_validator(mode="after")
     def _within_bounds(self) -> TelemetrySettings:
@@ -115,36 +133,76 @@ class TelemetrySettings(_Settings):
 class ConnectivitySettings(_Settings):
     """Between two states: `points` on the line, and how many training `examples` to evaluate on."""
 
-    points: Annotated[StrictInt, Field(ge=3, le=MOST_POINTS)] = 11
-    examples: Annotated[StrictInt, Field(ge=1, le=LARGEST)] = 10_000
+    points: Annotated[StrictInt, Field(ge=3, le=MOST_POINTS)] = about(
+        "How many points of the line are evaluated, its ends included.", 11
+    )
+    examples: Annotated[StrictInt, Field(ge=1, le=LARGEST)] = about(
+        "How many training examples the error is taken over, at most.", 10_000
+    )
 
 
 class Settings(_Settings):
     """The whole configuration, as ``config.yaml`` and its overlays spell it."""
 
-    study: Name
-    dataset: Template
-    model: Template
-    seeds: Seeds
-    device: Literal["cuda", "cpu"]
-    slots_per_gpu: Annotated[StrictInt, Field(ge=1, le=MOST_SLOTS)]
-    precision: Precision
-    execution: Execution = "auto"
-    threads: Annotated[StrictInt, Field(ge=1, le=MOST_THREADS)]
-    keep: Keep
-    images_per_second: Throughput | None = None
-    retrain: bool = False  # not strict: `--config retrain=true` arrives as text
-    lengths: dict[Name, Epochs]
-    optimisers: dict[Name, dict[StrictStr, Any]]
-    sources: dict[StrictStr, Place | None] = Field(default_factory=dict)
-    remedies: dict[Name, Template] = Field(default_factory=dict)
-    targets: Annotated[list[Name], Distinct]
-    groups: dict[Name, Annotated[list[Name], Field(max_length=MOST_IN_A_GROUP), Distinct]] = Field(
-        default_factory=dict
+    study: Name = about("Its name: that of its folders of results.")
+    dataset: Template = about("The data set, such as `cifar10` or `cifar10-n5000-r16`.")
+    model: Template = about("The network, such as `resnet18`.")
+    seeds: Seeds = about("The seeds that every run is made with.")
+    device: Literal["cuda", "cpu"] = about("Where to train.")
+    slots_per_gpu: Annotated[StrictInt, Field(ge=1, le=MOST_SLOTS)] = about(
+        "How many training jobs may share a GPU; `gpu` in --resources counts these. On a cluster 1."
     )
-    telemetry: TelemetrySettings = TelemetrySettings()
-    connectivity: ConnectivitySettings = ConnectivitySettings()
-    figures: dict[Name, FigureSettings]
+    precision: Precision = about(
+        "Arithmetic of the forward pass: bfloat16 is under autocast, and tfloat32 on a GPU alone."
+    )
+    execution: Execution = about(
+        "How the operations of a step reach the device: one by one, recorded as a CUDA graph, or "
+        "compiled. Changing it trains nothing again.",
+        "auto",
+    )
+    threads: Annotated[StrictInt, Field(ge=1, le=MOST_THREADS)] = about("CPU threads of a job.")
+    keep: Keep = about(
+        "Which checkpoints of pretraining stay: all, those at 10, 20, 50, 100, 200, 500 and 1000 "
+        "epochs (rungs), or none (results)."
+    )
+    images_per_second: Throughput | None = about(
+        "Images a second in training, for `snakemake budget`; measured where it is left out.", None
+    )
+    # Not strict: `--config retrain=true` arrives as text.
+    retrain: bool = about(
+        "Make dropped checkpoints anew, and train again the finished runs that started from them.",
+        False,
+    )
+    lengths: dict[Name, Epochs] = about("Lengths of training in epochs, for braces in runs.")
+    optimisers: dict[Name, dict[StrictStr, Any]] = about(
+        "Optimisers for braces in runs: `rule` names one, the rest are its options, `batch` (128 "
+        "by default) and `drops`, the epochs after which the rate is divided by 10. `snakemake "
+        "words` lists rules and options."
+    )
+    extensions: dict[Name, Place | None] = about(
+        "Python files of your own, by name, whose words stand beside the library's: paths from the "
+        "folder that the workflow works in, or modules that can be imported. See howto-extend.md.",
+        {},
+    )
+    sources: dict[StrictStr, Place | None] = about(
+        "Local copies, by data set: the original archive, or the folder that holds train*.parquet "
+        "and test*.parquet. `~` and variables such as `$HOME` are expanded.",
+        {},
+    )
+    remedies: dict[Name, Template] = about(
+        "Starts, by name, each of which is drawn beside every plain warm start (`keep`).", {}
+    )
+    targets: Annotated[list[Name], Distinct] = about("Figures that are made where none is named.")
+    groups: dict[Name, Annotated[list[Name], Field(max_length=MOST_IN_A_GROUP), Distinct]] = about(
+        "Figures that are made together, with a page of claims of their own.", {}
+    )
+    telemetry: TelemetrySettings = about(
+        "When the weights are looked at, in figures with `observe: telemetry`.", TelemetrySettings()
+    )
+    connectivity: ConnectivitySettings = about(
+        "How the line between two states is looked at.", ConnectivitySettings()
+    )
+    figures: dict[Name, FigureSettings] = about("The figures, by name.")
 
     @field_validator("dataset", "model")
     @classmethod

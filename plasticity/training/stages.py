@@ -21,7 +21,7 @@ from plasticity.data import splits, storage
 from plasticity.data.storage import DataPart
 from plasticity.models import masks
 from plasticity.models.masks import Mask
-from plasticity.runs import Run
+from plasticity.runs import Run, extensions
 from plasticity.runs.compute import Precision
 from plasticity.runs.provenance import Code
 from plasticity.training import checkpoint, generators
@@ -245,6 +245,7 @@ def describe(stage: Stage, hardware: Hardware) -> dict[str, Any]:
         "mask_checksum": identity.mask,
         "code": identity.code,
         "components": dict(identity.components),
+        **extensions.recorded(identity.components),
         "precision": identity.precision,
         "device": identity.device,
         "device_name": hardware.name,

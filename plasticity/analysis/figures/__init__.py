@@ -22,6 +22,7 @@ from plasticity.analysis.figures import style
 from plasticity.analysis.summary.roles import with_roles
 from plasticity.core import files
 from plasticity.core.errors import UserError, shown
+from plasticity.runs import extensions
 
 DIVERGED = ["role", "run", "seed", "diverged_step"]
 """What is told of a run that diverged, in the numbers beside a picture too."""
@@ -109,14 +110,23 @@ class Drawing:
 
 
 def render(draw: str, tables: Tables, outputs: Mapping[str, str | Path], across: str = "") -> None:
-    """Draw with the module `draw` and write what `outputs` names.
+    """Draw with the module or the function of an extension `draw`, and write what `outputs` names.
 
     The picture in the formats svg, pdf and png, with the words `across` it, and its numbers as csv.
     """
     _require_drawable({"title": tables.title, **tables.labels})
-    module = importlib.import_module(f"plasticity.analysis.figures.{draw}")
+    function: Callable[[Tables], Drawing] = (
+        extensions.function(draw)
+        if "." in draw
+        else importlib.import_module(f"plasticity.analysis.figures.{draw}").draw
+    )
     with rc_context(style.RC):  # type: ignore[arg-type]
-        drawing = _drawn(module.draw, tables)
+        drawing = _drawn(function, tables)
+        if not isinstance(drawing, Drawing):
+            raise UserError(
+                f"draw: {draw}: returns {type(drawing).__name__}; expected a Drawing, of "
+                "plasticity.analysis.figures"
+            )
         if across:
             drawing.picture.text(0.5, 0.5, across, **style.ACROSS)
         if note := tables.left_out:

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from plasticity.analysis.figures import Drawing, Tables, style
 from plasticity.analysis.reported import BORDERS
-from plasticity.measures.quantities import TRACE
+from plasticity.measures.quantities import QUANTITIES, TRACE
 
 FEW = 40
 """Up to so many points on a line are marked."""
@@ -43,7 +43,17 @@ PANELS = (
     Panel("Cosine similarity\nof weights", "cosine",
           {"cosine_to_initial": ENDS[0], "cosine_to_final": ENDS[1]}),
 )  # fmt: skip
-"""From the top left to the bottom right; the one without quantities has the single weights."""
+"""From the top left to the bottom right; the one without quantities has the single weights.
+Below them stand those of extensions."""
+
+
+def panels_of_extensions() -> list[Panel]:
+    """A panel for each quantity that an extension declares."""
+    return [
+        Panel(f"{name.replace('_', ' ')}\n({one.unit})", one.unit, {name: ""})
+        for name, one in QUANTITIES.items()
+        if not one.measure.__module__.startswith("plasticity.")
+    ]
 
 
 def draw(tables: Tables) -> Drawing:
@@ -57,10 +67,12 @@ def draw(tables: Tables) -> Drawing:
     }
     last = int(observed["iteration"].max())
     borders = [border for border in BORDERS if border <= last]
-    picture = style.picture(7.6, 8.8)
-    panels = picture.subplots(4, 2, sharex=True)
+    chosen = [*PANELS, *panels_of_extensions()]
+    rows = -(-len(chosen) // 2)
+    picture = style.picture(7.6, 2.2 * rows)
+    panels = picture.subplots(rows, 2, sharex=True)
     numbers = []
-    for axes, panel in zip(panels.flat, PANELS, strict=True):
+    for axes, panel in zip(panels.flat, chosen, strict=False):
         if panel.quantities:
             numbers.append(_quantities(axes, panel, observed, colors))
         else:
@@ -82,8 +94,12 @@ def draw(tables: Tables) -> Drawing:
     if borders:
         note += f"; dotted: iteration{'s' * (len(borders) > 1)} {' and '.join(map(str, borders))}"
     style.head(picture, tables.title, note)
-    for axes in panels[-1]:
+    lowest = panels.flat[len(chosen) - 2 : len(chosen)]
+    for axes in lowest:
         axes.set(xlabel="Iteration (logarithmic from 1 on)")
+        axes.tick_params(labelbottom=True)
+    for axes in panels.flat[len(chosen) :]:
+        axes.set_visible(False)
     return Drawing(picture, table)
 
 
