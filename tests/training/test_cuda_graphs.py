@@ -42,6 +42,8 @@ from plasticity.training.stages import Inputs, prepare
 PLACE = "digits-clutter/resnet-d1w2/seed0"
 OPTIMISERS = [
     "adam-lr0.01-wd0.01-b16",
+    "adamw-lr0.01-wd0.01-b16",
+    "muon-lr0.01-wd0.01-b16",
     "rmsprop-lr0.001-b16",
     "sgd-lr0.1-b16",
     "sgd-lr0.1-m0.9-wd0.01-b16",
