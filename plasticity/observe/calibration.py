@@ -79,10 +79,11 @@ class Bench:
         middle = torch.full((1, workload.channels, 1, 1), 127.5, device=device)
         with device:  # drawn where they are used: a large network is slow to draw on the CPU
             network = build(workload.model, workload.classes, workload.channels, shape[2:])
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        optimiser = workload.optimiser(network.parameters())
+        if workload.passes == 1:
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        optimiser, passes = workload.optimiser(network.parameters()), workload.passes
         return cls(
-            train_state=hardware.train_state(network, optimiser),
+            train_state=hardware.stepping(passes).train_state(network, optimiser, passes=passes),
             examples=Examples(images.to(device), labels.to(device), middle, middle / 2),
             batch=workload.optimiser.options["batch"],
         )
@@ -180,7 +181,8 @@ def _after_a_step(
     for parameter in parameters:
         parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
     optimiser: Optimizer = workload.optimiser(parameters)
-    bare_step(optimiser)()
+    step = bare_step(optimiser)
+    step(lambda: torch.zeros(())) if workload.passes > 1 else step()
     return optimiser.state
 
 

@@ -7,7 +7,7 @@ A recording launches all of them at once, on the same memory each time, in the s
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -27,6 +27,7 @@ from plasticity.training.loop import (
     evaluate_all,
     never,
     no_sums,
+    put_back,
 )
 from plasticity.training.optimiser_state import taken_apart
 
@@ -238,18 +239,6 @@ class CudaGraphExecution(EagerExecution):
                 "execution: eager"
             )
         return Recording(examples, learning_rates_of(train_state.optimiser), own, replay)
-
-
-@contextmanager
-def put_back(tensors: Sequence[Tensor]) -> Iterator[None]:
-    """Leave the values of `tensors` as they were, whatever happens to them here."""
-    before = [tensor.detach().clone() for tensor in tensors]
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for tensor, value in zip(tensors, before, strict=True):
-                tensor.copy_(value)
 
 
 def require_on_device(optimiser: Optimizer, device: torch.device) -> None:

@@ -80,6 +80,8 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: Code, log: Log) 
 
     Raises `UserError` for inputs that cannot be used.
     """
+    passes = run.stage.optimiser.facts.passes
+    hardware = hardware.stepping(passes)
     device = hardware.take(log)
     generators.seed(run, device)
     train, test = read_data(inputs)
@@ -97,14 +99,15 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: Code, log: Log) 
     classes, shape = len(train.header.classes), train.images.shape[1:]
     initial = initial_state(run, classes, shape, parent, mask, inputs.mask)
     network = initial.network.to(device)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if passes == 1:  # rules with a closure, such as LBFGS, take views of gradients in a row
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = optimiser_of(run, network)
     return Stage(
         run=run,
         code=code,
         identity=identity,
         initial_state=initial,
-        train_state=hardware.train_state(network, optimiser, initial.mask),
+        train_state=hardware.train_state(network, optimiser, initial.mask, passes),
         train=seen(train, test=False),
         test=seen(test, test=True),
         order=order,
@@ -121,12 +124,28 @@ def optimiser_of(run: Run, network: nn.Module) -> Optimizer:
             f"optimiser {name}: returns {type(optimiser).__name__}; expected an Optimizer, of "
             "torch.optim"
         )
-    closure = inspect.signature(optimiser.step).parameters.get("closure")
-    if closure and closure.default is closure.empty:
+    parameters = inspect.signature(optimiser.step).parameters.values()
+    needs = any(
+        one.default is one.empty and one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
+        for one in parameters
+    )
+    if needs and term.facts.passes == 1:
         raise UserError(
             f"optimiser {name}: the step of {type(optimiser).__name__} asks for a closure, by "
-            "which it would evaluate the loss at other weights; a step here is given gradients "
-            "alone; take one that works with these"
+            "which it evaluates the loss again; declare about how many passes a step makes, the "
+            "first included: facts=OptimiserFacts(passes=2)"
+        )
+    if term.facts.passes > 1 and not any(one.kind is not one.KEYWORD_ONLY for one in parameters):
+        raise UserError(
+            f"optimiser {name}: declares passes={term.facts.passes} among its facts, and the step "
+            f"of {type(optimiser).__name__} takes no closure; let it take one, or leave passes out"
+        )
+    known = {id(parameter) for parameter in network.parameters()}
+    if any(id(p) not in known for group in optimiser.param_groups for p in group["params"]):
+        raise UserError(
+            f"optimiser {name}: {type(optimiser).__name__} trains a tensor that is no parameter of "
+            "the network, such as a view of one, which nobody would save; give it the parameters "
+            "themselves"
         )
     return optimiser
 

@@ -27,7 +27,7 @@ from plasticity.runs.cadence import Cadence
 from plasticity.runs.compute import EXECUTIONS, NEED_A_GPU, PRECISIONS
 from plasticity.training import checkpoint, generators, prune
 from plasticity.training.backends import DTYPES, prepare_backends
-from plasticity.training.cuda_graphs import CudaGraphExecution, CudaGraphs, put_back
+from plasticity.training.cuda_graphs import CudaGraphExecution, CudaGraphs
 from plasticity.training.examples import Batch, Examples
 from plasticity.training.hardware import Hardware
 from plasticity.training.loop import (
@@ -35,6 +35,7 @@ from plasticity.training.loop import (
     EpochProgress,
     TrainState,
     evaluate,
+    put_back,
     train_on,
 )
 from plasticity.training.stages import Inputs, prepare
