@@ -65,8 +65,8 @@ class Muon(Optimizer):
         momentum = state["momentum"].lerp_(gradient, 1 - MOMENTUM)
         update = orthogonal(gradient.lerp(momentum, MOMENTUM).flatten(1)).reshape(weight.shape)
         scale = RMS * math.sqrt(max(len(weight), weight[0].numel()))
-        # The rate may be a tensor, so that a recorded step can follow a schedule.
-        weight.mul_(1 - lr * weight_decay).sub_(update.to(weight.dtype) * (lr * scale))
+        # The rate comes last, as it may be a tensor in a recorded step: the same bits in any other.
+        weight.sub_((update.to(weight.dtype) * scale + weight * weight_decay) * lr)
 
     def _step_on_others(
         self, weights: list[Parameter], lr: float | Tensor, weight_decay: float

@@ -29,7 +29,7 @@ from plasticity.runs.provenance import Code
 from plasticity.training.examples import Batch
 from plasticity.training.explained import explained
 from plasticity.training.hardware import Hardware, Log
-from plasticity.training.loop import EpochProgress, evaluate, set_learning_rate, train_on
+from plasticity.training.loop import EpochProgress, evaluate, train_on
 from plasticity.training.stages import Inputs, Stage, describe, prepare
 
 SCHEMA = pa.schema(
@@ -228,9 +228,7 @@ def iterations(stage: Stage, stops: Sequence[int]) -> Iterator[int]:
             if done == stop:
                 break
             part = EpochProgress.begin(stage.device)
-            epoch = steps.epoch(steps.begin + done)
-            batches = stage.order.rest_of_epoch(steps.begin + done, stage.device)
-            set_learning_rate(stage.train_state.optimiser, epoch, stage.learning_rate_drops)
+            batches = stage.batches(steps.begin + done)
         yield stop
 
 

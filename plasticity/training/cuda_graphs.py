@@ -62,10 +62,11 @@ class CudaGraphs:
         self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
 
     def prepare(self, optimiser: Optimizer) -> None:
-        """Let the count of steps live on the device, where it can be recorded."""
+        """Let the count of steps, and a rate of every step, live on the device to be recorded."""
         for group in optimiser.param_groups:
             if "capturable" in group:
                 group["capturable"] = True
+        put_rates_on_device(optimiser)
         # Its first step is not recorded, of which torch would warn.
         warnings.filterwarnings("ignore", "This instance was constructed with capturable=True")
 
@@ -266,9 +267,21 @@ def outside_of_operations(optimiser: Optimizer) -> tuple[Any, dict[str, int]]:
     return plain, {name: tensor.data_ptr() for name, tensor in tensors.items()}
 
 
+def put_rates_on_device(optimiser: Optimizer) -> None:
+    """Let the rates of `optimiser` be tensors where `schedule.Schedule` changes them every step."""
+    for group in optimiser.param_groups:
+        if "initial_lr" in group and group["params"]:
+            rate = torch.tensor(group["lr"], dtype=torch.float32, device=group["params"][0].device)
+            group["lr"] = rate
+
+
 def learning_rates_of(optimiser: Optimizer) -> tuple[float, ...]:
-    """The learning rates of the groups of `optimiser`, which a recording holds fast."""
-    return tuple(group["lr"] for group in optimiser.param_groups)
+    """The learning rates of the groups of `optimiser`, which a recording holds fast.
+
+    Of one that lives on the device it holds the place.
+    """
+    rates = (group["lr"] for group in optimiser.param_groups)
+    return tuple(rate.data_ptr() if isinstance(rate, Tensor) else rate for rate in rates)
 
 
 def tensors_of(batch: Batch) -> list[Tensor]:

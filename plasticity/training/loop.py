@@ -289,22 +289,3 @@ def add_batch(sums: Tensor, loss: Tensor, logits: Tensor, labels: Tensor) -> Non
     sums[1] += correct
     sums[2] += len(labels)
     sums[3] += sums[0].isfinite()  # once the sum is not, it stays so
-
-
-def set_learning_rate(optimiser: Optimizer, epoch: int, drops: Sequence[int]) -> None:
-    """Divide the learning rate by 10 for each of the epochs in `drops` that lies before `epoch`.
-
-    Epochs are counted from 1. How many drops were made is kept with the rate, so that each is made
-    once; in between the rate is the rule's own.
-    """
-    passed = sum(drop < epoch for drop in drops)
-    for group in optimiser.param_groups:
-        made = group.get("drops", 0)
-        if passed == made:
-            continue
-        first = group.setdefault("initial_lr", group["lr"])
-        if group["lr"] == 10.0**-made * first:  # rounded once, however many drops there are
-            group["lr"] = 10.0**-passed * first
-        else:
-            group["lr"] = 10.0 ** (made - passed) * group["lr"]
-        group["drops"] = passed

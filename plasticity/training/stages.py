@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import platform
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,16 +21,17 @@ from plasticity.data import splits, storage
 from plasticity.data.storage import DataPart
 from plasticity.models import masks
 from plasticity.models.masks import Mask
-from plasticity.runs import Run
+from plasticity.runs import Run, Term
 from plasticity.runs.compute import Precision
 from plasticity.runs.provenance import Code
 from plasticity.training import checkpoint, generators
 from plasticity.training.batches import Order, StepRange, Subset, order_of
 from plasticity.training.checkpoint import Checkpoint, Identity
-from plasticity.training.examples import Examples, on_device
+from plasticity.training.examples import Batch, Examples, on_device
 from plasticity.training.hardware import Hardware, Log
 from plasticity.training.initial_state import InitialState, initial_state
 from plasticity.training.loop import TrainState
+from plasticity.training.schedule import Schedule
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Stage:
     train: Examples
     test: Examples
     order: Order
+    schedule: Schedule
     device: torch.device
 
     @property
@@ -68,11 +71,13 @@ class Stage:
         """Its steps, from the first to the end of the last."""
         return self.order.steps
 
-    @property
-    def learning_rate_drops(self) -> tuple[int, ...]:
-        """The epochs after each of which the learning rate is divided by 10."""
-        drops: tuple[int, ...] = self.run.stage.optimiser.options.get("drops", ())
-        return drops
+    def batches(self, done: int, more: int = 0) -> Iterator[Batch]:
+        """The batches of the epoch after `done` steps, less those `more` that are done as well.
+
+        When one is taken, the learning rate is that of its step.
+        """
+        batches = self.order.rest_of_epoch(done, self.device, more)
+        return self.schedule.followed(batches, self.train_state.optimiser, done + more)
 
 
 def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: Code, log: Log) -> Stage:
@@ -102,6 +107,8 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: Code, log: Log) 
     if passes == 1:  # rules with a closure, such as LBFGS, take views of gradients in a row
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = optimiser_of(run, network)
+    schedule = Schedule.of(run, order.steps)
+    schedule.prepare(optimiser)
     return Stage(
         run=run,
         code=code,
@@ -111,6 +118,7 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: Code, log: Log) 
         train=seen(train, test=False),
         test=seen(test, test=True),
         order=order,
+        schedule=schedule,
         device=device,
     )
 
@@ -245,7 +253,7 @@ def describe(stage: Stage, hardware: Hardware) -> dict[str, Any]:
         "stages": [
             {
                 "data": one.seen,
-                "optimiser": {"name": one.optimiser.member.name, **one.optimiser.options},
+                "optimiser": {"name": one.optimiser.member.name, **_given(one.optimiser)},
                 "length": str(one.length),
                 "start": str(one.start),
             }
@@ -271,3 +279,8 @@ def describe(stage: Stage, hardware: Hardware) -> dict[str, Any]:
         "torch": identity.torch,
         "python": platform.python_version(),
     }
+
+
+def _given(term: Term[Any]) -> dict[str, Any]:
+    """The options of `term` that say something."""
+    return {name: value for name, value in term.options.items() if value is not None}

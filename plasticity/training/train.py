@@ -23,7 +23,6 @@ from plasticity.training.loop import (
     Diverged,
     EpochProgress,
     finish_epoch,
-    set_learning_rate,
     train_on,
 )
 from plasticity.training.stages import Inputs, Stage, describe, prepare
@@ -133,8 +132,7 @@ def train(
     with graceful_shutdown() as request:
         while diverged is None and (done := end_of(history, steps)) < steps.end:
             epoch = steps.epoch(done)
-            batches = stage.order.rest_of_epoch(done, stage.device, part.batches)
-            set_learning_rate(train_state.optimiser, epoch, stage.learning_rate_drops)
+            batches = stage.batches(done, part.batches)
             while not train_on(train_state, stage.train, batches, part, due):
                 save()
             measured = finish_epoch(

@@ -63,7 +63,7 @@ def test_a_run_takes_its_path_apart():
     assert run.stage.start.options == {"modules": (5, 6)}
     assert run.stage.optimiser.options == {
         **{"lr": 0.001, "weight_decay": 0.0},
-        **{"batch": 128, "drops": ()},
+        **{"batch": 128, "drops": (), "warm": None, "schedule": None},
     }
 
 

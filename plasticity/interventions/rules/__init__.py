@@ -20,8 +20,9 @@ evaluates the loss of the same batch anew at the present weights, leaves the gra
 closure need not be asked for them; its loss and its running statistics are those that count. Such
 steps are never recorded, kernels then lie in the usual order, and the passes count in the budget.
 
-Rate: in its groups, as ``lr``. It is divided by 10 after the epochs that `-drop` names and left
-alone otherwise (`plasticity.training.schedule`).
+Rate: in its groups, as ``lr``. It is divided by 10 after the epochs that `-drop` names, set before
+every step where there is a `-warm` or a `-cosine`, and left alone otherwise
+(`plasticity.training.schedule`). In a recorded step that is set so, it is a tensor on the device.
 
 State: its state, groups and attributes are saved, as far as `plasticity.training.optimiser_state`
 can, and are all that it may remember. A stage begins with a fresh one (Berariu et al., appendix A),
