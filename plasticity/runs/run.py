@@ -148,7 +148,7 @@ class Run:
         stage = self.stage
         unit: Unit = "e" if stage.length.unit == "till" else stage.length.unit
         init = vocabulary.starts.parse("init")
-        alone = replace(stage, start=init, length=Length(unit, stage.length.number))
+        alone = replace(stage, start=init, length=replace(stage.length, unit=unit))
         return Run.of(self.dataset, self.model, self.seed, (alone,))
 
     @cached_property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from plasticity.models import masks
 from plasticity.models.masks import Mask
 from plasticity.runs import Run, Term
 from plasticity.runs.compute import Precision
+from plasticity.runs.metrics import EpochMetrics
 from plasticity.runs.provenance import Code
 from plasticity.training import checkpoint, generators
 from plasticity.training.batches import Order, StepRange, Subset, order_of
@@ -70,6 +71,14 @@ class Stage:
     def steps(self) -> StepRange:
         """Its steps, from the first to the end of the last."""
         return self.order.steps
+
+    def is_over(self, history: Sequence[EpochMetrics]) -> bool:
+        """Whether it ends after the epochs of `history`: all of them, or those to its target."""
+        if not history:
+            return False
+        target = self.run.stage.length.target
+        reached = target is not None and history[-1].train_accuracy >= target
+        return reached or history[-1].iteration >= self.steps.end
 
     def batches(self, done: int, more: int = 0) -> Iterator[Batch]:
         """The batches of the epoch after `done` steps, less those `more` that are done as well.
