@@ -26,7 +26,7 @@ from plasticity.runs import OptimiserFacts, Run, Term, datasets, optimisers
 from plasticity.runs.compute import PRECISIONS, Precision
 from plasticity.runs.provenance import Code
 from plasticity.training.hardware import Hardware
-from plasticity.training.loop import EpochProgress, finish_epoch, set_learning_rate, train_on
+from plasticity.training.loop import EpochProgress, finish_epoch, train_on
 from plasticity.training.stages import Inputs, Stage, prepare
 
 EPOCHS = 1_000_000
@@ -175,8 +175,7 @@ def epoch(stage: Stage, number: int) -> Epoch:
     train_state, done = stage.train_state, number * stage.steps.per_epoch
     part = EpochProgress.begin(stage.device)
     began = time.perf_counter()
-    set_learning_rate(train_state.optimiser, number + 1, stage.learning_rate_drops)
-    train_on(train_state, stage.train, stage.order.rest_of_epoch(done, stage.device), part)
+    train_on(train_state, stage.train, stage.batches(done), part)
     wait(stage.device)
     trained = time.perf_counter()
     finish_epoch(train_state, number + 1, done + part.batches, part, stage.test)

@@ -12,7 +12,7 @@ from torch.optim import SGD, Optimizer
 from plasticity.interventions.options import LEARNING_RATE
 from plasticity.models.network import Network
 from plasticity.models.resnet import Head
-from plasticity.runs import ModelFacts, models, optimisers, starts
+from plasticity.runs import ModelFacts, OptimiserFacts, models, optimisers, starts
 
 
 @pytest.fixture
@@ -24,7 +24,8 @@ def own_members(monkeypatch):
     for network, modules in NETWORKS.items():
         models.member(network.__name__, facts=ModelFacts(modules=modules))(network)
     for rule in RULES:
-        optimisers.member(f"{rule.__name__}-lr{{lr}}", lr=LEARNING_RATE)(rule)
+        facts = OptimiserFacts(PASSES.get(rule, 1))
+        optimisers.member(f"{rule.__name__}-lr{{lr}}", facts=facts, lr=LEARNING_RATE)(rule)
     for start in (jolt, trip):
         starts.member(start.__name__)(start)
     yield
@@ -295,9 +296,66 @@ def failing(parameters, *, lr):
     return Failing(parameters, lr)
 
 
-STORABLE = (counter, grouped, attribute, halved, listed, fading)
+def sharp(parameters, *, lr):
+    """Descends by the gradient a little uphill, as sharpness-aware minimisation does."""
+
+    class Sharp(SGD):
+        @torch.no_grad()
+        def step(self, closure):
+            weights = [p for p in self.param_groups[0]["params"] if p.grad is not None]
+            before = [weight.clone() for weight in weights]
+            norm = torch.stack([weight.grad.norm() for weight in weights]).norm()
+            for weight in weights:
+                weight.add_(UPHILL * weight.grad / norm)
+            closure()
+            for weight, value in zip(weights, before, strict=True):
+                weight.copy_(value)
+            super().step()
+
+    return Sharp(parameters, lr=lr, momentum=0.9)
+
+
+UPHILL = 0.05
+
+
+def quasinewton(parameters, *, lr):
+    """LBFGS of torch."""
+    from torch.optim import LBFGS
+
+    return LBFGS(parameters, lr=lr, max_iter=4, history_size=3)
+
+
+def evaluating(parameters, *, lr):
+    """Which evaluates the loss again if it can."""
+
+    class Evaluating(SGD):
+        def step(self, closure=None):
+            if closure is None:
+                raise RuntimeError("this rule needs a closure")
+            return super().step(closure)
+
+    return Evaluating(parameters, lr=lr)
+
+
+def deaf(parameters, *, lr):
+    """Which takes no closure, and says it does."""
+
+    class Deaf(SGD):
+        def step(self):
+            super().step()
+
+    return Deaf(parameters, lr=lr)
+
+
+def viewing(parameters, *, lr):
+    """Which trains views of the parameters."""
+    return SGD([nn.Parameter(parameter.detach().view(-1)) for parameter in parameters], lr=lr)
+
+
+STORABLE = (counter, grouped, attribute, halved, listed, fading, sharp, quasinewton, evaluating)
 REFUSED = (inner, noting)
-RULES = (*STORABLE, *REFUSED, closure, failing)
+RULES = (*STORABLE, *REFUSED, closure, failing, deaf, viewing)
+PASSES = {sharp: 2, quasinewton: 5, evaluating: 2, deaf: 2}
 
 
 # Starts

@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from plasticity.core.errors import UserError
+from plasticity.training.cuda_graphs import put_rates_on_device
 
 WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "_unique2", "equal", "item")
 """Operations that wait for the device."""
@@ -67,6 +68,7 @@ class Tape:
 
     def prepare(self, optimiser: Optimizer) -> None:
         self.prepared.append(optimiser)
+        put_rates_on_device(optimiser)
 
     def record(self, work: Callable[[], object]) -> Callable[[], object]:
         for _ in range(self.warm_ups):

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.utils.flop_counter import FlopCounterMode
 
 from plasticity.core.rng import torch_generator
@@ -78,10 +79,11 @@ class Bench:
         middle = torch.full((1, workload.channels, 1, 1), 127.5, device=device)
         with device:  # drawn where they are used: a large network is slow to draw on the CPU
             network = build(workload.model, workload.classes, workload.channels, shape[2:])
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        optimiser = workload.optimiser(network.parameters())
+        if workload.passes == 1:
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        optimiser, passes = workload.optimiser(network.parameters()), workload.passes
         return cls(
-            train_state=hardware.train_state(network, optimiser),
+            train_state=hardware.stepping(passes).train_state(network, optimiser, passes=passes),
             examples=Examples(images.to(device), labels.to(device), middle, middle / 2),
             batch=workload.optimiser.options["batch"],
         )
@@ -143,12 +145,14 @@ def network_cost(workload: Workload) -> NetworkCost:
         pixels = (workload.pixels, workload.pixels)
         network = build(workload.model, workload.classes, workload.channels, pixels)
         optimiser = workload.optimiser(network.parameters())
-    slots = _slots(workload)
-    for parameter in network.parameters() if slots else ():
-        optimiser.state[parameter] = {
-            name: slot.clone() if slot.dim() == 0 else torch.empty_like(parameter, dtype=slot.dtype)
-            for name, slot in slots.items()
-        }
+    small = _stand_ins(network)
+    remembers = _after_a_step(workload, small)
+    for parameter, stand_in in zip(network.parameters(), small, strict=True):
+        for name, slot in remembers.get(stand_in, {}).items():
+            alike = isinstance(slot, Tensor) and slot.shape == stand_in.shape
+            optimiser.state[parameter][name] = (
+                torch.empty_like(parameter, dtype=slot.dtype) if alike else slot
+            )
     plain, remembered = optimiser_state.taken_apart(optimiser)
     tensors = {f"network/{name}": value for name, value in network.state_dict().items()}
     tensors |= {f"optimiser/{name}": value for name, value in remembered.items()}
@@ -162,14 +166,24 @@ def network_cost(workload: Workload) -> NetworkCost:
     )
 
 
-def _slots(workload: Workload) -> dict[str, Tensor]:
-    """What the optimiser keeps of a parameter: tensors of its shape, here [1, 1], or numbers."""
-    parameter = nn.Parameter(torch.zeros(1, 1))
-    parameter.grad = torch.zeros(1, 1)
-    optimiser = workload.optimiser([parameter])
-    bare_step(optimiser)()
-    state: dict[str, Any] = optimiser.state_dict()["state"].get(0, {})
-    return {name: value for name, value in state.items() if isinstance(value, Tensor)}
+def _stand_ins(network: nn.Module) -> list[nn.Parameter]:
+    """A parameter of one number for each of `network`, of as many dimensions."""
+    return [
+        nn.Parameter(torch.zeros([1] * parameter.dim()), requires_grad=parameter.requires_grad)
+        for parameter in network.parameters()
+    ]
+
+
+def _after_a_step(
+    workload: Workload, parameters: Sequence[nn.Parameter]
+) -> Mapping[Tensor, Mapping[str, Any]]:
+    """What the optimiser keeps of each of `parameters` after a step."""
+    for parameter in parameters:
+        parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
+    optimiser: Optimizer = workload.optimiser(parameters)
+    step = bare_step(optimiser)
+    step(lambda: torch.zeros(())) if workload.passes > 1 else step()
+    return optimiser.state
 
 
 def _stored_bytes(tensors: Mapping[str, Tensor]) -> int:

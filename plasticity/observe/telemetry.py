@@ -29,7 +29,7 @@ from plasticity.runs.provenance import Code
 from plasticity.training.examples import Batch
 from plasticity.training.explained import explained
 from plasticity.training.hardware import Hardware, Log
-from plasticity.training.loop import EpochProgress, evaluate, set_learning_rate, train_on
+from plasticity.training.loop import EpochProgress, evaluate, train_on
 from plasticity.training.stages import Inputs, Stage, describe, prepare
 
 SCHEMA = pa.schema(
@@ -173,12 +173,14 @@ def observe(
     cadence: Cadence,
     log: Log,
     diverged: int | None = None,
+    ended: int | None = None,
 ) -> pa.Table:
     """Train `stage`, freshly prepared, for the first iterations and measure as `cadence` says.
 
     `final` is the state of the network at the end of the run, where it is known. The network ends
     with the bits that it has after as many steps of the real training. It stops before the step at
-    which that `diverged`, on the clock, where it did. Raises `UserError` where the stage has fewer.
+    which that `diverged`, on the clock, where it did, and after that at which it `ended`, where it
+    stopped early. Raises `UserError` where the stage has fewer.
     """
     run, network, began = stage.run, stage.train_state.network, time.perf_counter()
     if (steps := stage.steps.end - stage.steps.begin) < cadence.iterations:
@@ -193,6 +195,8 @@ def observe(
         observed = []
     elif diverged is not None:
         observed = [one for one in observed if stage.steps.begin + one < diverged]
+    if ended is not None:
+        observed = [one for one in observed if stage.steps.begin + one <= ended]
     evaluated &= set(observed)
     observer = Observer(network, weights, final, traces, len(observed))
     for iteration in iterations(stage, observed):
@@ -228,9 +232,7 @@ def iterations(stage: Stage, stops: Sequence[int]) -> Iterator[int]:
             if done == stop:
                 break
             part = EpochProgress.begin(stage.device)
-            epoch = steps.epoch(steps.begin + done)
-            batches = stage.order.rest_of_epoch(steps.begin + done, stage.device)
-            set_learning_rate(stage.train_state.optimiser, epoch, stage.learning_rate_drops)
+            batches = stage.batches(steps.begin + done)
         yield stop
 
 
@@ -269,5 +271,6 @@ def observe_telemetry(
         stage = prepare(run, inputs, hardware, code, log)
         end = final_state(run, final, stage)
         diverged = end.diverged.step if end.diverged else None
-        table = observe(stage, None if diverged else end.network, cadence, log, diverged)
+        ended = end.iteration if run.stage.length.target else None
+        table = observe(stage, None if diverged else end.network, cadence, log, diverged, ended)
         write(output, table, {**describe(stage, hardware), "diverged_step": diverged})

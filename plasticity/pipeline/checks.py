@@ -11,6 +11,7 @@ from pathlib import Path
 from plasticity.core import files, gpus
 from plasticity.core.errors import UserError
 from plasticity.runs import layout
+from plasticity.runs.compute import unrecorded
 from plasticity.runs.kinds import OF_RULES
 from plasticity.study import Study
 
@@ -65,6 +66,7 @@ def before_start(
     require_sources(study, due)
     require_throughput(study, due, start)
     require_device(study, due, start)
+    require_execution(study, due)
     if not start.touches:
         require_parents(study, due)
     if advice := advice_on_limit(study, due, start):
@@ -180,6 +182,16 @@ def require_device(study: Study, due: Iterable[Due], start: Start) -> None:
     """Raise `UserError` where a GPU is to be trained on and this machine has none."""
     if any(job.trains for job in due) and gpu_is_missing(study, start):
         raise UserError(gpus.NO_GPU)
+
+
+def require_execution(study: Study, due: Iterable[Due]) -> None:
+    """Raise `UserError` where steps are to be recorded of a rule that cannot be."""
+    if study.settings.execution in ("auto", "eager"):
+        return
+    for job in [job for job in due if job.trains]:
+        rule = layout.job_of(str(job.output)).run.stage.optimiser
+        if complaint := unrecorded(study.settings.execution, rule.facts.passes):
+            raise UserError(f"{complaint} (optimiser '{rule}')")
 
 
 def gpu_is_missing(study: Study, start: Start) -> bool:

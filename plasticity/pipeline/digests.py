@@ -36,6 +36,9 @@ digest before and after, empty where there is no such file."""
 WORDS = ("plasticity.runs.facts", "plasticity.runs.registry")
 """How the words of a path are called, and what they tell of themselves by default."""
 
+FROM_THE_START = ("examples", "pixels")
+"""Options of data sets that count also where they are None, as they always did."""
+
 PLANNED = "PLASTICITY_PLANNED"
 """The variable that tells a job of the code that it was planned with."""
 
@@ -162,8 +165,15 @@ def _declaring(job: Job) -> set[str]:
 
 
 def _meant(term: Term[Any]) -> list[Any]:
-    """`term` with all of its options, those that it does not spell included."""
-    options = {k: decimal(v) if isinstance(v, float) else v for k, v in term.options.items()}
+    """`term` with all of its options, those that it does not spell included.
+
+    But for what is None, which stands for nothing: so a new option outdates no earlier result.
+    """
+    options = {
+        k: decimal(v) if isinstance(v, float) else v
+        for k, v in term.options.items()
+        if v is not None or k in FROM_THE_START
+    }
     return [term.member.kind, term.member.name, options]
 
 

@@ -50,6 +50,8 @@ def require_sound(
                     f"data selection '{stage.data}' deals out the classes to {needed} stages, "
                     f"but {dataset} has {classes}; take fewer stages or a ratio of 1"
                 )
+        if stage.length.unit == "until":
+            _require_known_end_unused(stage)
         if position > 0 and stage.length.unit == "till":
             _require_time_left(stages[position - 1], stage)
         if stage.start.facts.rewinds and not any(before.prunes for before in stages[:position]):
@@ -76,12 +78,34 @@ def _require_sources(stage: Stage) -> None:
         )
 
 
+def _require_known_end_unused(stage: Stage) -> None:
+    """Raise `SpellingError` where something in `stage` needs its end, which nobody knows yet."""
+    length = stage.length
+    reasons = {
+        "spreads its data over the whole stage": stage.data.facts.fraction_of_all is not None,
+        "spreads its learning rate over the whole stage": stage.depends_on_length,
+        "prunes after as many epochs at each level": stage.start.facts.ticket,
+    }
+    for reason, holds in reasons.items():
+        if holds:
+            raise SpellingError(
+                f"stage '{stage}' ends at a training accuracy, nobody knows when, and {reason}: "
+                f"write e{length.number} for so many epochs"
+            )
+
+
 def _require_time_left(before: Stage, stage: Stage) -> None:
     """Raise `SpellingError` where the clock has passed the end of `stage` when it begins.
 
     Or where an epoch is not the same number of steps in both. Lengths in steps are compared
     when that number is known.
     """
+    if before.length.unit == "until":
+        raise SpellingError(
+            f"stage '{stage}' goes on till epoch {stage.length.number}, but nobody knows when the "
+            f"stage before it ends, at a training accuracy: write e{stage.length.number} for as "
+            "many of its own"
+        )
     batches = [one.optimiser.options["batch"] for one in (before, stage)]
     if before.data != stage.data or batches[0] != batches[1]:
         raise SpellingError(

@@ -24,3 +24,13 @@ def impossible(device: str, **asked: str) -> str | None:
         if device != "cuda" and NEED_A_GPU.get(key) == word:
             return f"{key}: {word} needs a GPU (device: cuda); choose another one"
     return None
+
+
+def unrecorded(execution: str, passes: int) -> str | None:
+    """What is wrong with an `execution` for a rule of so many `passes` a step; or nothing."""
+    if passes == 1 or execution in ("auto", "eager"):
+        return None
+    return (
+        f"execution: {execution} records a step, and this optimiser evaluates the loss {passes} "
+        "times in one, as it decides itself; train with execution: auto or eager"
+    )

@@ -119,4 +119,17 @@ class StartFacts:
 
 @dataclass(frozen=True)
 class OptimiserFacts:
-    """An update rule: nothing is known of it beforehand but its options."""
+    """An update rule, by how many `passes` it makes a step: forward and backward, on one batch.
+
+    With more than one its step is given a closure, by which it asks for those after the first;
+    where their number varies, it is about how many.
+    """
+
+    passes: int = 1
+
+    def __post_init__(self) -> None:
+        if type(self.passes) is not int or self.passes < 1:
+            raise ValueError(
+                f"passes: got {self.passes!r}, expected a whole number of at least 1: how often a "
+                "step evaluates the loss and its gradient"
+            )

@@ -133,11 +133,11 @@ class Run:
     def rung(self) -> Run | None:
         """The shorter pretraining that this one continues: the next lower of `RUNGS`.
 
-        None where there is none, or where what a batch holds, or which weights are pruned, depends
-        on the length of the stage.
+        None where there is none, or where what a batch holds, its learning rate, or which weights
+        are pruned, depends on the length of the stage.
         """
         stage = self.stage
-        if stage.length.unit != "e" or stage.prunes or stage.data.facts.fraction_of_all:
+        if stage.length.unit != "e" or stage.prunes or stage.depends_on_length:
             return None
         lower = [epochs for epochs in RUNGS if epochs < stage.length.number]
         return self.ending(length=Length("e", max(lower))) if lower else None
@@ -148,7 +148,7 @@ class Run:
         stage = self.stage
         unit: Unit = "e" if stage.length.unit == "till" else stage.length.unit
         init = vocabulary.starts.parse("init")
-        alone = replace(stage, start=init, length=Length(unit, stage.length.number))
+        alone = replace(stage, start=init, length=replace(stage.length, unit=unit))
         return Run.of(self.dataset, self.model, self.seed, (alone,))
 
     @cached_property
@@ -185,7 +185,7 @@ class Run:
         straight = all(
             stage.length.unit == "till"
             and (stage.seen, stage.optimiser) == (first.seen, first.optimiser)
-            and not stage.data.facts.fraction_of_all  # which depends on the whole length
+            and not stage.depends_on_length
             for stage in later
         )
         if not self.parent or (straight and first.is_new and self.parent.is_plain):

@@ -73,6 +73,12 @@ class Stage:
         """Whether the stage begins at the initialisation, with nothing done to it."""
         return self.start.facts.inherits is False
 
+    @property
+    def depends_on_length(self) -> bool:
+        """Whether what it does depends on how long it is: a shorter one is not its beginning."""
+        to_the_end = self.optimiser.options["schedule"] is not None
+        return to_the_end or self.data.facts.fraction_of_all is not None
+
     @cached_property
     def spelling(self) -> str:
         """The folder name itself, in its one spelling."""

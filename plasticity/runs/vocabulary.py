@@ -1,5 +1,6 @@
 """The six registries whose words make up a path."""
 
+from plasticity.runs.bounds import MOST_EPOCHS
 from plasticity.runs.facts import (
     DatasetFacts,
     ModelFacts,
@@ -9,7 +10,7 @@ from plasticity.runs.facts import (
     TransformFacts,
 )
 from plasticity.runs.registry import Registry
-from plasticity.runs.values import Ascending, Integer
+from plasticity.runs.values import Ascending, Integer, Word
 
 datasets = Registry(
     "data set",
@@ -27,10 +28,13 @@ optimisers = Registry(
     OptimiserFacts,
     home="plasticity.interventions.rules",
     # The batch size belongs to the update rule. 128 as in Berariu et al., appendix A. The rate is
-    # divided by 10 after each of the epochs in `drops`: constant where there are none.
-    suffix="[-b{batch}][-drop{drops}]",
+    # divided by 10 after each of the epochs in `drops`, rises over the first `warm` epochs, and
+    # falls by a `schedule`: constant where there is none of them.
+    suffix="[-b{batch}][-drop{drops}][-warm{warm}][-{schedule}]",
     batch=Integer(at_least=1, default=128),
     drops=Ascending(at_least=1, separator="x", default=()),
+    warm=Integer(at_least=1, at_most=MOST_EPOCHS, default=None),
+    schedule=Word(("cosine",), default=None),
 )
 transforms = Registry("transform", TransformFacts, home="plasticity.data.transforms")
 starts = Registry("start", StartFacts, home="plasticity.interventions.starts")

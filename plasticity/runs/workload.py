@@ -79,6 +79,11 @@ class Workload:
             vocabulary.optimisers.parse(optimiser),
         )
 
+    @property
+    def passes(self) -> int:
+        """How often a step evaluates the loss and its gradient."""
+        return self.optimiser.facts.passes
+
     def __str__(self) -> str:
         return f"{self.classes}x{self.channels}x{self.pixels}/{self.model}/{self.optimiser}"
 

@@ -192,12 +192,13 @@ def scaled(
 ) -> dict[Workload, Throughput]:
     """The throughput of all `networks`, given that of training the `reference`.
 
-    Taken as inversely proportional to the multiply-adds of an image, whatever the optimiser.
+    Taken as inversely proportional to the multiply-adds of an image and to the passes of a step,
+    whatever the optimiser otherwise. `images_per_second` are those of one pass a step.
     """
     found = {}
     for workload, network in networks.items():
-        training = images_per_second * reference.multiply_adds / network.multiply_adds
-        found[workload] = Throughput(training, EVALUATION_SPEED * training)
+        once = images_per_second * reference.multiply_adds / network.multiply_adds
+        found[workload] = Throughput(once / workload.passes, EVALUATION_SPEED * once)
     return found
 
 

@@ -64,7 +64,7 @@ def leave_compiler_unloaded() -> None:
             wrapped.__dynamo_disable = wrapped
 
 
-def bare_step(optimiser: Optimizer) -> Callable[[], object]:
+def bare_step(optimiser: Optimizer) -> Callable[..., object]:
     """The step of `optimiser` without torch's wrappers, which load its compiler.
 
     On the CPU also without its check of the recording of graphs: that asks for the current stream

@@ -142,7 +142,7 @@ def steps_of(run: Run, subset: Subset, parent: Checkpoint | None) -> StepRange:
     if length.unit == "i":
         return StepRange(0, length.number, per_epoch)
     end = length.number * per_epoch
-    if length.unit == "e":
+    if length.unit != "till":
         return StepRange(0, end, per_epoch)
     assert parent is not None
     begin = parent.iteration

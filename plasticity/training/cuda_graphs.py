@@ -7,7 +7,7 @@ A recording launches all of them at once, on the same memory each time, in the s
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -28,6 +28,8 @@ from plasticity.training.loop import (
     evaluate_all,
     never,
     no_sums,
+    put_back,
+    undoing,
 )
 from plasticity.training.optimiser_state import held_in_python, taken_apart
 
@@ -62,10 +64,11 @@ class CudaGraphs:
         self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
 
     def prepare(self, optimiser: Optimizer) -> None:
-        """Let the count of steps live on the device, where it can be recorded."""
+        """Let the count of steps, and a rate of every step, live on the device to be recorded."""
         for group in optimiser.param_groups:
             if "capturable" in group:
                 group["capturable"] = True
+        put_rates_on_device(optimiser)
         # Its first step is not recorded, of which torch would warn.
         warnings.filterwarnings("ignore", "This instance was constructed with capturable=True")
 
@@ -258,28 +261,6 @@ class CudaGraphExecution(EagerExecution):
         return replay
 
 
-def undoing(tensors: Sequence[Tensor]) -> Callable[[], None]:
-    """What gives `tensors` the values back that they have now."""
-    before = [tensor.detach().clone() for tensor in tensors]
-
-    def undo() -> None:
-        with torch.no_grad():
-            for tensor, value in zip(tensors, before, strict=True):
-                tensor.copy_(value)
-
-    return undo
-
-
-@contextmanager
-def put_back(tensors: Sequence[Tensor]) -> Iterator[None]:
-    """Leave the values of `tensors` as they were, whatever happens to them here."""
-    undo = undoing(tensors)
-    try:
-        yield
-    finally:
-        undo()
-
-
 def require_on_device(optimiser: Optimizer, device: torch.device) -> None:
     """Raise `UserError` where a recording would freeze what `optimiser` keeps, such as a count."""
     for state in optimiser.state.values():
@@ -306,9 +287,21 @@ def drawn_outside(device: torch.device) -> str:
     return checksum(None, {name: state for name, state in states.items() if name != own})
 
 
+def put_rates_on_device(optimiser: Optimizer) -> None:
+    """Let the rates of `optimiser` be tensors where `schedule.Schedule` changes them every step."""
+    for group in optimiser.param_groups:
+        if "initial_lr" in group and group["params"]:
+            rate = torch.tensor(group["lr"], dtype=torch.float32, device=group["params"][0].device)
+            group["lr"] = rate
+
+
 def learning_rates_of(optimiser: Optimizer) -> tuple[float, ...]:
-    """The learning rates of the groups of `optimiser`, which a recording holds fast."""
-    return tuple(group["lr"] for group in optimiser.param_groups)
+    """The learning rates of the groups of `optimiser`, which a recording holds fast.
+
+    Of one that lives on the device it holds the place.
+    """
+    rates = (group["lr"] for group in optimiser.param_groups)
+    return tuple(rate.data_ptr() if isinstance(rate, Tensor) else rate for rate in rates)
 
 
 def tensors_of(batch: Batch) -> list[Tensor]:

@@ -15,7 +15,8 @@ EXPECTED = {
     "model": "it is given the numbers of classes and channels, returns a Network, and that is "
     "called with images [n, channels, height, width] and returns logits [n, classes]",
     "optimiser": "it is given the parameters and returns a torch optimiser, whose step is called "
-    "once a batch, without a closure; a parameter may have no gradient",
+    "once a batch, after its gradients were made, with a closure where its facts declare passes; "
+    "a parameter may have no gradient",
     "start": "it is given the network and a generator, and changes the network in place",
 }
 """How the functions of a user's own are called, by the kind of word that they declare."""

@@ -6,7 +6,7 @@ import os
 import platform
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -16,7 +16,14 @@ from torch.optim import Optimizer
 
 from plasticity.core.errors import PlaceError, UserError
 from plasticity.core.gpus import claim_gpu
-from plasticity.runs.compute import EXECUTIONS, PRECISIONS, Execution, Precision, impossible
+from plasticity.runs.compute import (
+    EXECUTIONS,
+    PRECISIONS,
+    Execution,
+    Precision,
+    impossible,
+    unrecorded,
+)
 from plasticity.training.backends import prepare_backends
 from plasticity.training.cuda_graphs import CudaGraphExecution, CudaGraphs
 from plasticity.training.loop import EagerExecution, TrainState
@@ -52,6 +59,17 @@ class Hardware:
         """How operations reach the device, where ``auto`` stands for what is right for it."""
         usual: Execution = "graph" if self.device == "cuda" else "eager"
         return usual if self.execution == "auto" else self.execution
+
+    def stepping(self, passes: int) -> Hardware:
+        """The same for a rule of so many `passes` a step: several are not recorded.
+
+        Raises `UserError` where `execution` asks for it.
+        """
+        if passes == 1:
+            return self
+        if complaint := unrecorded(self.execution, passes):
+            raise UserError(complaint)
+        return replace(self, execution="eager")
 
     @property
     def name(self) -> str:
@@ -104,10 +122,12 @@ class Hardware:
         network: nn.Module,
         optimiser: Optimizer,
         mask: Mapping[str, Tensor] = MappingProxyType({}),
+        passes: int = 1,
     ) -> TrainState:
         """`network`, on the device, with its `optimiser`, which has made no step yet.
 
-        `mask` says, by name, which weights of a pruned network are left.
+        `mask` says, by name, which weights of a pruned network are left; the optimiser makes so
+        many `passes` a step.
         """
         if self.carried_out == "compiled":
             network.compile(dynamic=False)
@@ -116,7 +136,8 @@ class Hardware:
             weight = network.get_parameter(name)
             # In the memory order of the weight, which makes multiplying fast.
             masks.append((weight, torch.empty_like(weight).copy_(layer).detach()))
-        return TrainState(network, optimiser, self.precision, masks, self._execution(optimiser))
+        execution = self._execution(optimiser)
+        return TrainState(network, optimiser, self.precision, masks, execution, passes)
 
     def _execution(self, optimiser: Optimizer) -> EagerExecution:
         if self.device != "cuda" or self.carried_out == "eager":

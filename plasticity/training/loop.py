@@ -43,29 +43,57 @@ class TrainState:
     """Weights of which some are pruned, and their masks, 1 or 0, float32 of their shape."""
     execution: EagerExecution = field(default_factory=lambda: EagerExecution())
     """How the operations of steps and evaluations reach the device."""
+    passes: int = 1
+    """How often the rule evaluates the loss in a step: it is given a closure where more than once.
+    """
 
-    def step(self) -> Callable[[], object]:
-        """What makes a step of the optimiser by the gradients. Pruned weights stay at 0.
+    def backward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss and the logits of a batch, whose gradients the parameters are left with.
 
-        The gradient is masked too, so that momentum keeps nothing of what was pruned.
+        They are masked, so that momentum keeps nothing of what was pruned.
+        """
+        with self.autocast(images.device):
+            logits = self.network(images)
+        loss = cross_entropy(logits.float(), labels)
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        # A layer that is frozen or not used has no gradient.
+        pairs: Any = [(w.grad, mask) for w, mask in self.masks if w.grad is not None]
+        if pairs:
+            torch._foreach_mul_(*map(list, zip(*pairs, strict=True)))
+        return loss.detach(), logits.detach()
+
+    def step(self) -> Callable[[Tensor, Tensor], object]:
+        """What makes a step by the gradients of a batch, its images and labels.
+
+        Pruned weights stay at 0.
         """
         bare = bare_step(self.optimiser)
-        if not self.masks:
-            return bare
         weights: list[Tensor] = [weight for weight, _ in self.masks]
         masks: Any = [mask for _, mask in self.masks]
 
-        def step() -> None:
-            # A layer that is frozen or not used has no gradient.
-            pairs = [(w.grad, mask) for w, mask in zip(weights, masks, strict=True)
-                     if w.grad is not None]  # fmt: skip
-            with torch.no_grad():
-                if pairs:
-                    torch._foreach_mul_(*map(list, zip(*pairs, strict=True)))
+        def step(images: Tensor, labels: Tensor) -> None:
+            if self.passes == 1:
                 bare()
-                torch._foreach_mul_(weights, masks)
+            else:
+                bare(self.closure(images, labels))
+            if weights:
+                with torch.no_grad():
+                    torch._foreach_mul_(weights, masks)
 
         return step
+
+    def closure(self, images: Tensor, labels: Tensor) -> Callable[[], Tensor]:
+        """What evaluates the loss of a batch and its gradients at the present weights.
+
+        Buffers, such as running statistics, stay those of the pass before the step.
+        """
+
+        def evaluate() -> Tensor:
+            with torch.enable_grad(), put_back(list(self.network.buffers())):
+                return self.backward(images, labels)[0]
+
+        return evaluate
 
     def autocast(self, device: torch.device) -> torch.autocast:
         """The context in which the forward pass runs. Weights and their steps stay in float32."""
@@ -109,6 +137,28 @@ def never() -> bool:
     return False
 
 
+def undoing(tensors: Sequence[Tensor]) -> Callable[[], None]:
+    """What gives `tensors` the values back that they have now."""
+    before = [tensor.detach().clone() for tensor in tensors]
+
+    def undo() -> None:
+        with torch.no_grad():
+            for tensor, value in zip(tensors, before, strict=True):
+                tensor.copy_(value)
+
+    return undo
+
+
+@contextmanager
+def put_back(tensors: Sequence[Tensor]) -> Iterator[None]:
+    """Leave the values of `tensors` as they were, whatever happens to them here."""
+    undo = undoing(tensors)
+    try:
+        yield
+    finally:
+        undo()
+
+
 class EagerExecution:
     """Steps and evaluations operation by operation, as Python comes to them."""
 
@@ -120,13 +170,9 @@ class EagerExecution:
 
         def step(batch: Batch) -> None:
             images, labels = examples.batch(batch)
-            with train_state.autocast(images.device):
-                logits = train_state.network(images)
-            loss = cross_entropy(logits.float(), labels)
-            train_state.optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser_step()
-            add_batch(sums, loss.detach(), logits.detach(), labels)
+            loss, logits = train_state.backward(images, labels)
+            optimiser_step(images, labels)
+            add_batch(sums, loss, logits, labels)
 
         yield step
 
@@ -253,22 +299,3 @@ def add_batch(sums: Tensor, loss: Tensor, logits: Tensor, labels: Tensor) -> Non
     sums[1] += correct
     sums[2] += len(labels)
     sums[3] += sums[0].isfinite()  # once the sum is not, it stays so
-
-
-def set_learning_rate(optimiser: Optimizer, epoch: int, drops: Sequence[int]) -> None:
-    """Divide the learning rate by 10 for each of the epochs in `drops` that lies before `epoch`.
-
-    Epochs are counted from 1. How many drops were made is kept with the rate, so that each is made
-    once; in between the rate is the rule's own.
-    """
-    passed = sum(drop < epoch for drop in drops)
-    for group in optimiser.param_groups:
-        made = group.get("drops", 0)
-        if passed == made:
-            continue
-        first = group.setdefault("initial_lr", group["lr"])
-        if group["lr"] == 10.0**-made * first:  # rounded once, however many drops there are
-            group["lr"] = 10.0**-passed * first
-        else:
-            group["lr"] = 10.0 ** (made - passed) * group["lr"]
-        group["drops"] = passed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import platform
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,16 +22,18 @@ from plasticity.data import splits, storage
 from plasticity.data.storage import DataPart
 from plasticity.models import masks
 from plasticity.models.masks import Mask
-from plasticity.runs import Run, extensions
+from plasticity.runs import Run, Term, extensions
 from plasticity.runs.compute import Precision
+from plasticity.runs.metrics import EpochMetrics
 from plasticity.runs.provenance import Code
 from plasticity.training import checkpoint, generators
 from plasticity.training.batches import Order, StepRange, Subset, order_of
 from plasticity.training.checkpoint import Checkpoint, Identity
-from plasticity.training.examples import Examples, on_device
+from plasticity.training.examples import Batch, Examples, on_device
 from plasticity.training.hardware import Hardware, Log
 from plasticity.training.initial_state import InitialState, initial_state
 from plasticity.training.loop import TrainState
+from plasticity.training.schedule import Schedule
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class Stage:
     train: Examples
     test: Examples
     order: Order
+    schedule: Schedule
     device: torch.device
 
     @property
@@ -69,11 +73,21 @@ class Stage:
         """Its steps, from the first to the end of the last."""
         return self.order.steps
 
-    @property
-    def learning_rate_drops(self) -> tuple[int, ...]:
-        """The epochs after each of which the learning rate is divided by 10."""
-        drops: tuple[int, ...] = self.run.stage.optimiser.options.get("drops", ())
-        return drops
+    def is_over(self, history: Sequence[EpochMetrics]) -> bool:
+        """Whether it ends after the epochs of `history`: all of them, or those to its target."""
+        if not history:
+            return False
+        target = self.run.stage.length.target
+        reached = target is not None and history[-1].train_accuracy >= target
+        return reached or history[-1].iteration >= self.steps.end
+
+    def batches(self, done: int, more: int = 0) -> Iterator[Batch]:
+        """The batches of the epoch after `done` steps, less those `more` that are done as well.
+
+        When one is taken, the learning rate is that of its step.
+        """
+        batches = self.order.rest_of_epoch(done, self.device, more)
+        return self.schedule.followed(batches, self.train_state.optimiser, done + more)
 
 
 def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: Code, log: Log) -> Stage:
@@ -81,6 +95,8 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: Code, log: Log) 
 
     Raises `UserError` for inputs that cannot be used.
     """
+    passes = run.stage.optimiser.facts.passes
+    hardware = hardware.stepping(passes)
     device = hardware.take(log)
     generators.seed(run, device)
     train, test = read_data(inputs)
@@ -98,17 +114,21 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: Code, log: Log) 
     classes, shape = len(train.header.classes), train.images.shape[1:]
     initial = initial_state(run, classes, shape, parent, mask, inputs.mask)
     network = initial.network.to(device)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if passes == 1:  # rules with a closure, such as LBFGS, take views of gradients in a row
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = optimiser_of(run, network)
+    schedule = Schedule.of(run, order.steps)
+    schedule.prepare(optimiser)
     return Stage(
         run=run,
         code=code,
         identity=identity,
         initial_state=initial,
-        train_state=hardware.train_state(network, optimiser, initial.mask),
+        train_state=hardware.train_state(network, optimiser, initial.mask, passes),
         train=seen(train, test=False),
         test=seen(test, test=True),
         order=order,
+        schedule=schedule,
         device=device,
     )
 
@@ -122,12 +142,28 @@ def optimiser_of(run: Run, network: nn.Module) -> Optimizer:
             f"optimiser {name}: returns {type(optimiser).__name__}; expected an Optimizer, of "
             "torch.optim"
         )
-    closure = inspect.signature(optimiser.step).parameters.get("closure")
-    if closure and closure.default is closure.empty:
+    parameters = inspect.signature(optimiser.step).parameters.values()
+    needs = any(
+        one.default is one.empty and one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
+        for one in parameters
+    )
+    if needs and term.facts.passes == 1:
         raise UserError(
             f"optimiser {name}: the step of {type(optimiser).__name__} asks for a closure, by "
-            "which it would evaluate the loss at other weights; a step here is given gradients "
-            "alone; take one that works with these"
+            "which it evaluates the loss again; declare about how many passes a step makes, the "
+            "first included: facts=OptimiserFacts(passes=2)"
+        )
+    if term.facts.passes > 1 and not any(one.kind is not one.KEYWORD_ONLY for one in parameters):
+        raise UserError(
+            f"optimiser {name}: declares passes={term.facts.passes} among its facts, and the step "
+            f"of {type(optimiser).__name__} takes no closure; let it take one, or leave passes out"
+        )
+    known = {id(parameter) for parameter in network.parameters()}
+    if any(id(p) not in known for group in optimiser.param_groups for p in group["params"]):
+        raise UserError(
+            f"optimiser {name}: {type(optimiser).__name__} trains a tensor that is no parameter of "
+            "the network, such as a view of one, which nobody would save; give it the parameters "
+            "themselves"
         )
     return optimiser
 
@@ -227,7 +263,7 @@ def describe(stage: Stage, hardware: Hardware) -> dict[str, Any]:
         "stages": [
             {
                 "data": one.seen,
-                "optimiser": {"name": one.optimiser.member.name, **one.optimiser.options},
+                "optimiser": {"name": one.optimiser.member.name, **_given(one.optimiser)},
                 "length": str(one.length),
                 "start": str(one.start),
             }
@@ -254,3 +290,8 @@ def describe(stage: Stage, hardware: Hardware) -> dict[str, Any]:
         "torch": identity.torch,
         "python": platform.python_version(),
     }
+
+
+def _given(term: Term[Any]) -> dict[str, Any]:
+    """The options of `term` that say something."""
+    return {name: value for name, value in term.options.items() if value is not None}

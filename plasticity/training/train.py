@@ -23,7 +23,6 @@ from plasticity.training.loop import (
     Diverged,
     EpochProgress,
     finish_epoch,
-    set_learning_rate,
     train_on,
 )
 from plasticity.training.stages import Inputs, Stage, describe, prepare
@@ -93,6 +92,8 @@ def train(
 ) -> tuple[list[EpochMetrics], int | None]:
     """Train `stage` from where an earlier attempt or a rung left off to its last epoch.
 
+    That is the one in which it reaches its target, where its length has one.
+
     Returns what each epoch measured, and the step at which training diverged: it stops after that
     epoch, which is not measured. A stage that goes on from one that diverged does not begin.
 
@@ -131,10 +132,10 @@ def train(
             raise request.ended(f"{where}; the next attempt goes on from there")
 
     with graceful_shutdown() as request:
-        while diverged is None and (done := end_of(history, steps)) < steps.end:
+        while diverged is None and not stage.is_over(history):
+            done = end_of(history, steps)
             epoch = steps.epoch(done)
-            batches = stage.order.rest_of_epoch(done, stage.device, part.batches)
-            set_learning_rate(train_state.optimiser, epoch, stage.learning_rate_drops)
+            batches = stage.batches(done, part.batches)
             while not train_on(train_state, stage.train, batches, part, due):
                 save()
             measured = finish_epoch(
@@ -152,8 +153,10 @@ def train(
             history.append(measured)
             part = EpochProgress.begin(stage.device)
             log(progress(history, steps, stage.order.batch))
+            if stage.is_over(history) and history[-1].iteration < steps.end:
+                log(f"reached its training accuracy after epoch {epoch}: training stops here")
             # Even after the last epoch: who asked a job to end no longer accepts its results.
-            if request or (due() and measured.iteration < steps.end):
+            if request or (due() and not stage.is_over(history)):
                 save()
     return history, diverged
 

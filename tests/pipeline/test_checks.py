@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 from clone import ROOT, TINY
+from own_members import own_members  # noqa: F401 (a fixture)
 from snakemake.utils import update_config
 from somebody import let_in, somebody_else
 
@@ -252,3 +253,14 @@ def test_before_a_start_advice_is_told_and_mistakes_end_it(monkeypatch: pytest.M
     see(monkeypatch, 1)
     checks.before_start(CUDA, [TUNE] * 2, Start(cores=2), told.append)
     assert len(told) == 1
+
+
+@pytest.mark.usefixtures("own_members")
+@pytest.mark.parametrize("execution", ["graph", "compiled"])
+def test_steps_of_several_passes_are_not_recorded(here: Path, execution: str):
+    run = f"{PLACE}/half_sharp-lr0.01-b16_e2_init"
+    due = [TUNE, Due("pretrain", (f"results/pretrain/{run}/metrics.parquet",))]
+    checks.require_execution(study(device="cuda"), due)
+    checks.require_execution(study(device="cuda", execution=execution), due[:1])
+    with pytest.raises(UserError, match=rf"^execution: {execution} .* \(optimiser 'sharp-lr0.01"):
+        checks.require_execution(study(device="cuda", execution=execution), due)

@@ -12,6 +12,7 @@ from plasticity.runs import (
     Integer,
     Length,
     Run,
+    datasets,
     optimisers,
     starts,
 )
@@ -295,3 +296,14 @@ def test_what_is_observed_depends_on_training_and_on_how_it_is_observed(package)
 def test_the_other_order_of_a_connectivity_counts():
     order = ADAM.reordered_run.stage.transforms[-1]
     assert file_of(order) in digests.components(Job(CONNECTIVITY, ADAM))
+
+
+def test_an_option_that_says_nothing_outdates_nothing():
+    """So a later version may have more of them; those of data sets counted from the start."""
+    meant = {
+        registry.kind: digests._meant(registry.parse(text))[2]
+        for registry, text in ((optimisers, "adam-lr0.001-warm5"), (datasets, "cifar10"))
+    }
+    assert meant["optimiser"].pop("warm") == 5
+    assert meant["optimiser"].keys() == {"lr", "weight_decay", "batch", "drops"}
+    assert meant["data set"] == {"examples": None, "pixels": None}

@@ -1,5 +1,7 @@
 """Any valid run, as hypothesis draws it, and how a wrong one is refused."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import assume
 from hypothesis import strategies as st
@@ -21,6 +23,7 @@ from plasticity.runs import (
     transforms,
 )
 from plasticity.runs.combination import combination
+from plasticity.runs.length import PERCENT
 from plasticity.runs.values import decimal
 
 COLD = "cifar10/resnet18/seed0/full_adam-lr0.001_e500_init"
@@ -101,9 +104,11 @@ def inherits(member):
 @st.composite
 def lengths(draw, before=None):
     """Any length; one that goes on from the stage `before` ends after it."""
-    unit = draw(st.sampled_from(["e", "i", "till"] if before else ["e", "i"]))
+    units = ["e", "i", "until", *(["till"] if before else [])]
+    unit = draw(st.sampled_from(units))
     shortest = 1 + (before.epochs or 0) if unit == "till" else 1
-    return Length(unit, draw(st.integers(shortest, 10**6)))
+    percent = draw(values(PERCENT)) if unit == "until" else None
+    return Length(unit, draw(st.integers(shortest, 10**6)), percent)
 
 
 @st.composite
@@ -130,22 +135,23 @@ def runs(draw):
             return inherits(member) in (wanted, None) and (pruned or not member.facts.rewinds)
 
         before = stages[-1].length if stages else None
-        if before and before.epochs == 10**6:
+        if before and (before.epochs == 10**6 or before.unit == "until"):
             before = None
         length = draw(lengths(before))
         start = draw(terms(starts, allowed, model.facts.modules))
         if not position and start.member.name == "mixed":  # what "k" means there is tested apart
             start = starts.parse("ticket1-signs-init-magnitudes-fresh")
         same = length.unit == "till"  # as is what an epoch is
-        stages.append(
-            Stage(
-                data=stages[-1].data if same else draw(terms(data_selections)),
-                optimiser=stages[-1].optimiser if same else draw(terms(optimisers)),
-                length=length,
-                start=start,
-                transforms=draw(looks()),
-            )
+        stage = Stage(
+            data=stages[-1].data if same else draw(terms(data_selections)),
+            optimiser=stages[-1].optimiser if same else draw(terms(optimisers)),
+            length=length,
+            start=start,
+            transforms=draw(looks()),
         )
+        if length.unit == "until" and (stage.depends_on_length or start.facts.ticket):
+            stage = replace(stage, length=Length("e", length.number))
+        stages.append(stage)
     return Run(draw(terms(datasets)), model, draw(st.integers(0, 10**9)), tuple(stages))
 
 

@@ -12,6 +12,7 @@ from plasticity.core.errors import UserError
 from plasticity.runs import (
     DatasetFacts,
     Integer,
+    OptimiserFacts,
     Registry,
     SpellingError,
     StartFacts,
@@ -270,3 +271,9 @@ def test_a_data_set_without_facts_is_refused():
 def test_facts_of_a_transform_go_together(facts, message):
     with pytest.raises(ValueError, match=message):
         TransformFacts(**facts)
+
+
+@pytest.mark.parametrize("passes", [0, -1, 1.5, True, "2"])
+def test_a_number_of_passes_that_is_none_is_refused(passes):
+    with pytest.raises(ValueError, match=r"passes: got .*, expected a whole number of at least 1"):
+        OptimiserFacts(passes=passes)

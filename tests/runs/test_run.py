@@ -63,7 +63,7 @@ def test_a_run_takes_its_path_apart():
     assert run.stage.start.options == {"modules": (5, 6)}
     assert run.stage.optimiser.options == {
         **{"lr": 0.001, "weight_decay": 0.0},
-        **{"batch": 128, "drops": ()},
+        **{"batch": 128, "drops": (), "warm": None, "schedule": None},
     }
 
 
@@ -179,7 +179,7 @@ EARLY = "cifar10/resnet20/seed0/full_sgd-lr0.1_i500_init"
         (EARLY.replace("full", "full+augment+blur4"), "is spelt 'full+blur4+augment'"),
         (EARLY.replace("full", "full+blur2+blur4"), "are of one kind: take one of them"),
         (EARLY.replace("full", "full+randomlabels+rotation"), "both give the examples labels"),
-        (EARLY.replace("i500", "500"), "expected e<epochs>, i<updates>, or till<epochs>"),
+        (EARLY.replace("i500", "500"), "expected e<epochs>, i<updates>, till<epochs>"),
         (EARLY.replace("i500", "i05"), "length 'i05' is spelt 'i5'"),
         (EARLY.replace("lr0.1", "lr0.1-drop120x80"), "is spelt 'sgd-lr0.1-drop80x120'"),
     ],

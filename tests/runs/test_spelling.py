@@ -57,7 +57,7 @@ def test_optional_parts_have_one_order_and_are_left_out_at_their_default(data):
     spelt = [
         part.key + template.kinds[part.field].write(term.options[part.field])
         for part in template.parts
-        if term.options[part.field] != ()  # no text spells an empty set
+        if term.options[part.field] not in ((), None)  # no text spells what is not there
     ]
     text = head + "".join(data.draw(st.permutations(spelt)))
     if text == str(term):
@@ -128,6 +128,9 @@ def test_another_spelling_of_a_reset_is_refused(wrong, right):
         ("seed0", "seed007", "seed7"),
         ("e500", "e0500", "e500"),
         ("e500", "e+500", "e500"),
+        ("e500", "until99.0x500", "until99x500"),
+        ("e500", "until1e1x500", "until10x500"),
+        ("e500", "until99x0500", "until99x500"),
         ("resnet18", "resnet-d2w64", "resnet18"),
         ("resnet18", "resnet-d02w8", "resnet-d2w8"),
         ("resnet18", "resnet-d1w016", "resnet-d1w16"),
@@ -201,6 +204,17 @@ def test_an_unknown_word_is_refused_with_all_known_ones():
         ("e500", "e0", "length 'e0': expected e<number>, a whole number of at least 1"),
         ("e500", "e-5", "length 'e-5': expected e<number>"),
         ("e500", "500", "length '500': expected e<epochs>, i<updates>"),
+        ("e500", "until99", "length 'until99': expected until<percent>x<epochs>, such as"),
+        (
+            "e500",
+            "until0x5",
+            "length 'until0x5': percent: expected a number above 0 and of at most",
+        ),
+        ("e500", "until101x5", "percent: expected a number above 0 and of at most 100, got 101"),
+        ("e500", "until99x0", "expected until99x<number>, a whole number of at least 1"),
+        ("e500", "until99xe5", "expected until99x<number>, a whole number of at least 1"),
+        ("adam-lr0.001", "adam-lr0.001-cosin", "schedule: expected one of cosine, got the text"),
+        ("adam-lr0.001", "adam-lr0.001-warm0", "warm: expected a whole number of at least 1"),
         ("e500", "e5.0", "length 'e5.0': expected e<number>"),
         ("init", "keep", "the first stage of a run starts with 'init'"),
         ("init", "reset1", "the first stage of a run starts with 'init'"),
@@ -331,3 +345,24 @@ def test_a_number_too_long_to_read_is_refused(part, stem):
 
 def test_a_refusal_is_an_error_for_users():
     assert issubclass(SpellingError, UserError)
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("drift0.5_adam-lr0.1_until99x9_init", "and spreads its data over the whole stage"),
+        ("resampled_adam-lr0.1_until99x9_init", "and spreads its data over the whole stage"),
+        ("full_adam-lr0.1-cosine_until99x9_init", "and spreads its learning rate over"),
+        ("full_adam-lr0.1_until99x9_ticket1", "and prunes after as many epochs at each level"),
+        (
+            "full_adam-lr0.1_e1_ticket1/full_adam-lr0.1_until99x9_rewind",
+            "and prunes after as many epochs at each level",
+        ),
+        (
+            "full_adam-lr0.1_until99x9_init/full_adam-lr0.1_till20_keep",
+            "nobody knows when the stage before it ends",
+        ),
+    ],
+)
+def test_what_needs_a_known_end_is_refused_where_there_is_none(path, reason):
+    assert reason in refused(f"cifar10/resnet18/seed0/{path}")

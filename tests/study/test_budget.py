@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from clone import ROOT, Clone
+from own_members import own_members  # noqa: F401 (a fixture)
 from tiny import HARDWARE, PRETRAIN, Folder
 
 from plasticity.core.errors import UserError
@@ -183,6 +184,15 @@ class TestScaling:
             two: Throughput(200.0, 600.0),
         }
 
+    @pytest.mark.usefixtures("own_members")
+    def test_a_rule_of_several_passes_a_step_takes_as_many_times_as_long(self):
+        once, often = (
+            Workload.on(datasets.parse("cifar10"), models.parse("resnet18"), optimisers.parse(rule))
+            for rule in ("sgd-lr1", "quasinewton-lr1")
+        )
+        found = budget.scaled(100.0, COST, {once: COST, often: COST})
+        assert found[often] == Throughput(found[once].training / 5, found[once].evaluation)
+
     def test_the_network_that_is_told_of_is_counted_too(self):
         # The model of the study, which no figure trains here.
         figures = yaml.safe_load(CONFIG)["figures"]
@@ -264,7 +274,11 @@ class TestNetworkCosts:
         assert network_cost(workload).multiply_adds == expected
 
     @pytest.mark.parametrize(
-        "optimiser", ["adam-lr0.01", "rmsprop-lr0.01", "sgd-lr0.01", "sgd-lr0.01-m0.9"]
+        "optimiser",
+        [
+            *("adam-lr0.01", "rmsprop-lr0.01", "sgd-lr0.01", "sgd-lr0.01-m0.9"),
+            *("adamw-lr0.01", "nadam-lr0.01", "muon-lr0.01"),
+        ],
     )
     def test_a_checkpoint_is_as_large_as_counted(self, tmp_path: Path, optimiser: str):
         lineage = PRETRAIN.format(epochs=3).replace("adam-lr0.01", optimiser)

@@ -5,6 +5,8 @@ from configurations import PAPER, of_figure, of_runs, refusal, with_changes, wit
 
 # Mistakes
 
+RULES = "adam, adamw, muon, nadam, rmsprop, sgd"
+
 
 @pytest.mark.parametrize(
     ("changes", "message"),
@@ -86,7 +88,7 @@ def test_impossible_seeds_are_named(seeds, message):
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({"rule": "adma"}, "rule: unknown optimiser 'adma': expected one of adam, rmsprop, sgd; "),
+        ({"rule": "adma"}, f"rule: unknown optimiser 'adma': expected one of {RULES}; "),
         ({"rule": "adma"}, "did you mean 'adam'?"),
         ({"rule": 3}, "rule: "),
         ({"rule": ["adam"]}, "rule: "),
@@ -111,7 +113,7 @@ def test_a_mistake_in_an_optimiser_is_named(entry, message):
 
 def test_an_optimiser_without_a_rule_is_named():
     message = refusal(without("optimisers", "adam", "rule"))
-    assert message == "optimisers.adam.rule: missing; expected one of adam, rmsprop, sgd"
+    assert message == f"optimisers.adam.rule: missing; expected one of {RULES}"
 
 
 def test_an_optimiser_without_a_rate_is_named():

@@ -27,7 +27,7 @@ from plasticity.runs.cadence import Cadence
 from plasticity.runs.compute import EXECUTIONS, NEED_A_GPU, PRECISIONS
 from plasticity.training import checkpoint, generators, prune
 from plasticity.training.backends import DTYPES, prepare_backends
-from plasticity.training.cuda_graphs import CudaGraphExecution, CudaGraphs, put_back
+from plasticity.training.cuda_graphs import CudaGraphExecution, CudaGraphs
 from plasticity.training.examples import Batch, Examples
 from plasticity.training.hardware import Hardware
 from plasticity.training.loop import (
@@ -35,6 +35,7 @@ from plasticity.training.loop import (
     EpochProgress,
     TrainState,
     evaluate,
+    put_back,
     train_on,
 )
 from plasticity.training.stages import Inputs, prepare
@@ -42,6 +43,8 @@ from plasticity.training.stages import Inputs, prepare
 PLACE = "digits-clutter/resnet-d1w2/seed0"
 OPTIMISERS = [
     "adam-lr0.01-wd0.01-b16",
+    "adamw-lr0.01-wd0.01-b16",
+    "muon-lr0.01-wd0.01-b16",
     "rmsprop-lr0.001-b16",
     "sgd-lr0.1-b16",
     "sgd-lr0.1-m0.9-wd0.01-b16",

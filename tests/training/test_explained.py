@@ -95,8 +95,13 @@ def test_a_network_that_is_wrong_is_refused_by_name(folder: Folder, model: str, 
     [
         (
             "closure",
-            r"optimiser closure: the step of LBFGS asks for a closure, .*; take one that",
+            r"optimiser closure: the step of LBFGS asks for a closure.*OptimiserFacts\(passes=2\)",
         ),
+        (
+            "deaf",
+            "optimiser deaf: declares passes=2 among its facts, and the step of Deaf takes no",
+        ),
+        ("viewing", "optimiser viewing: SGD trains a tensor that is no parameter of the network"),
         ("failing", r"optimiser failing: .*KeyError.*; correct .*own_members\.py, line \d+: "),
     ],
 )

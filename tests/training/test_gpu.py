@@ -41,7 +41,10 @@ def taken() -> None:
 
 ROOT = Path(__file__).parents[2]
 NAMES = [str(number) for number in range(10)]
-OPTIMISERS = ["adam-lr0.01", "rmsprop-lr0.001", "sgd-lr0.1", "sgd-lr0.1-m0.9"]
+OPTIMISERS = [
+    *("adam-lr0.01", "rmsprop-lr0.001", "sgd-lr0.1", "sgd-lr0.1-m0.9"),
+    *("adamw-lr0.01", "muon-lr0.01"),
+]
 WAYS = [*(("graph", precision) for precision in PRECISIONS), ("eager", "bfloat16")]
 STAGE = "digits-clutter/resnet-d1w2/seed0/half_{}-b16_e{}_init"
 

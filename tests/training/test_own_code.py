@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from chain import Chain
+from killed import disturb, killed_everywhere, whole
 from own_members import REFUSED, STORABLE, own_members  # noqa: F401 (a fixture)
 from tiny import Folder, equal
 
@@ -22,37 +23,6 @@ RULES = [rule.__name__ for rule in STORABLE]
 
 def run_of(model="dropnet", rule="adam-lr0.01", epochs=3) -> Run:
     return Run.parse(PLACE.format(model=model, rule=rule, epochs=epochs))
-
-
-def disturb():
-    """Another process would have drawn otherwise."""
-    torch.rand(3)
-    np.random.random()
-    random.random()
-
-
-def killed_everywhere(folder: Folder, run: Run) -> checkpoint.Checkpoint:
-    """The state of `run`, of which each attempt was killed after one more step."""
-    original = checkpoint.save
-
-    def save(path, state):
-        original(path, state)
-        if path.name == "resume.safetensors":
-            raise KeyboardInterrupt
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(checkpoint, "save", save)
-        while True:
-            disturb()
-            try:
-                return checkpoint.load(folder.train(run, "killed", resume_every=0.0).checkpoint)
-            except KeyboardInterrupt:
-                pass
-
-
-def whole(folder: Folder, run: Run, name: str = "whole", **inputs) -> checkpoint.Checkpoint:
-    disturb()
-    return checkpoint.load(folder.train(run, name, **inputs).checkpoint)
 
 
 @pytest.mark.parametrize("model", ["dropnet", "noisynet"])

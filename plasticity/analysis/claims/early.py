@@ -351,7 +351,9 @@ def _pretrained(
 
 
 def _at_one_rate_until(run: pd.Series) -> float:
-    """The last iteration of `run` before its learning rate drops."""
+    """The last iteration of `run` before its learning rate changes."""
+    if re.search(r"-warm\d|-cosine", run["optimiser"]):
+        return 0.0
     drop = re.search(r"-drop(\d+)", run["optimiser"])
     return int(drop[1]) * run["iterations"] / run["epochs"] if drop else np.inf
 

@@ -44,7 +44,8 @@ RUNS = pa.schema(
         ("momentum", REAL),
         ("weight_decay", REAL),
         ("batch", COUNT),
-        # `epochs` and `iterations` are told by the clock of the stage, which begins at `begins`.
+        # `epochs` and `iterations` are told by the clock of the stage, which begins at `begins`;
+        # where it lasts until a training accuracy, they are the most.
         ("length", TEXT),
         ("epochs", COUNT),
         ("begins", COUNT),
@@ -89,6 +90,11 @@ RUNS = pa.schema(
         ("final_train_accuracy", REAL),
         # On the clock of the stage.
         ("epochs_to_full_train_accuracy", COUNT),
+        # What it took: the epochs that the stage itself trained, and whether it got to the training
+        # accuracy that it lasts until; null where it has none.
+        ("epochs_trained", COUNT),
+        ("target_reached", FLAG),
+        ("pretrain_epochs_trained", COUNT),
         # Of every stage, pretraining too, over its final epochs; and how many of `stages` lack it.
         ("reached_full_train_accuracy", FLAG),
         ("stages_below_full_train_accuracy", COUNT),
@@ -139,6 +145,13 @@ class Measured:
         if self.diverged_step is not None:
             return None
         return float(self.table["train_accuracy"].to_numpy().max())
+
+    def reached(self, target: float | None) -> bool | None:
+        """Whether the training accuracy of its last epoch is at least `target`, if that is one."""
+        if target is None:
+            return None
+        accuracy = self.table["train_accuracy"].to_numpy()
+        return self.diverged_step is None and bool(accuracy[-1] >= target)
 
     def final(self, column: str) -> float | None:
         """The mean of `column` over the final epochs of the stage; None where it diverged."""
@@ -221,6 +234,9 @@ def describe_run(
         "best_train_accuracy": measured.best_train_accuracy,
         "final_train_accuracy": measured.final("train_accuracy"),
         "epochs_to_full_train_accuracy": int(full[0]) if len(full) else None,
+        "epochs_trained": len(table),
+        "target_reached": measured.reached(run.stage.length.target),
+        "pretrain_epochs_trained": len(parent.table) if parent else None if pretrain else 0,
         "reached_full_train_accuracy": not unfitted,
         "stages_below_full_train_accuracy": unfitted,
         "training_examples": about["training_examples"],
@@ -237,6 +253,8 @@ def _views(stage: Stage) -> str:
 
 def final_accuracy(accuracy: np.ndarray, epochs: np.ndarray) -> float:
     """The mean of `accuracy`, float [n], over the last fifth of the clock of `epochs`, int [n].
+
+    Of the epochs that were trained: a stage that stops early has its window before that.
 
     A stage that goes on from where the one before left off thus has the final epochs of the
     uninterrupted one, or those of them that it trained.
