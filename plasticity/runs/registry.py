@@ -89,13 +89,21 @@ class Registry(Generic[F]):
     `kind` names one of them in messages; `facts` is the class of what they declare about
     themselves; `home` is the package that they live in. `suffix`
     and `common` are optional parts that every member takes and that the member's function is not
-    given, such as the batch size of an optimiser.
+    given, such as the batch size of an optimiser. `given` are the names of what every function is
+    given by position, where that is checked.
     """
 
     def __init__(
-        self, kind: str, facts: type[F], home: str, suffix: str = "", **common: ValueKind
+        self,
+        kind: str,
+        facts: type[F],
+        home: str,
+        suffix: str = "",
+        given: tuple[str, ...] = (),
+        **common: ValueKind,
     ) -> None:
         self.kind = kind
+        self._given = given
         self.facts = facts
         self.home = home
         self._suffix = suffix
@@ -133,6 +141,7 @@ class Registry(Generic[F]):
             name = function.__name__
             if keywords != set(kinds):
                 raise ValueError(f"{self.kind} {name} takes {keywords}, declares {set(kinds)}")
+            self._require_given(function)
             if not function.__doc__:
                 raise ValueError(f"{self.kind} {name} has no docstring")
             if name in self._members:
@@ -150,12 +159,28 @@ class Registry(Generic[F]):
                 self.kind, function, parsed, frozenset(common), known, check
             )
             if short_for is not None:
-                self._short[short_for] = template
+                self._short[short_for] = parsed.text.partition("[")[0]
             self.parse.cache_clear()
             self.read.cache_clear()
             return function
 
         return declare
+
+    def _require_given(self, function: Callable[..., Any]) -> None:
+        """Raise `ValueError` where `function` cannot be given what all of this registry are."""
+        signature = inspect.signature(function)
+        options = {p.name: None for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY}
+        try:
+            if self._given:
+                signature.bind(*self._given, **options)
+        except TypeError:
+            given = [f"image_{name}" if name in options else name for name in self._given]
+            taken = [f"*{p.name}" if p.kind is p.VAR_POSITIONAL else p.name
+                     for p in signature.parameters.values() if p.name not in options]  # fmt: skip
+            raise ValueError(
+                f"{self.kind} {function.__name__}: its function takes ({', '.join(taken)}); "
+                f"expected ({', '.join(given)}), given by position, and options after a *"
+            ) from None
 
     def _facts_of(self, name: str, facts: F | None) -> F:
         if facts is None:
