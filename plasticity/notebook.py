@@ -58,7 +58,7 @@ class Loaded:
         part = self._part("test")
         outputs = classes_of(self.run.stage.transforms, len(part.header.classes))
         channels, height, width = part.images.shape[1:]
-        network = build(self.run.model, outputs, channels, (height, width))
+        network = build(self.run.model, outputs, channels, height, width)
         network.load_state_dict(found.network)
         return network.eval()
 

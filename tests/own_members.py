@@ -48,12 +48,12 @@ def convolution(channels, width=8, *more):
 # Networks
 
 
-def dropnet(classes, channels):
+def dropnet(classes, channels, height, width):
     """With dropout."""
     return network_of(convolution(channels, 8, nn.Dropout(0.5)), Head(8, classes))
 
 
-def frozennet(classes, channels):
+def frozennet(classes, channels, height, width):
     """Whose first layer is not trained."""
     network = network_of(convolution(channels), convolution(8), Head(8, classes))
     network.numbered[0].requires_grad_(False)
@@ -69,17 +69,17 @@ class _Unused(nn.Module):
         return self.first(images).relu()
 
 
-def sparenet(classes, channels):
+def sparenet(classes, channels, height, width):
     """With a layer that is not used."""
     return network_of(_Unused(channels), Head(8, classes))
 
 
-def eightnet(classes, channels):
+def eightnet(classes, channels, height, width):
     """Of two modules, said to be eight."""
     return network_of(convolution(channels), Head(8, classes))
 
 
-def noisynet(classes, channels):
+def noisynet(classes, channels, height, width):
     """With noise of three generators in each pass, also in evaluation."""
 
     class Noise(nn.Module):
@@ -90,7 +90,7 @@ def noisynet(classes, channels):
     return network_of(convolution(channels, 8, Noise()), Head(8, classes))
 
 
-def lazynet(classes, channels):
+def lazynet(classes, channels, height, width):
     """Fully connected, of as many inputs as there are."""
     return network_of(
         nn.Sequential(nn.Flatten(), nn.LazyLinear(8), nn.ReLU()), nn.Linear(8, classes)
@@ -107,7 +107,7 @@ class _Mean(nn.Module):
         return images.mean((2, 3))
 
 
-def normnet(classes, channels):
+def normnet(classes, channels, height, width):
     """With all kinds of normalisation, and a learned activation."""
     return network_of(
         convolution(channels, 8, nn.GroupNorm(2, 8), _Last(8), nn.PReLU(), _Mean()),
@@ -116,12 +116,12 @@ def normnet(classes, channels):
     )
 
 
-def wrongnet(classes, channels):
+def wrongnet(classes, channels, height, width):
     """Whose layers do not fit."""
     return network_of(convolution(channels), Head(9, classes))
 
 
-def othernet(classes, channels):
+def othernet(classes, channels, height, width):
     """Which is none of the library's."""
     return nn.Sequential(nn.Flatten(), nn.Linear(64, classes))
 
@@ -135,7 +135,7 @@ class _Scale(nn.Module):
         return images * self.scale
 
 
-def scalednet(classes, channels):
+def scalednet(classes, channels, height, width):
     """With a parameter of which nobody knows how it is drawn."""
     return network_of(_Scale(), convolution(channels), Head(8, classes))
 

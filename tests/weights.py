@@ -24,7 +24,7 @@ RESNET20 = [
 
 
 def built(seed=0):
-    network = models.parse("resnet-d1w2")(3, 3)
+    network = models.parse("resnet-d1w2")(3, 3, 12, 12)
     initialise(network, torch_generator(seed, "initialisation"))
     return network
 

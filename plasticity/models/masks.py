@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from plasticity.core import files, tensors
 from plasticity.core.errors import UserError
@@ -29,25 +30,48 @@ Weights = dict[str, Tensor]
 
 ADVICE = "delete it and run again to prune anew"
 
+PROJECTIONS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
+"""The weights of torch's attention besides that of its linear layer, where it has them."""
+
 FACTS = ("run", "level", "state", "precision")
 """What the file of a mask says by the names that its fields have."""
 
 
 def prunable(network: nn.Module) -> Weights:
-    """The weights of convolutions and linear layers, in the order of the network.
+    """The weights of convolutions, linear layers and attention, in the order of the network.
 
-    They are views: writing to them changes `network`. Neither biases nor normalisation are pruned.
+    They are views: writing to them changes `network`. Neither biases nor normalisation are pruned,
+    nor tokens and positions. One that several layers share has the name that it has first.
     """
-    return {name: layer.weight.detach() for name, layer in prunable_layers(network).items()}
+    named: dict[nn.Parameter, str] = {}
+    for name, layer in network.named_modules():
+        for entry in _prunable_entries(layer):
+            if (parameter := layer._parameters.get(entry)) is not None:
+                named.setdefault(parameter, f"{name}.{entry}".removeprefix("."))
+    return {name: parameter.detach() for parameter, name in named.items()}
 
 
-def prunable_layers(network: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
-    """The layers that `prunable` weights belong to, by the names of these."""
-    return {
-        f"{name}.weight".removeprefix("."): layer
-        for name, layer in network.named_modules()
-        if isinstance(layer, nn.Conv2d | nn.Linear)
-    }
+def _prunable_entries(layer: nn.Module) -> tuple[str, ...]:
+    """The names that `prunable` weights have in `layer`."""
+    if isinstance(layer, _ConvNd | nn.Linear):
+        return ("weight",)
+    return PROJECTIONS if isinstance(layer, nn.MultiheadAttention) else ()
+
+
+def require_prunable(network: nn.Module) -> None:
+    """Raise `UserError` where `prunable` weights of `network` are not all that it multiplies by."""
+    for name, layer in network.named_modules():
+        if "weight" in _prunable_entries(layer) and "weight" not in layer._parameters:
+            raise UserError(
+                f"layer {name} of the network computes its weight from other parameters, as weight "
+                "or spectral normalisation does: it can be neither pruned nor observed; take a "
+                "network without"
+            )
+    if not prunable(network):
+        raise UserError(
+            f"network {type(network).__name__} has no weights of convolutions, linear layers or "
+            "attention: it can be neither pruned nor observed"
+        )
 
 
 @torch.no_grad()

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import math
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.parameter import UninitializedParameter
 
 from plasticity.core.errors import UserError
+from plasticity.models.numbering import NumberedModule, numbered_modules
 from plasticity.runs import ModelFacts, Term
 
 
 class Network(nn.Module):
-    """A classifier whose parameters all belong to one of its numbered modules.
+    """A classifier of modules that follow one another and can be drawn anew one by one.
 
     A subclass gives `numbered`, its modules from the input (number 1) to the output.
     """
 
     numbered: nn.ModuleList
+    memory_format: torch.memory_format = torch.channels_last
+    """The order of its weights in memory: in this one convolutions are quickest."""
+    module_names: tuple[str, ...] | None = None
+    """What its modules are called, where that is declared."""
+    build_anew: Callable[[], Network] | None = None
+    """Builds another one of the same architecture, from draws of the global generators."""
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images [n, channels, h, w] to logits [n, classes]."""
@@ -36,15 +47,32 @@ class Network(nn.Module):
         """
         draw_uniform(layer, generator)
 
+    @property
+    def numbered_modules(self) -> tuple[NumberedModule, ...]:
+        """Its modules from the input to the output; all of its state belongs to one of them."""
+        return numbered_modules(self, self.module_names)
+
+    def numbered_module(self, number: int) -> NumberedModule:
+        """The module that the papers call `number`, counted from 1 at the input.
+
+        Raises `UserError` where there is none.
+        """
+        parts = self.numbered_modules
+        if not 1 <= number <= len(parts):
+            known = ", ".join(f"{at} {part.name}" for at, part in enumerate(parts, start=1))
+            raise UserError(
+                f"there is no module {number} in this network, whose modules are {known}"
+            )
+        return parts[number - 1]
+
     def module(self, number: int) -> nn.Module:
-        """The module that the papers call `number`, counted from 1 at the input."""
-        return self.numbered[number - 1]
+        """The module `number` itself, as `numbered_module`."""
+        return self.numbered_module(number).module
 
     @property
     def head(self) -> frozenset[str]:
         """The names of what the last module holds, which stands for the labels alone."""
-        prefix = f"numbered.{len(self.numbered) - 1}."
-        return frozenset(name for name in self.state_dict() if name.startswith(prefix))
+        return frozenset(self.numbered_modules[-1].entries)
 
     def fresh(self, generator: torch.Generator) -> Self:
         """A network of the same architecture, on the CPU, drawn from the initial distribution."""
@@ -53,31 +81,88 @@ class Network(nn.Module):
         return network
 
 
-def build(
-    model: Term[ModelFacts], classes: int, channels: int, pixels: tuple[int, int] | None = None
-) -> Network:
+class Foreign(Network):
+    """Any torch module that maps images to logits, as a network of this library.
+
+    It is given images in the usual order in memory, on which views of its own may rely. Its initial
+    distribution is that of its constructor.
+    """
+
+    memory_format = torch.contiguous_format
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """See `Network.forward`; raises `UserError` for what is no tensor."""
+        logits = self.network(images.contiguous())
+        if not isinstance(logits, Tensor):
+            raise UserError(
+                f"network {type(self.network).__name__}: returns {type(logits).__name__} in "
+                f"{'training' if self.training else 'evaluation'}; expected logits [n, classes]: "
+                "put it into a module whose forward returns these alone"
+            )
+        return logits
+
+    @property
+    def numbered_modules(self) -> tuple[NumberedModule, ...]:
+        """See `Network.numbered_modules`."""
+        return tuple(
+            NumberedModule(one.name, one.module, tuple(f"network.{name}" for name in one.entries))
+            for one in numbered_modules(self.network, self.module_names)
+        )
+
+
+def build(model: Term[ModelFacts], classes: int, channels: int, height: int, width: int) -> Network:
     """The network that `model` spells, whose weights are yet to be drawn.
 
-    Layers that are lazy get their sizes from images of so many `pixels`, height and width. Raises
-    `UserError` where its function returns something else, or a network with another number of
-    modules than it declares.
+    Layers that are lazy get their sizes from images of `height` x `width`. Raises `UserError` where
+    its function returns something else, or a network with other modules than it declares.
     """
-    network, name = model(classes, channels), model.member.name
-    if not isinstance(network, Network) or not hasattr(network, "numbered"):
+    made, name = model(classes, channels, height, width), model.member.name
+    empty = isinstance(made, Network) and not hasattr(made, "numbered")
+    if empty or not isinstance(made, nn.Module):
         raise UserError(
-            f"model {name}: returns {type(network).__name__}; expected a Network, of "
-            "plasticity.models.network, with its modules in numbered"
+            f"model {name}: returns {type(made).__name__}{' without numbered' if empty else ''}; "
+            "expected a torch module that maps images [n, channels, height, width] to logits "
+            "[n, classes]"
         )
-    if len(network.numbered) != model.facts.modules:
-        raise UserError(
-            f"model {name}: declares modules={model.facts.modules} among its facts, and its "
-            f"network has {len(network.numbered)} numbered modules; correct one of the two"
-        )
-    if pixels and any(isinstance(one, UninitializedParameter) for one in network.parameters()):
+    network = made if isinstance(made, Network) else Foreign(made)
+    network.module_names = model.facts.names(**model.own)
+    network.build_anew = lambda: build(model, classes, channels, height, width)
+    if any(isinstance(one, UninitializedParameter) for one in network.parameters()):
         with torch.no_grad():
-            network.eval()(torch.zeros(1, channels, *pixels))
+            network.eval()(torch.zeros(1, channels, height, width))
         network.train()
+    declared, parts = model.facts.count(**model.own), network.numbered_modules
+    found = len(parts)
+    if declared is not None and found != declared:
+        raise UserError(
+            f"model {name}: declares modules={declared} among its facts, and its network has "
+            f"{found} numbered modules ({', '.join(part.name for part in parts)}); correct one of "
+            "the two"
+        )
     return network
+
+
+@torch.inference_mode()
+def require_logits(
+    model: Term[ModelFacts], network: Network, classes: int, shape: tuple[int, ...]
+) -> None:
+    """Raise `UserError` where `network`, of `model`, has no logits for images of this `shape`.
+
+    Of `classes`: with more of them it would train without a word.
+    """
+    training = network.training
+    logits = network.eval()(torch.zeros(2, *shape))
+    network.train(training)
+    found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+    if found != (2, classes):
+        raise UserError(
+            f"model {model.member.name}: gives {found} for 2 images of the shape {shape}; expected "
+            f"logits (2, {classes}), one for each of the classes that its function is given"
+        )
 
 
 @torch.no_grad()
@@ -87,25 +172,73 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
     Convolutions and linear layers as a `Network` says itself, and from PyTorch's default in any
     other module; normalisation starts as the identity with running statistics of zero mean and
     unit variance. Any other layer with parameters is reset by its own `reset_parameters`, whose
-    draws depend on `generator` alone. Raises `UserError` for one that has none.
+    draws depend on `generator` alone. Where it has none, and in a `Foreign` network everywhere,
+    the network is built anew under a seed of `generator`, and the layer is as it is there. Raises
+    `UserError` where it cannot be built.
     """
+    if isinstance(network, Foreign):
+        network.load_state_dict(_anew(network, generator).state_dict())
+        return
     draw_layer = network.draw_layer if isinstance(network, Network) else draw_uniform
-    for layer in network.modules():
+    unknown: dict[str, nn.Module] = {}
+    for name, layer in network.named_modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             draw_layer(layer, generator)
         elif isinstance(layer, _NormBase):
             layer.reset_parameters()
         elif any(True for _ in layer.parameters(recurse=False)):
-            reset = getattr(layer, "reset_parameters", None)
-            if reset is None:
-                raise UserError(
-                    f"network {type(network).__name__}: no initial distribution is known for its "
-                    f"layer {type(layer).__name__}; give that a method reset_parameters"
-                )
-            with torch.random.fork_rng(devices=[]):
-                seed = int(torch.randint(2**62, (), generator=generator))
-                torch.default_generator.manual_seed(seed)
-                reset()
+            if (reset := getattr(layer, "reset_parameters", None)) is None:
+                unknown[name] = layer
+            else:
+                with _drawing(generator):
+                    reset()
+        elif getattr(network, "build_anew", None) and any(
+            True for _ in layer.buffers(recurse=False)
+        ):
+            unknown[name] = layer
+    if not unknown:
+        return
+    anew = dict(_anew(network, generator).named_modules())
+    for name, layer in unknown.items():
+        drawn = (
+            *anew[name].named_parameters(recurse=False),
+            *anew[name].named_buffers(recurse=False),
+        )
+        for entry, value in drawn:
+            getattr(layer, entry).copy_(value)
+
+
+def _anew(network: nn.Module, generator: torch.Generator) -> Network:
+    """A network like `network`, as its function builds it under a seed of `generator`."""
+    if not isinstance(network, Network) or network.build_anew is None:
+        unknown = [
+            type(layer).__name__
+            for layer in network.modules()
+            if any(True for _ in layer.parameters(recurse=False))
+            and not hasattr(layer, "reset_parameters")
+        ]
+        raise UserError(
+            f"network {type(network).__name__}: no initial distribution is known for its "
+            f"layer {', '.join(unknown)}; give that a method reset_parameters"
+        )
+    with _drawing(generator):
+        return network.build_anew().to("cpu")
+
+
+@contextmanager
+def _drawing(generator: torch.Generator) -> Iterator[None]:
+    """Seed the global generators from `generator` in here; afterwards they are as they were."""
+    numpy, python = np.random.get_state(), random.getstate()
+    with torch.random.fork_rng(devices=[]):
+        seed = int(torch.randint(2**62, (), generator=generator))
+        torch.default_generator.manual_seed(seed)
+        np.random.seed(seed % 2**32)
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            np.random.set_state(numpy)
+            random.setstate(python)
 
 
 def draw_uniform(layer: nn.Conv2d | nn.Linear, generator: torch.Generator) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from plasticity.models.network import Network
-from plasticity.models.resnet import Head, Stem, blocks
+from plasticity.models.resnet import PLAIN, Style, residual_modules
 
 
 class ResNet20(Network):
@@ -19,16 +19,10 @@ class ResNet20(Network):
     where the shape changes are normalised 1 x 1 convolutions, which the 20 layers do not count.
     """
 
-    def __init__(self, classes: int, channels: int, *, width: int) -> None:
+    def __init__(self, classes: int, channels: int, *, width: int, style: Style = PLAIN) -> None:
         super().__init__()
         self.numbered = nn.ModuleList(
-            [
-                Stem(channels, width),
-                blocks(width, width, depth=3, stride=1),
-                blocks(width, 2 * width, depth=3, stride=2),
-                blocks(2 * width, 4 * width, depth=3, stride=2),
-                Head(4 * width, classes),
-            ]
+            residual_modules(classes, channels, [width, 2 * width, 4 * width], 3, style)
         )
 
     def draw_layer(self, layer: nn.Conv2d | nn.Linear, generator: torch.Generator) -> None:

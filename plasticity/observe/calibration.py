@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim import Optimizer
 from torch.utils.flop_counter import FlopCounterMode
 
 from plasticity.core.rng import torch_generator
-from plasticity.models.network import build
+from plasticity.models.network import Foreign, Network, build
 from plasticity.runs.costs import Calibration, NetworkCost, Throughput
 from plasticity.runs.metrics import EpochMetrics, as_rows
 from plasticity.runs.workload import Workload
@@ -78,9 +80,10 @@ class Bench:
         labels = torch.randint(workload.classes, shape[:1], generator=generator)
         middle = torch.full((1, workload.channels, 1, 1), 127.5, device=device)
         with device:  # drawn where they are used: a large network is slow to draw on the CPU
-            network = build(workload.model, workload.classes, workload.channels, shape[2:])
+            network = build(workload.model, workload.classes, *shape[1:])
+        network.to(device)
         if workload.passes == 1:
-            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            network.to(memory_format=network.memory_format)  # type: ignore[call-overload]
         optimiser, passes = workload.optimiser(network.parameters()), workload.passes
         return cls(
             train_state=hardware.stepping(passes).train_state(network, optimiser, passes=passes),
@@ -141,10 +144,7 @@ def _count(sums: Tensor | None) -> int:
 
 def network_cost(workload: Workload) -> NetworkCost:
     """Count what `workload` costs on any device, without training it."""
-    with torch.device("meta"):  # shapes without numbers
-        pixels = (workload.pixels, workload.pixels)
-        network = build(workload.model, workload.classes, workload.channels, pixels)
-        optimiser = workload.optimiser(network.parameters())
+    network, optimiser = _unallocated(workload)
     small = _stand_ins(network)
     remembers = _after_a_step(workload, small)
     for parameter, stand_in in zip(network.parameters(), small, strict=True):
@@ -164,6 +164,24 @@ def network_cost(workload: Workload) -> NetworkCost:
         state=_stored_bytes(tensors) + len(json.dumps(json.dumps(plain))),
         epoch=8 * len(as_rows([epoch])[0]),
     )
+
+
+def _unallocated(workload: Workload) -> tuple[Network, Optimizer]:
+    """The network of `workload` and its optimiser: shapes without numbers, where that is possible.
+
+    A `Foreign` network has numbers: its function may compute with some, its buffers hold indices.
+    """
+    size = (workload.classes, workload.channels, workload.pixels, workload.pixels)
+    try:
+        with torch.device("meta"):
+            network = build(workload.model, *size)
+            optimiser = workload.optimiser(network.parameters())
+    except (NotImplementedError, RuntimeError, TypeError):
+        network = None
+    if network is None or isinstance(network, Foreign):
+        network = build(workload.model, *size)
+        optimiser = workload.optimiser(network.parameters())
+    return network, optimiser
 
 
 def _stand_ins(network: nn.Module) -> list[nn.Parameter]:
@@ -201,9 +219,23 @@ def _stored_bytes(tensors: Mapping[str, Tensor]) -> int:
 
 @torch.inference_mode()
 def _multiply_adds(network: nn.Module, workload: Workload) -> int:
-    """Those of one image's forward pass in the convolutions and linear layers of `network`."""
+    """Those of one image's forward pass in convolutions, linear layers and attention."""
     # On the CPU, whatever its weights are: not every operation knows the device without numbers.
-    network.to_empty(device="cpu").eval()
-    with FlopCounterMode(display=False) as counter:
+    if any(parameter.is_meta for parameter in network.parameters()):
+        network.to_empty(device="cpu")
+    network.eval()
+    # The operations one by one: what fuses attention into one is not counted.
+    with sdpa_kernel(SDPBackend.MATH), _unfused(), FlopCounterMode(display=False) as counter:
         network(torch.zeros(1, workload.channels, workload.pixels, workload.pixels))
     return int(counter.get_total_flops()) // 2
+
+
+@contextmanager
+def _unfused() -> Iterator[None]:
+    """Torch's layers of attention compute operation by operation in here, as in training."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)

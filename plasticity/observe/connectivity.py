@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _NormBase
 from torch.optim import SGD
 
 from plasticity.core import files, tables
@@ -110,6 +110,7 @@ def barrier(
     network = deepcopy(network)
     require_state(network, one, "the one end")
     require_state(network, other, "the other end")
+    take_buffers(network, one, other)
     if len(train) < line.batches * line.batch:
         raise UserError(
             f"batches: {line.batches} of {line.batch} asked for to take the statistics of "
@@ -167,6 +168,28 @@ def require_state(network: nn.Module, state: Mapping[str, Tensor], what: str) ->
 
 
 @torch.no_grad()
+def take_buffers(
+    network: nn.Module, one: Mapping[str, Tensor], other: Mapping[str, Tensor]
+) -> None:
+    """Give `network` what both ends hold besides parameters and statistics of normalisation.
+
+    Such as a table of positions. Raises `UserError` where they differ, as what a layer gathers in
+    training does: nobody knows what it would be on the line.
+    """
+    for name, layer in network.named_modules():
+        for entry, buffer in layer.named_buffers(name, recurse=False):
+            if isinstance(layer, _NormBase) or entry not in one:
+                continue
+            if entry not in other or not torch.equal(one[entry], other[entry]):
+                raise UserError(
+                    f"the ends of the line differ in {entry}, a buffer of {type(layer).__name__} "
+                    "that training changes: what it would be between them is not known; observe "
+                    "the connectivity of a network without"
+                )
+            buffer.copy_(one[entry])
+
+
+@torch.no_grad()
 def interpolate(
     network: nn.Module, one: Mapping[str, Tensor], other: Mapping[str, Tensor], alpha: float
 ) -> None:
@@ -187,7 +210,13 @@ def estimate_statistics(train_state: TrainState, examples: Examples, batches: Te
     What they were before does not matter. The same as torch's cumulative average (a `momentum` of
     None), to the bit.
     """
-    layers = [layer for layer in train_state.network.modules() if isinstance(layer, _BatchNorm)]
+    layers = [
+        layer
+        for layer in train_state.network.modules()
+        if isinstance(layer, _NormBase) and layer.running_mean is not None
+    ]
+    if not layers:
+        return
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
         layer.reset_running_stats()

@@ -48,7 +48,7 @@ SCHEMA = pa.schema(
 
 
 def parameters_of(network: nn.Module) -> dict[str, Tensor]:
-    """The weights of convolutions and linear layers by name, from the input to the output.
+    """The weights of convolutions, linear layers and attention, by name, in the network's order.
 
     Biases and normalisation are left out.
     """
@@ -188,6 +188,7 @@ def observe(
             f"iterations: {cadence.iterations:,} asked for, but stage '{run.stage}' of run {run} "
             f"has {steps:,}; observe fewer of them or a longer stage"
         )
+    masks.require_prunable(network)
     weights = parameters_of(network)
     traces = draw_traces(weights, TRACES, torch_generator(run.seed, "traces"))
     observed, evaluated = cadence.observed(), set(cadence.evaluated())

@@ -15,7 +15,6 @@ def require_sound(
     dataset: Term[DatasetFacts], model: Term[ModelFacts], stages: Sequence[Stage]
 ) -> None:
     """Raise `SpellingError` where `stages` on `dataset` with `model` are no run."""
-    modules = model.facts.modules
     classes = dataset.facts.classes
     for position, stage in enumerate(stages):
         # None is for a start that may stand anywhere.
@@ -37,12 +36,8 @@ def require_sound(
             )
         if position == 0 and stage.prunes:
             _require_sources(stage)
-        impossible = [m for m in stage.start.options.get("modules", ()) if m > modules]
-        if impossible:
-            raise SpellingError(
-                f"start '{stage.start}': {model} has the modules 1 to {modules}, "
-                f"there is no module {impossible[0]}"
-            )
+        if chosen := stage.start.options.get("modules"):
+            _require_modules(model, stage, chosen)
         if stage.data.facts.classes:
             needed = stage.data.facts.classes(**stage.data.own)
             if needed > classes:
@@ -59,6 +54,19 @@ def require_sound(
                 f"start '{stage.start}' goes on with the mask of a ticket, and no stage before "
                 "it starts with one"
             )
+
+
+def _require_modules(model: Term[ModelFacts], stage: Stage, chosen: Sequence[int]) -> None:
+    """Raise `SpellingError` where `model` is known to have none of a number of those `chosen`."""
+    modules = model.facts.count(**model.own)
+    impossible = [number for number in chosen if number > (modules or number)]
+    if impossible:
+        names = model.facts.names(**model.own) or ()
+        said = f" ({', '.join(names)})" if 0 < len(names) < 20 else ""
+        raise SpellingError(
+            f"start '{stage.start}': {model} has the modules 1 to {modules}{said}, "
+            f"there is no module {impossible[0]}"
+        )
 
 
 def _require_sources(stage: Stage) -> None:

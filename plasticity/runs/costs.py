@@ -27,7 +27,7 @@ class Throughput:
 class NetworkCost:
     """What a workload costs on any device.
 
-    `multiply_adds` are those of one image's forward pass in convolutions and linear layers. A
+    `multiply_adds` are those of one image's forward pass in matrices, convolutions and attention. A
     checkpoint takes `state` bytes, and `epoch` bytes for each epoch of its stage.
     """
 

@@ -34,14 +34,37 @@ class DatasetFacts:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """A network: how many numbered `modules` it has.
+    """A network: its numbered `modules`, by name or how many; or a function of its options.
 
-    `depth` and `width` are for tables, where they are not among its options.
+    Without, they are told by the network once it is built, and a start that names one too many is
+    refused only then. `depth` and `width` are for tables, where they are not among its options.
     """
 
-    modules: int
+    modules: int | tuple[str, ...] | Callable[..., tuple[str, ...]] | None = None
     depth: int | None = None
     width: int | None = None
+
+    def __post_init__(self) -> None:
+        modules: object = self.modules
+        words = "expected a number of at least 1, or the names of modules"
+        if isinstance(modules, bool) or not isinstance(modules, int | tuple | Callable | None):
+            raise ValueError(f"modules: got {modules!r}, {words}")
+        if isinstance(modules, int) and modules < 1:
+            raise ValueError(f"modules: got {modules}, {words}")
+        if isinstance(modules, tuple) and len({str(name) for name in modules}) != len(modules):
+            raise ValueError(f"modules: got {modules!r}, {words}, each once")
+
+    def names(self, **options: object) -> tuple[str, ...] | None:
+        """The names of the modules of the network with these options, where they are declared."""
+        modules = self.modules(**options) if callable(self.modules) else self.modules
+        return modules if isinstance(modules, tuple) else None
+
+    def count(self, **options: object) -> int | None:
+        """How many modules the network with these options has, where that is declared."""
+        names = self.names(**options)
+        if names is not None:
+            return len(names)
+        return self.modules if isinstance(self.modules, int) else None
 
 
 @dataclass(frozen=True)

@@ -93,13 +93,21 @@ class Registry(Generic[F]):
     `kind` names one of them in messages; `facts` is the class of what they declare about
     themselves; `home` is the package that they live in. `suffix`
     and `common` are optional parts that every member takes and that the member's function is not
-    given, such as the batch size of an optimiser.
+    given, such as the batch size of an optimiser. `given` are the names of what every function is
+    given by position, where that is checked.
     """
 
     def __init__(
-        self, kind: str, facts: type[F], home: str, suffix: str = "", **common: ValueKind
+        self,
+        kind: str,
+        facts: type[F],
+        home: str,
+        suffix: str = "",
+        given: tuple[str, ...] = (),
+        **common: ValueKind,
     ) -> None:
         self.kind = kind
+        self._given = given
         self.facts = facts
         self.home = home
         self._suffix = suffix
@@ -137,6 +145,7 @@ class Registry(Generic[F]):
             name = function.__name__
             if keywords != set(kinds):
                 raise ValueError(f"{self.kind} {name} takes {keywords}, declares {set(kinds)}")
+            self._require_given(function)
             if not function.__doc__:
                 raise ValueError(f"{self.kind} {name} has no docstring")
             common = {**(silent or {}), **self._common}
@@ -146,7 +155,7 @@ class Registry(Generic[F]):
                     f"{self.kind} {name}: no '_' or '/' in a template: paths split there"
                 )
             known = self._facts_of(name, facts)
-            short = {} if short_for is None else {short_for: template}
+            short = {} if short_for is None else {short_for: parsed.text.partition("[")[0]}
             member = Member(self.kind, function, parsed, frozenset(common), known, check, short)
             declarations.declare(
                 Declaration(
@@ -156,6 +165,22 @@ class Registry(Generic[F]):
             return function
 
         return declare
+
+    def _require_given(self, function: Callable[..., Any]) -> None:
+        """Raise `ValueError` where `function` cannot be given what all of this registry are."""
+        signature = inspect.signature(function)
+        options = {p.name: None for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY}
+        try:
+            if self._given:
+                signature.bind(*self._given, **options)
+        except TypeError:
+            given = [f"image_{name}" if name in options else name for name in self._given]
+            taken = [f"*{p.name}" if p.kind is p.VAR_POSITIONAL else p.name
+                     for p in signature.parameters.values() if p.name not in options]  # fmt: skip
+            raise ValueError(
+                f"{self.kind} {function.__name__}: its function takes ({', '.join(taken)}); "
+                f"expected ({', '.join(given)}), given by position, and options after a *"
+            ) from None
 
     def _facts_of(self, name: str, facts: F | None) -> F:
         if facts is None:

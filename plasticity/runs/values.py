@@ -181,9 +181,13 @@ class Word:
 
     words: tuple[str, ...]
     default: str | Missing | None = REQUIRED
+    alone: bool = False
+    """Whether only `words` are read as it, where the word itself tells which option it is of."""
 
-    # Any word matches, so that one that is not among `words` is refused in a message that has them.
-    pattern = r"[A-Za-z]+"
+    @property
+    def pattern(self) -> str:
+        # Any word matches, so that one that is not among them is refused in a message with all.
+        return "|".join(self.words) if self.alone else "[A-Za-z]+"
 
     def __post_init__(self) -> None:
         unreadable = [word for word in self.words if not re.fullmatch("[a-z]+", word)]

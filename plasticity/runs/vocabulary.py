@@ -21,7 +21,12 @@ datasets = Registry(
     examples=Integer(at_least=1, default=None),
     pixels=Integer(at_least=1, default=None),
 )
-models = Registry("model", ModelFacts, home="plasticity.models.networks")
+models = Registry(
+    "model",
+    ModelFacts,
+    home="plasticity.models.networks",
+    given=("classes", "channels", "height", "width"),
+)
 data_selections = Registry("data selection", SelectionFacts, home="plasticity.data.selections")
 optimisers = Registry(
     "optimiser",

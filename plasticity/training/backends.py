@@ -44,6 +44,10 @@ def prepare_backends(
     # As use_deterministic_algorithms(True), which loads the compiler to tell it as well.
     torch.set_deterministic_debug_mode("error")
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    # Attention operation by operation: what fuses it adds gradients in any order.
+    torch.backends.cuda.enable_flash_sdp(False)
+    torch.backends.cuda.enable_mem_efficient_sdp(False)
+    torch.backends.cuda.enable_cudnn_sdp(False)
     torch.backends.cudnn.benchmark = False  # it may choose another algorithm in another process
     torch.set_num_threads(threads)
     if compiles:

@@ -12,7 +12,7 @@ from plasticity.runs import Run
 from plasticity.training.backends import is_out_of_memory
 
 EXPECTED = {
-    "model": "it is given the numbers of classes and channels, returns a Network, and that is "
+    "model": "it is given classes, channels, height and width, and returns a torch module that is "
     "called with images [n, channels, height, width] and returns logits [n, classes]",
     "optimiser": "it is given the parameters and returns a torch optimiser, whose step is called "
     "once a batch, after its gradients were made, with a closure where its facts declare passes; "
@@ -40,6 +40,8 @@ def explained(run: Run, log: Callable[[str], None]) -> Iterator[None]:
             raise out_of_memory(run, error) from error
         if "Expected more than 1" in str(error) and "when training" in str(error):
             raise too_few_values(run) from error
+        if "deterministic implementation" in str(error):
+            raise not_deterministic(run, error) from error
         if blamed := own_code(run, error):
             log(traceback.format_exc())
             raise blamed from error
@@ -76,6 +78,16 @@ def out_of_memory(run: Run, error: Exception) -> UserError:
         f"stage '{run.stage}': out of memory on the device with batches of {batch} ({first}). "
         "Use a GPU with more memory or fewer jobs a GPU, or train with smaller batches (-b in the "
         "optimiser's name, batch in the configuration), which are other runs"
+    )
+
+
+def not_deterministic(run: Run, error: Exception) -> UserError:
+    """What to do where an operation would give other bits each time."""
+    operation = str(error).split()[0]
+    return UserError(
+        f"stage '{run.stage}': {operation}, which model {run.model} (or its optimiser) uses, gives "
+        "other bits each time on this device, and results here are reproducible to the bit; take a "
+        "layer that computes the same otherwise, such as a mean instead of adaptive pooling"
     )
 
 

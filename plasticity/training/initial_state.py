@@ -15,8 +15,9 @@ from plasticity.data.apply import classes_of, task_of
 from plasticity.interventions.perturbations import Ticket, effective_size
 from plasticity.models import masks
 from plasticity.models.masks import Mask
-from plasticity.models.network import Network, build, initialise
+from plasticity.models.network import Network, build, initialise, require_logits
 from plasticity.runs import Run
+from plasticity.training import generators
 from plasticity.training.checkpoint import Checkpoint
 
 
@@ -47,7 +48,7 @@ class InitialState:
 def initial_state(
     run: Run,
     classes: int,
-    shape: tuple[int, ...],
+    shape: tuple[int, int, int],
     parent: Checkpoint | None,
     mask: Mask | None,
     mask_file: Path | None,
@@ -60,12 +61,15 @@ def initial_state(
     drawing = torch_generator(run.seed, "initialisation")
     starting = torch_generator(run.seed, "start", len(run.stages))
     stage, tasks = run.stage, [task_of(stage.transforms) for stage in run.stages]
-    channels, height, width = shape
     outputs = classes_of(stage.transforms, classes)
-    network = build(run.model, outputs, channels, (height, width))
+    network = build(run.model, outputs, *shape)
     # One draw a seed, shared by all runs: a cold run and the pretraining of its warm counterpart
     # begin at the same point.
     initialise(network, drawing)
+    with generators.kept(torch.device("cpu")):  # it may draw even in evaluation
+        require_logits(run.model, network, outputs, shape)
+    if stage.start.facts.ticket:
+        masks.require_prunable(network)
     if mask and mask_file:
         mask.require_fits(mask_file, network)
     is_ticket = stage.start.facts.ticket

@@ -14,6 +14,7 @@ from plasticity.models.network import build
 from plasticity.runs import Run
 from plasticity.runs.compute import Precision
 from plasticity.runs.provenance import Code
+from plasticity.runs.workload import facts_of
 from plasticity.training import checkpoint
 from plasticity.training.hardware import Log
 
@@ -34,8 +35,10 @@ def make_mask(
     code.require_before(state, trained.identity.components)
     options = ticket.stage.start.options
     # Built only for the names of its weights, in their order.
-    names = masks.prunable_layers(build(ticket.model, 2, 1))
-    weights = {name: trained.network[name] for name in names}
+    facts = facts_of(ticket.dataset)
+    network = build(ticket.model, facts.classes, facts.channels, facts.pixels, facts.pixels)
+    masks.require_prunable(network)
+    weights = {name: trained.network[name] for name in masks.prunable(network)}
     diverged = trained.diverged.step if trained.diverged else None
     if diverged is None and not all(bool(weight.isfinite().all()) for weight in weights.values()):
         diverged = trained.iteration  # by a version that did not record it

@@ -111,11 +111,12 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: Code, log: Log) 
         generator_for=partial(torch_generator, run.seed, "view"),
         device=device,
     )
-    classes, shape = len(train.header.classes), train.images.shape[1:]
-    initial = initial_state(run, classes, shape, parent, mask, inputs.mask)
+    _, *image = train.images.shape
+    shape = (image[0], image[1], image[2])
+    initial = initial_state(run, len(train.header.classes), shape, parent, mask, inputs.mask)
     network = initial.network.to(device)
     if passes == 1:  # rules with a closure, such as LBFGS, take views of gradients in a row
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.to(memory_format=initial.network.memory_format)  # type: ignore[call-overload]
     optimiser = optimiser_of(run, network)
     schedule = Schedule.of(run, order.steps)
     schedule.prepare(optimiser)
@@ -273,6 +274,7 @@ def describe(stage: Stage, hardware: Hardware) -> dict[str, Any]:
         "ends": stage.steps.end,
         "density": stage.initial_state.density,
         "perturbation": stage.initial_state.changed if stage.diverged_before is None else None,
+        "modules": [part.name for part in stage.initial_state.network.numbered_modules],
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "training_examples": stage.order.subset.examples(run),
         "data_checksum": identity.data,

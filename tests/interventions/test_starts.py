@@ -16,7 +16,7 @@ from plasticity.runs import SpellingError, models, starts
 @pytest.fixture
 def trained():
     """A network whose every number is unlike a fresh one's."""
-    network = models.parse("resnet-d1w2")(3, 1)
+    network = models.parse("resnet-d1w2")(3, 1, 12, 12)
     initialise(network, torch_generator(0, "initialisation"))
     with torch.no_grad():
         for value in network.state_dict().values():
@@ -79,7 +79,7 @@ def test_a_module_has_the_same_draw_whichever_others_are_reset_with_it(trained):
 
 def test_all_modules_reset_are_a_fresh_network(trained):
     after = apply("reset1+2+3+4+5+6", trained, seed=4)
-    fresh = models.parse("resnet-d1w2")(3, 1)
+    fresh = models.parse("resnet-d1w2")(3, 1, 12, 12)
     initialise(fresh, torch_generator(4, "start", 2))
     assert changed(copy(fresh), after) == (set(), set())
 
@@ -139,7 +139,7 @@ DRAWN = [s for s in TICKETS if any(w in s for w in ("fresh", "shuffle", "noise",
 @pytest.fixture
 def initial():
     """The network of `rewound` as it was initialised."""
-    network = models.parse("resnet-d1w2")(3, 1)
+    network = models.parse("resnet-d1w2")(3, 1, 12, 12)
     initialise(network, torch_generator(0, "initialisation"))
     return network
 
@@ -147,7 +147,7 @@ def initial():
 @pytest.fixture
 def rewound(initial):
     """A network after some steps: every number has moved, some weights across zero."""
-    network = models.parse("resnet-d1w2")(3, 1)
+    network = models.parse("resnet-d1w2")(3, 1, 12, 12)
     network.load_state_dict(initial.state_dict())
     generator = torch_generator(0, "steps")
     with torch.no_grad():

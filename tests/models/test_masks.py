@@ -365,11 +365,11 @@ def test_a_mask_fits_its_network(mask):
 
 def test_a_mask_of_another_network_is_named(mask):
     with pytest.raises(UserError) as refused:
-        mask.require_fits("place/mask", models.parse("resnet-d1w4")(3, 3))
+        mask.require_fits("place/mask", models.parse("resnet-d1w4")(3, 3, 12, 12))
     assert str(refused.value) == (
         "place/mask: a mask for another model: layer numbered.0.convolution.weight: expected the "
         "shape [4, 3, 3, 3], found the shape [2, 3, 3, 3]; "
         "put the right file there, or keep both and run in another folder (--directory)"
     )
     with pytest.raises(UserError, match=r"expected the shape .*, found no such layer; put the"):
-        mask.require_fits("place/mask", models.parse("resnet-d2w2")(3, 3))
+        mask.require_fits("place/mask", models.parse("resnet-d2w2")(3, 3, 12, 12))

@@ -138,7 +138,7 @@ def runs(draw):
         if before and (before.epochs == 10**6 or before.unit == "until"):
             before = None
         length = draw(lengths(before))
-        start = draw(terms(starts, allowed, model.facts.modules))
+        start = draw(terms(starts, allowed, model.facts.count(**model.own)))
         if not position and start.member.name == "mixed":  # what "k" means there is tested apart
             start = starts.parse("ticket1-signs-init-magnitudes-fresh")
         same = length.unit == "till"  # as is what an epoch is

@@ -49,7 +49,7 @@ OPTIMISERS = [
 def built(spelling="adam-lr0.01", seed=0):
     """A network in channels-last order, as in training, and its optimiser."""
     generators.seed(Run.parse(IDENTITY.run), torch.device("cpu"))
-    network = models.parse("resnet-d1w2")(3, 3)
+    network = models.parse("resnet-d1w2")(3, 3, 12, 12)
     initialise(network, torch_generator(seed, "initialisation"))
     network = network.to(memory_format=torch.channels_last)
     return network, optimisers.parse(spelling)(network.parameters())

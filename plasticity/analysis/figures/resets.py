@@ -14,7 +14,7 @@ def draw(tables: Tables) -> Drawing:
     warm = tables.runs[tables.runs["role"] != "cold"].copy()
     warm["reset_modules"] = warm["reset_modules"].fillna("")
     table = style.over_seeds(warm, ["role", "reset_modules"], "test_accuracy")
-    modules = max(Run.parse(run).model.facts.modules for run in tables.runs["run"])
+    modules = _modules(tables.runs)
     places = _places(table["role"])
 
     picture = style.picture(max(6.0, 0.42 * len(table) + 1.8), 4.6)
@@ -47,6 +47,16 @@ def draw(tables: Tables) -> Drawing:
     return Drawing(picture, numbers)
 
 
+def _modules(runs: pd.DataFrame) -> list[str]:
+    """The modules of the largest network, by number and name."""
+    names = max(runs["modules"].dropna().str.split(", "), key=len, default=[])
+    models = [Run.parse(run).model for run in runs["run"]]
+    declared = [model.facts.count(**model.own) or 0 for model in models]
+    chosen = "+".join(runs["reset_modules"].dropna()).split("+")
+    count = max([len(names), *declared, *(int(number) for number in chosen if number)])
+    return [f"{at + 1} {names[at]}" if at < len(names) else f"{at + 1}" for at in range(count)]
+
+
 def _places(roles: pd.Series) -> dict[int, float]:
     """A place on the axis for each row, with a space between one role and the next."""
     places: dict[int, float] = {}
@@ -59,18 +69,16 @@ def _places(roles: pd.Series) -> dict[int, float]:
     return places
 
 
-def _draw_matrix(axes: Axes, subsets: list[str], places: list[float], modules: int) -> None:
+def _draw_matrix(axes: Axes, subsets: list[str], places: list[float], modules: list[str]) -> None:
     for subset, place in zip(subsets, places, strict=True):
         chosen = {int(module) for module in subset.split("+") if module}
-        for module in range(1, modules + 1):
+        for module in range(1, len(modules) + 1):
             face = "0.15" if module in chosen else "white"
             axes.scatter(place, module, s=42, marker="s", facecolor=face, edgecolor="0.6", zorder=2)
-    axes.set_yticks(range(1, modules + 1))
-    axes.set_ylim(0.4, modules + 0.6)
+    axes.set_yticks(range(1, len(modules) + 1), modules)
+    axes.set_ylim(0.4, len(modules) + 0.6)
     axes.set_xticks([])
     axes.grid(False)
     axes.spines[["bottom", "left"]].set_visible(False)
     axes.tick_params(length=0)
-    axes.set(
-        ylabel="Module", xlabel="Modules drawn anew before tuning (filled): 1 stem, last output"
-    )
+    axes.set(ylabel="Module", xlabel="Modules drawn anew before tuning (filled)")

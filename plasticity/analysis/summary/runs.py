@@ -53,6 +53,8 @@ RUNS = pa.schema(
         ("start", TEXT),
         ("start_name", TEXT),
         ("reset_modules", TEXT),
+        # What all of them are called, from the input to the output.
+        ("modules", TEXT),
         # Tickets: the level of pruning, the fraction of weights left, what was done to these, and
         # by how much: the standard deviation of the change.
         ("level", COUNT),
@@ -183,6 +185,8 @@ def describe_run(
     optimiser, start = run.stage.optimiser, run.stage.start
     pretrain = run.parent.stage if run.parent else None
     diverged = measured.diverged_step is not None
+    # Metrics of an earlier version do not say.
+    modules = about.get("modules") or run.model.facts.names(**run.model.own)
     return {
         "run": str(run),
         "dataset": str(run.dataset),
@@ -207,6 +211,7 @@ def describe_run(
         "start": str(start),
         "start_name": start.member.name,
         "reset_modules": "+".join(map(str, start.options.get("modules", ()))) or None,
+        "modules": ", ".join(modules or ()) or None,
         **{name: start.options.get(name) for name in ("level", "signs", "magnitudes", "scope")},
         "deviations": start.options.get("std"),
         "density": about["density"],

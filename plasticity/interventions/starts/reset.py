@@ -19,6 +19,7 @@ def reset(network: Network, generator: torch.Generator, *, modules: tuple[int, .
     Parameters and normalisation statistics both. A module gets the same draw whichever others are
     reset with it, so that two subsets differ by their modules alone.
     """
-    fresh = network.fresh(generator)
+    state, fresh = network.state_dict(), network.fresh(generator).state_dict()
     for number in modules:
-        network.module(number).load_state_dict(fresh.module(number).state_dict())
+        for name in network.numbered_module(number).entries:
+            state[name].copy_(fresh[name])

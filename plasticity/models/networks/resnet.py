@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from plasticity.models.options import ACTIVATION, NORMALISATION, STYLE, residual_names
 from plasticity.runs import Integer, ModelFacts, models
 
 if TYPE_CHECKING:
@@ -13,13 +14,26 @@ if TYPE_CHECKING:
 # Beyond these limits no machine could hold it: at width 2,048 the shallowest network has some six
 # billion parameters; with depth 1,000, eight thousand layers.
 @models.member(
-    "resnet-d{depth}w{width}",
-    facts=ModelFacts(modules=6),
+    f"resnet-d{{depth}}w{{width}}{STYLE}",
+    facts=ModelFacts(modules=residual_names(4)),
     depth=Integer(at_least=1, limit=1000),
     width=Integer(at_least=1, limit=2048),
+    normalisation=NORMALISATION,
+    activation=ACTIVATION,
 )
-def resnet(classes: int, channels: int, *, depth: int, width: int) -> Network:
+def resnet(
+    classes: int,
+    channels: int,
+    image_height: int,
+    image_width: int,
+    *,
+    depth: int,
+    width: int,
+    normalisation: str,
+    activation: str,
+) -> Network:
     """A residual network of any depth and width (Berariu et al., appendix A.4)."""
-    from plasticity.models.resnet import ResNet
+    from plasticity.models.resnet import ResNet, Style
 
-    return ResNet(classes, channels, depth=depth, width=width)
+    style = Style(normalisation, activation)
+    return ResNet(classes, channels, depth=depth, width=width, style=style)
