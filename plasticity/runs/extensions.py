@@ -249,7 +249,7 @@ def _file(name: str, place: str, base: Path | None) -> Path | None:
     """The file in `place`, or None where that is a module; raises `UserError`."""
     # Not `Path.expanduser`, which raises where there is no such home.
     path = os.path.expanduser(os.path.expandvars(place))  # noqa: PTH111
-    if "/" not in path and not path.endswith(".py"):
+    if not path.endswith(".py") and all(part.isidentifier() for part in path.split(".")):
         return None
     found = Path(base or "", path)
     if not path.endswith(".py") or not os.path.isfile(found):  # noqa: PTH113 (of any text)
@@ -308,8 +308,9 @@ def _failed(name: str, place: str, file: Path | None, error: BaseException) -> U
     missing = error.name if isinstance(error, ModuleNotFoundError) else None
     if missing and not file and f"{place}.".startswith(f"{missing}."):
         return UserError(
-            f"extensions.{name}: {shown(place)}: no module {missing} can be imported here; install "
-            "it or add its folder to PYTHONPATH, or name the path of a file that ends in .py"
+            f"extensions.{name}: {shown(place)}: no module {shown(missing)} can be imported here; "
+            "install it or add its folder to PYTHONPATH, or name the path of a file that ends in "
+            ".py"
         )
 
     def is_own(path: Path) -> bool:

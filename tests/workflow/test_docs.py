@@ -12,7 +12,7 @@ from extension_files import written
 # The documented experiment, made small enough for a test: the last overlay wins.
 SMALL = """
 dataset: digits-clutter-n64-r6
-model: convnet-w4
+model: resnet-d1w2
 seeds: [0]
 lengths: {pretrain: 1, tune: 2}
 optimisers:
@@ -22,6 +22,7 @@ telemetry: {iterations: 8, each: 4, per_decade: 4, evaluations_per_decade: 2}
 targets: [shrinking, ends, watched]
 figures:
   shrinking:
+    model: convnet-w4
     runs:
       steps: steps0.3_{radam}_e{tune}_init
       negative: full+negative_{radam}_e{tune}_init
