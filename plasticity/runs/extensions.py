@@ -193,7 +193,7 @@ def use_recorded(about: Mapping[str, Any], path: str | Path) -> None:
 def explained(log: Callable[[str], None] = lambda line: None) -> Iterator[None]:
     """Raise `UserError` for an error in code of an extension, which names its place.
 
-    Its traceback is left in the `log`. Any other error is left as it is.
+    The lines that led there are left in the `log`. Any other error is left as it is.
     """
     try:
         yield
@@ -202,7 +202,7 @@ def explained(log: Callable[[str], None] = lambda line: None) -> Iterator[None]:
     except Exception as error:
         for one in in_use():
             if where := _place_of(error, one.has):
-                log(traceback.format_exc())
+                log("".join(traceback.format_list(_frames(error, one.has))).rstrip())
                 raise UserError(
                     f"extensions.{one.name}: {where}: failed ({_said(error)}); correct that file"
                 ) from error
@@ -249,7 +249,7 @@ def _file(name: str, place: str, base: Path | None) -> Path | None:
     """The file in `place`, or None where that is a module; raises `UserError`."""
     # Not `Path.expanduser`, which raises where there is no such home.
     path = os.path.expanduser(os.path.expandvars(place))  # noqa: PTH111
-    if "/" not in path and not path.endswith(".py"):
+    if not path.endswith(".py") and all(part.isidentifier() for part in path.split(".")):
         return None
     found = Path(base or "", path)
     if not path.endswith(".py") or not os.path.isfile(found):  # noqa: PTH113 (of any text)
@@ -308,8 +308,9 @@ def _failed(name: str, place: str, file: Path | None, error: BaseException) -> U
     missing = error.name if isinstance(error, ModuleNotFoundError) else None
     if missing and not file and f"{place}.".startswith(f"{missing}."):
         return UserError(
-            f"extensions.{name}: {shown(place)}: no module {missing} can be imported here; install "
-            "it or add its folder to PYTHONPATH, or name the path of a file that ends in .py"
+            f"extensions.{name}: {shown(place)}: no module {shown(missing)} can be imported here; "
+            "install it or add its folder to PYTHONPATH, or name the path of a file that ends in "
+            ".py"
         )
 
     def is_own(path: Path) -> bool:
@@ -327,9 +328,14 @@ def _place_of(error: BaseException, is_own: Callable[[Path], bool]) -> str | Non
     """The file and line of an `error` in the last file that `is_own`, if there is one."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}, line {error.lineno}"
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if is_own(Path(frame.filename))]
+    own = _frames(error, is_own)
     return f"{own[-1].filename}, line {own[-1].lineno}" if own else None
+
+
+def _frames(error: BaseException, is_own: Callable[[Path], bool]) -> list[traceback.FrameSummary]:
+    """Where an `error` came from, in files that are one's own."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [frame for frame in frames if is_own(Path(frame.filename))]
 
 
 def _said(error: BaseException) -> str:

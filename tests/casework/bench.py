@@ -6,7 +6,6 @@ import io
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,18 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
-from clone import ROOT, SOURCES
+from clone import ROOT
 from safetensors import safe_open
 
-HOMES = {
-    "models": "models/networks",
-    "optim": "interventions/rules",
-    "starts": "interventions/starts",
-    "datasets": "data/datasets",
-}
-"""The folder of members for which a case has a file ``<word>_addition.py``."""
-
-PRELUDE = '''"""Members of a case."""
+PRELUDE = '''"""Words of a case."""
 
 from __future__ import annotations
 
@@ -61,29 +52,28 @@ class Step:
 
 
 class Bench:
-    """A temporary folder for the `case` in `folder`, with its `addition` to the project, if any."""
+    """A temporary folder for the `case` in `folder`, with its `addition`, if any, as extension."""
 
     def __init__(self, scratch: Path, folder: Path, case: str, addition: str | None) -> None:
-        self.scratch, self.folder, self.case, self.project = scratch, folder, folder / case, ROOT
+        self.scratch, self.folder, self.case = scratch, folder, folder / case
+        self.overlay: Path | None = None
         if addition:
-            self.project = scratch / "project"
-            for name in SOURCES:
-                copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-                self.project.mkdir(exist_ok=True)
-                copy(ROOT / name, self.project / name)
             declared = (self.case / f"{addition}_addition.py").read_text()
             facts = re.sub(r'facts=\{"modules": (\d+)\}', r"facts=ModelFacts(modules=\1)", declared)
-            home = self.project / "plasticity" / HOMES[addition]
-            (home / "of_the_case.py").write_text(PRELUDE + facts)
+            (scratch / "of_the_case.py").write_text(PRELUDE + facts)
+            self.overlay = scratch / "extension.yaml"
+            self.overlay.write_text(f"extensions: {{case: {scratch / 'of_the_case.py'}}}\n")
 
     def run(self, step: Step) -> tuple[int, str]:
         """The exit status of a `step`, and what it printed, logged and left."""
         place = self.scratch / step.place
         place.mkdir(exist_ok=True)
         words = [word.format(case=self.case, cases=self.folder) for word in step.words]
+        if self.overlay:  # behind the study's, which every step has
+            words.insert(words.index("--configfile") + 2, str(self.overlay))
         command = [
             *(Path(sys.executable).with_name("snakemake"), "--snakefile"),
-            *(self.project / "Snakefile", "--directory", place, "--cores", "1", *words),
+            *(ROOT / "Snakefile", "--directory", place, "--cores", "1", *words),
         ]
         done = subprocess.run(
             command,

@@ -11,8 +11,8 @@ from casework.bench import Step
 class Case:
     """A case in the folder `name`, told from others there by `part`.
 
-    With an `addition` the project has the members of its ``<addition>_addition.py``. A capability
-    is something that may come later.
+    With an `addition` its ``<addition>_addition.py`` is an extension. A capability is something
+    that may come later.
     """
 
     name: str

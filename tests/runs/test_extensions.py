@@ -200,9 +200,11 @@ def test_a_word_of_two_extensions_is_refused_with_both_places(lab):
             r"'lab/none\.py': no such file \(looked for '/.*/lab/none\.py'\); name a Py",
         ),
         ("lab/ours", "no such file .*ends in .py"),
-        ("lab_of_mine", "no module lab_of_mine can be imported here"),
-        ("json.nothing", r"no module json\.nothing can be imported here; install it or add"),
+        ("lab_of_mine", "no module 'lab_of_mine' can be imported here"),
+        ("json.nothing", r"no module 'json\.nothing' can be imported here; install it or add"),
         ("no\0.py", "no such file"),
+        (".relative", "no such file"),
+        ("two words", "no such file"),
     ],
 )
 def test_a_place_without_an_extension_is_refused(lab, place, words):
