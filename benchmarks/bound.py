@@ -59,7 +59,9 @@ def convolved(workload: Workload) -> int:
         nonlocal total
         total += output.numel()
 
-    network: nn.Module = workload.model(workload.classes, workload.channels)
+    network: nn.Module = workload.model(
+        workload.classes, workload.channels, workload.pixels, workload.pixels
+    )
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d):
             layer.register_forward_hook(count)

@@ -158,8 +158,7 @@ class Loop:
         self.dtype = DTYPES[precision]
         train, test = storage.read(bench.inputs.train), storage.read(bench.inputs.test)
         torch.manual_seed(0)
-        channels = train.images.shape[1]
-        self.network: nn.Module = run.model(len(train.header.classes), channels)
+        self.network: nn.Module = run.model(len(train.header.classes), *train.images.shape[1:])
         initialise(self.network, torch_generator(run.seed, "initialisation"))
         self.network.to(device)
         self.optimiser = as_usual(run.stage.optimiser(self.network.parameters()))

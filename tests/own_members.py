@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import max_pool2d, max_unpool2d
+from torch.nn.utils import parametrizations
 from torch.optim import SGD, Optimizer
 
 from plasticity.interventions.options import LEARNING_RATE
@@ -122,8 +124,78 @@ def wrongnet(classes, channels, height, width):
 
 
 def othernet(classes, channels, height, width):
-    """Which is none of the library's."""
-    return nn.Sequential(nn.Flatten(), nn.Linear(64, classes))
+    """Which is no module."""
+    return [nn.Flatten(), nn.Linear(64, classes)]
+
+
+def manynet(classes, channels, height, width):
+    """With logits for more classes than there are."""
+    return nn.Sequential(convolution(channels), Head(8, 5))
+
+
+class _Pair(nn.Linear):
+    def forward(self, images):
+        return super().forward(images.flatten(1)), images
+
+
+def pairnet(classes, channels, height, width):
+    """Which returns more than logits."""
+    return _Pair(channels * height * width, classes)
+
+
+class _Unpool(nn.Linear):
+    def forward(self, images):
+        pooled, places = max_pool2d(images, 2, return_indices=True)
+        return super().forward(max_unpool2d(pooled, places, 2).flatten(1))
+
+
+def unpoolnet(classes, channels, height, width):
+    """With an operation that is not reproducible."""
+    return _Unpool(channels * height * width, classes)
+
+
+class LeNet(nn.Module):
+    """As textbooks have it: of torch alone, with a view of what convolutions give."""
+
+    def __init__(self, classes, channels, height, width):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, 4, 3, padding=1)
+        self.conv2 = nn.Conv2d(4, 8, 3, padding=1)
+        self.fc = nn.Linear(8 * (height // 2) * (width // 2), classes)
+
+    def forward(self, images):
+        features = max_pool2d(self.conv1(images).relu(), 2)
+        features = self.conv2(features).relu()
+        return self.fc(features.view(-1, self.fc.in_features))
+
+
+def lenet(classes, channels, height, width):
+    """Of torch alone, with facts about nothing."""
+    return LeNet(classes, channels, height, width)
+
+
+class Tokens(nn.Module):
+    """A parameter of its own beside a module of attention of torch's."""
+
+    def __init__(self, classes, channels, height, width):
+        super().__init__()
+        self.patches = nn.Conv2d(channels, 8, 4, 4)
+        self.layers = nn.TransformerEncoder(
+            nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, norm_first=True), 1,
+            enable_nested_tensor=False,
+        )  # fmt: skip
+        self.head = nn.Linear(8, classes)
+        self.token = nn.Parameter(torch.randn(1, 1, 8))
+
+    def forward(self, images):
+        patches = self.patches(images).flatten(2).transpose(1, 2)
+        tokens = torch.cat([self.token.expand(len(images), -1, -1), patches], 1)
+        return self.head(self.layers(tokens)[:, 0])
+
+
+def tokens(classes, channels, height, width):
+    """A transformer of torch's own layers."""
+    return Tokens(classes, channels, height, width)
 
 
 class _Scale(nn.Module):
@@ -140,9 +212,32 @@ def scalednet(classes, channels, height, width):
     return network_of(_Scale(), convolution(channels), Head(8, classes))
 
 
+def normednet(classes, channels, height, width):
+    """Whose weight is computed from two parameters."""
+    linear = nn.Linear(channels * height * width, classes)
+    return nn.Sequential(nn.Flatten(), parametrizations.weight_norm(linear))
+
+
+class _Counting(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, images):
+        if self.training:
+            self.seen += 1
+        return images
+
+
+def countingnet(classes, channels, height, width):
+    """With a statistic of its own."""
+    return nn.Sequential(_Counting(), nn.Flatten(), nn.Linear(channels * height * width, classes))
+
+
 NETWORKS = {
     dropnet: 2, frozennet: 3, sparenet: 2, eightnet: 8, noisynet: 2, lazynet: 2, normnet: 3,
-    wrongnet: 2, othernet: 2, scalednet: 3,
+    wrongnet: 2, othernet: 2, scalednet: 3, manynet: 2, pairnet: 1, unpoolnet: 1, lenet: None,
+    tokens: None, normednet: None, countingnet: None,
 }  # fmt: skip
 
 

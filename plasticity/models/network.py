@@ -55,12 +55,12 @@ class Network(nn.Module):
     def numbered_module(self, number: int) -> NumberedModule:
         """The module that the papers call `number`, counted from 1 at the input.
 
-        Raises `UserError` where there is none.
+        Raises `IndexError` where there is none.
         """
         parts = self.numbered_modules
         if not 1 <= number <= len(parts):
             known = ", ".join(f"{at} {part.name}" for at, part in enumerate(parts, start=1))
-            raise UserError(
+            raise IndexError(
                 f"there is no module {number} in this network, whose modules are {known}"
             )
         return parts[number - 1]
@@ -96,7 +96,8 @@ class Foreign(Network):
 
     def forward(self, images: Tensor) -> Tensor:
         """See `Network.forward`; raises `UserError` for what is no tensor."""
-        logits = self.network(images.contiguous())
+        # Of a single channel either order would pass for the other: strides are made anew.
+        logits = self.network(images.reshape(-1).view(images.shape))
         if not isinstance(logits, Tensor):
             raise UserError(
                 f"network {type(self.network).__name__}: returns {type(logits).__name__} in "

@@ -36,8 +36,6 @@ def require_sound(
             )
         if position == 0 and stage.prunes:
             _require_sources(stage)
-        if chosen := stage.start.options.get("modules"):
-            _require_modules(model, stage, chosen)
         if stage.data.facts.classes:
             needed = stage.data.facts.classes(**stage.data.own)
             if needed > classes:
@@ -56,17 +54,22 @@ def require_sound(
             )
 
 
-def _require_modules(model: Term[ModelFacts], stage: Stage, chosen: Sequence[int]) -> None:
-    """Raise `SpellingError` where `model` is known to have none of a number of those `chosen`."""
-    modules = model.facts.count(**model.own)
-    impossible = [number for number in chosen if number > (modules or number)]
-    if impossible:
-        names = model.facts.names(**model.own) or ()
-        said = f" ({', '.join(names)})" if 0 < len(names) < 20 else ""
-        raise SpellingError(
-            f"start '{stage.start}': {model} has the modules 1 to {modules}{said}, "
-            f"there is no module {impossible[0]}"
-        )
+def require_modules(model: Term[ModelFacts], stages: Sequence[Stage]) -> None:
+    """Raise `SpellingError` where `model` is known to lack a module that a start names.
+
+    Apart from the rest, as the figures of a study name modules of whatever network it is for.
+    """
+    for stage in stages:
+        chosen: tuple[int, ...] = stage.start.options.get("modules", ())
+        modules = model.facts.count(**model.own) if chosen else None
+        impossible = [number for number in chosen if modules is not None and number > modules]
+        if impossible:
+            names = model.facts.names(**model.own) or ()
+            said = f" ({', '.join(names)})" if 0 < len(names) < 20 else ""
+            raise SpellingError(
+                f"start '{stage.start}': {model} has the modules 1 to {modules}{said}, "
+                f"there is no module {impossible[0]}"
+            )
 
 
 def _require_sources(stage: Stage) -> None:

@@ -14,7 +14,7 @@ from functools import cache, cached_property
 from plasticity.core.errors import shown
 from plasticity.runs import vocabulary
 from plasticity.runs.bounds import LARGEST, LONGEST_RUN, LONGEST_STAGE
-from plasticity.runs.checks import require_sound
+from plasticity.runs.checks import require_modules, require_sound
 from plasticity.runs.combination import combination
 from plasticity.runs.facts import DatasetFacts, ModelFacts
 from plasticity.runs.grammar import SpellingError
@@ -80,7 +80,12 @@ class Run:
                 f"run {shown(text)}: expected <dataset>/<model>/seed<k>/<stage>[/<stage>...]"
             )
         dataset, model, seed, *stages = parts
-        return cls.of_words(dataset, model, seed, [stage.split("_") for stage in stages])
+        run = cls.of_words(dataset, model, seed, [stage.split("_") for stage in stages])
+        try:
+            require_modules(run.model, run.stages)
+        except SpellingError as error:
+            raise SpellingError(f"run {shown(text)}: {error}") from None
+        return run
 
     @classmethod
     def of_words(

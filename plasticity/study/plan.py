@@ -16,6 +16,7 @@ from typing import Any
 from plasticity.core.errors import UserError, named, shown
 from plasticity.runs import Run, extensions, layout, starts, states_of
 from plasticity.runs.bounds import MOST_RUNS
+from plasticity.runs.checks import require_modules
 from plasticity.runs.kinds import KINDS, PRETRAIN, TELEMETRY, TUNE, Job, Kind
 from plasticity.runs.workload import step_range, steps_per_epoch
 from plasticity.study.explain import unknown
@@ -163,12 +164,14 @@ class Study:
                 asked.append(layout.job_of(target))
             layout.require_spelt(target)
         self._require_time_left(figures.values())
+        self._require_modules(figures.values())
         for job in asked:
             require_time_left(job.run)
             if job.kind is TELEMETRY:
                 self._require_steps(job.run)
         jobs = [*asked, *self.jobs_of(figures.values())]
         if not jobs:
+            self._require_modules(self.targets)
             jobs = self.jobs_of(self.targets)
         states = [job.run for job in asked if job.kind.state]
         return Asked(tuple(dict.fromkeys(jobs)), tuple(dict.fromkeys(states)))
@@ -232,6 +235,22 @@ class Study:
                 except UserError as error:
                     where = f"figures.{figure.name}.runs.{planned.role}"
                     raise UserError(f"{where}: {error}") from None
+
+    def _require_modules(self, figures: Iterable[Figure]) -> None:
+        """Raise `UserError` where a start names a module that the network lacks.
+
+        Only for what is to be made: a small network need not fit the figures about modules.
+        """
+        for figure in figures:
+            for planned in figure.planned:
+                try:
+                    require_modules(planned.run.model, planned.run.stages)
+                except UserError as error:
+                    where = f"figures.{figure.name}.runs.{planned.role}"
+                    raise UserError(
+                        f"{where}: run {str(planned.run)!r}: {error}; give the figure subsets of "
+                        "its modules, or leave it out of the targets"
+                    ) from None
 
     def _require_steps(self, run: Run) -> None:
         """Raise `UserError` where `run` has fewer steps than are to be observed."""
@@ -299,6 +318,7 @@ class Study:
             for name, remedy in self.settings.remedies.items():
                 try:
                     run = item.run.ending(start=starts.parse(remedy))
+                    require_modules(run.model, run.stages[-1:])
                 except UserError as error:
                     raise UserError(f"remedies.{name}: {error}") from None
                 role = f"{item.role}-{name}"

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from plasticity.core.errors import UserError
 from plasticity.core.rng import torch_generator
 from plasticity.data.apply import classes_of, task_of
 from plasticity.interventions.perturbations import Ticket, effective_size
@@ -68,6 +69,7 @@ def initial_state(
     initialise(network, drawing)
     with generators.kept(torch.device("cpu")):  # it may draw even in evaluation
         require_logits(run.model, network, outputs, shape)
+    require_modules(run, network)
     if stage.start.facts.ticket:
         masks.require_prunable(network)
     if mask and mask_file:
@@ -104,3 +106,17 @@ def initial_state(
                 masks.assign(network, masks.prunable(network), own_mask)
     changed = effective_size(before, masks.prunable(network), own_mask or whole)
     return InitialState(network, own_mask, inherited_mask, changed, diverged)
+
+
+def require_modules(run: Run, network: Network) -> None:
+    """Raise `UserError` where the start of the last stage names a module that `network` lacks.
+
+    A network need not declare how many it has, so that it is known only now.
+    """
+    names = [module.name for module in network.numbered_modules]
+    lacking = [m for m in run.stage.start.options.get("modules", ()) if m > len(names)]
+    if lacking:
+        raise UserError(
+            f"start '{run.stage.start}': {run.model} has the modules 1 to {len(names)} "
+            f"({', '.join(names)}), there is no module {lacking[0]}"
+        )

@@ -61,6 +61,7 @@ class Synthetic:
             "parent": str(parent) if parent else None,
             "pretrain_epochs": parent.stage.length.number if parent else 0,
             "reset_modules": "+".join(map(str, modules)) or None,
+            "modules": ", ".join(run.model.facts.names(**run.model.own)),
             "gamma": run.stage.data.options.get("gamma"),
             "ratio": parent.stage.data.options.get("ratio") if parent else None,
             "depth": run.model.options.get("depth"),

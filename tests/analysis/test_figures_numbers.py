@@ -5,6 +5,10 @@ deviation two points, and in epoch e of 5 it is e fifths of that.
 """
 
 import pytest
+from figure_tables import DRAWINGS
+
+from plasticity.analysis.figures import capacity, resets
+from plasticity.core.errors import UserError
 
 
 def series(rows, name):
@@ -61,6 +65,30 @@ def test_the_numbers_of_resets(rows_of):
     assert [row["mean"] for row in warm] == pytest.approx([72, 62, 67, 77])
     assert [row["deviation"] for row in warm] == pytest.approx([2, 2, 2, 2])
     assert {row["n"] for row in warm} == {3}
+
+
+@pytest.mark.parametrize("known", ["stem, blocks1, blocks2, blocks3, blocks4, output", None])
+def test_resets_name_the_modules(known):
+    """Also where metrics do not, as those of an earlier version; a network may have more."""
+    tables = DRAWINGS["resets"]((0,))
+    tables.runs["modules"] = known
+    _, lower = resets.draw(tables).picture.axes
+    names = f"{known}, ".split(", ") if known else [""] * 6
+    expected = [f"{number} {names[number - 1]}".strip() for number in range(1, 7)]
+    assert [label.get_text() for label in lower.get_yticklabels()] == expected
+
+
+def test_sizes_are_told_in_words_that_fit_the_network():
+    tables = DRAWINGS["capacity"]((0,))
+    titles = [axes.get_title() for axes in capacity.draw(tables).picture.axes]
+    assert titles[:2] == ["1 block a module", "2 blocks a module"]
+    tables.runs["run"] = tables.runs["run"].str.replace("resnet-", "mlp-")
+    drawn = capacity.draw(tables).picture
+    assert [axes.get_title() for axes in drawn.axes][:2] == ["Depth 1", "Depth 2"]
+    assert drawn.get_supxlabel() == "Width"
+    tables.runs.loc[0, "depth"] = None
+    with pytest.raises(UserError, match="model mlp-d1w8 states neither; take a family with both"):
+        capacity.draw(tables)
 
 
 def test_the_numbers_of_a_transition(rows_of):

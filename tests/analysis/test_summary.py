@@ -65,6 +65,7 @@ def test_a_cold_run_by_hand(write):
         "start": "init",
         "start_name": "init",
         "reset_modules": None,
+        "modules": "stem, blocks1, blocks2, blocks3, blocks4, output",
         "level": None,
         "density": 1.0,
         "signs": None,
@@ -155,6 +156,7 @@ def test_what_a_warm_run_has_besides(write):
     expected = {
         "start": "reset5+6",
         "reset_modules": "5+6",
+        "modules": "stem, blocks1, blocks2, blocks3, blocks4, output",
         "stages": 2,
         "history": "half_adam-lr0.002-b64_e2_init",
         "parent": "digits-clutter/resnet-d1w8/seed1/half_adam-lr0.002-b64_e2_init",

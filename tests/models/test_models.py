@@ -10,7 +10,9 @@ from torch import nn
 from plasticity.core.errors import UserError
 from plasticity.core.rng import torch_generator
 from plasticity.models.network import Network, initialise
-from plasticity.models.resnet import BasicBlock, Head
+from plasticity.models.resnet import BasicBlock, Head, Style
+from plasticity.models.vgg import Halving
+from plasticity.models.vit import VisionTransformer
 from plasticity.runs import models
 
 
@@ -35,6 +37,88 @@ def count(network):
 
 def test_resnet18_has_as_many_parameters_as_published():
     assert count(models.parse("resnet18")(10, 3, 32, 32)) == 11_173_962
+
+
+@pytest.mark.parametrize(
+    ("spelling", "size", "parameters"),
+    [
+        # kuangliu/pytorch-cifar, VGG16 with batch normalisation.
+        ("vgg16", (10, 3, 32, 32), 14_728_266),
+        # Touvron et al. 2021, DeiT-Ti (table 1: 5M), as counted in their public code.
+        ("vit-p16d12w192", (1000, 3, 224, 224), 5_717_416),
+        # By hand: weights and biases of 3,072 to 100 to 100 to 10 units.
+        ("mlp-d2w100", (10, 3, 32, 32), 3_073 * 100 + 101 * 100 + 101 * 10),
+        # The statistics and scales of 20 normalisations become as many biases of convolutions.
+        ("resnet18-group", (10, 3, 32, 32), 11_173_962),
+        ("resnet18-layer-leaky", (10, 3, 32, 32), 11_173_962),
+        ("resnet18-nonorm", (10, 3, 32, 32), 11_173_962 - 4_800),
+    ],
+)
+def test_families_have_as_many_parameters_as_published_or_counted(spelling, size, parameters):
+    with torch.device("meta"):
+        assert count(models.parse(spelling)(*size)) == parameters
+
+
+@pytest.mark.parametrize(
+    ("other", "spelling"),
+    [
+        ("resnet-d2w64-group", "resnet18-group"),
+        ("resnet18-crelu-layer", "resnet18-layer-crelu"),
+        ("resnet20-w16-relu-nonorm", "resnet20-nonorm"),
+        ("resnet-d1w16-batch", "resnet-d1w16"),
+    ],
+)
+def test_options_have_one_spelling(other, spelling):
+    assert str(models.parse(spelling)) == spelling
+    with pytest.raises(UserError, match=f"is spelt '{spelling}'"):
+        models.parse(other)
+
+
+@pytest.mark.parametrize(
+    ("channels", "groups"), [(8, 1), (16, 1), (32, 2), (48, 3), (50, 2), (64, 4), (512, 32)]
+)
+def test_groups_have_at_least_16_channels(channels, groups):
+    assert Style("group").normalised(channels).num_groups == groups
+    assert Style("layer").normalised(channels).num_groups == 1
+
+
+def test_crelu_keeps_both_signs():
+    features = torch.tensor([[-1.0, 2.0]])[..., None, None]
+    assert Style(activation="crelu").active(features).flatten().tolist() == [0, 2, 1, 0]
+    leaky = Style(activation="leaky").active(features).flatten()
+    assert leaky.tolist() == pytest.approx([-0.01, 2])
+
+
+@pytest.mark.parametrize("pixels", [(6, 6), (7, 9), (2, 5)])
+def test_halving_is_max_pooling(pixels):
+    images = torch.randn(2, 3, *pixels, generator=torch_generator(0))
+    assert torch.equal(Halving()(images), nn.functional.max_pool2d(images, 2))
+    assert torch.equal(Halving()(images[..., :1]), images[..., :1])
+
+
+def test_images_that_are_not_whole_patches_are_refused():
+    with pytest.raises(UserError, match="12 x 10 pixels are not made of whole patches of 4 x 4"):
+        models.parse("vit-p4d1w8")(10, 3, 12, 10)
+
+
+def test_heads_have_at_least_64_features():
+    heads = {
+        width: VisionTransformer(2, 1, (4, 4), patch=4, depth=1, width=width)
+        .numbered[1].attention.heads
+        for width in (8, 64, 130, 192)
+    }  # fmt: skip
+    assert heads == {8: 1, 64: 1, 130: 2, 192: 3}
+
+
+def test_a_vision_transformer_is_drawn_as_stated():
+    network = drawn(models.parse("vit-p2d1w64")(10, 1, 16, 16))
+    block, embedding = network.module(2), network.module(1)
+    for weight in (block.hidden.weight, embedding.position, embedding.token):
+        assert float(weight.detach().std()) == pytest.approx(
+            0.02, rel=5 / math.sqrt(2 * weight.numel())
+        )
+    assert (block.hidden.bias == 0).all()
+    assert embedding.projection.weight.abs().max() <= 1 / 2
 
 
 def test_resnet18_is_depth_2_and_width_64():
@@ -73,12 +157,16 @@ def test_resnet20_is_width_16():
         ("resnet-d3w2", 6),
         ("resnet20", 5),
         ("resnet20-w2", 5),
+        ("resnet-d1w2-group-crelu", 6),
+        ("mlp-d3w4", 4),
+        ("vit-p4d2w8", 4),
+        ("vgg16", 6),
     ],
 )
 def test_the_numbered_modules_are_as_many_as_stated_and_hold_all_parameters(spelling, modules):
     term = models.parse(spelling)
     network = term(10, 3, 32, 32)
-    assert len(network.numbered) == term.facts.count() == modules
+    assert len(network.numbered) == term.facts.count(**term.own) == modules
     numbered = [p for number in range(1, modules + 1) for p in network.module(number).parameters()]
     assert {id(p) for p in numbered} == {id(p) for p in network.parameters()}
     assert len(numbered) == len(list(network.parameters()))

@@ -188,7 +188,7 @@ class TestHeight:
 
 def train_state_with(stage: Stage, state: State) -> TrainState:
     """A train_state of its own with the parameters of `state`."""
-    network = stage.run.model(2, 1)
+    network = stage.run.model(2, 1, 8, 8)
     network.load_state_dict(state)
     network.to(memory_format=torch.channels_last)
     return TrainState(network, SGD(network.parameters(), lr=0.0), "float32")

@@ -57,7 +57,7 @@ def values(kind, modules=6):
             short = numbers.map(lambda x: float(decimal(x)[:40]) or 0.5)
             valid = short | st.sampled_from(usual).filter(lambda x: x > 0 or low is None)
         case Integer():
-            valid = st.integers(kind.at_least, kind.at_most or 10**7)
+            valid = st.integers(kind.at_least, kind.at_most or min(kind.limit, 10**7))
         case Ascending():
             # The only sets so far are of module numbers, of which a model has so many.
             valid = st.sets(st.integers(kind.at_least, modules), min_size=1).map(sorted)
@@ -81,10 +81,6 @@ def terms(draw, registry, only=lambda member: True, modules=6):
     if name == "stage":  # what does not go together is tested apart
         options["stage"] = min(options["stage"], options["stages"])
         options["ratio"] = options["ratio"] if options["stages"] < 10 else 1.0
-    if name == "resnet":  # so are its largest sizes
-        options = {"depth": 1 + options["depth"] % 1000, "width": 1 + options["width"] % 2048}
-    if name == "resnet20_of_width":
-        options = {"width": 1 + options["width"] % 2048}
     if registry is starts and name == "mixed" and options["magnitudes"] == "k":
         options["signs"] = "init"
     term = registry.term(name, options)

@@ -3,6 +3,9 @@
 import pytest
 from configurations import PAPER, of_figure, of_runs, refusal, with_changes, without
 
+from plasticity.core.errors import UserError
+from plasticity.study.plan import Study
+
 # Mistakes
 
 RULES = "adam, adamw, muon, nadam, rmsprop, sgd"
@@ -222,7 +225,6 @@ def test_a_grid_variable_that_no_run_uses_is_named(variable):
         ("full_{adam}_e{tune}_init_init", "expected <data>_<optimiser>_<length>_<start>"),
         ("ful_{adam}_e{tune}_init", "unknown data selection 'ful'"),
         ("full_{adam}_e{tune}_keep", "the first stage of a run starts with 'init'"),
-        ("full_{adam}_e{tune}_init/full_{adam}_e{tune}_reset7", "there is no module 7"),
         ("full_{adam}_e{tune}_init/full_{adam}_e{tune}_reset6+5", "'reset6+5' is spelt 'reset5+6'"),
         ("full_{adam}_e{tune}_init/", "stage '': expected <data>_"),
         ("../full_{adam}_e{tune}_init", "stage '..': expected <data>_"),
@@ -324,6 +326,22 @@ def test_an_impossible_remedy_is_named(start, message):
     found = refusal(with_changes({"remedies": {"mine": start}}))
     assert found.startswith("remedies.mine: ")
     assert message in found
+
+
+def test_a_figure_about_modules_that_the_network_lacks_is_refused_where_it_is_wanted():
+    """The others can be made: a network need not have as many as that of the paper."""
+    small = Study(with_changes({"model": "mlp-d1w8"}))
+    asked = small.asked(["fig01"])
+    assert {str(job.run.model) for job in asked.jobs} == {"mlp-d1w8"}
+    words = (
+        r"^figures\.fig06\.runs\.alone: run '.*reset3': start 'reset3': mlp-d1w8 has the modules 1 "
+        r"to 2 \(hidden1, output\), there is no module 3; give the figure subsets of its modules"
+    )
+    for target in ("fig06", "results/figures/paper/fig06.svg"):
+        with pytest.raises(UserError, match=words):
+            small.asked([target])
+    with pytest.raises(UserError, match="there is no module 3"):
+        small.asked([])
 
 
 @pytest.mark.parametrize("name", ["cifar11", "cifar10-n10"])

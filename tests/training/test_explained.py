@@ -77,8 +77,10 @@ def test_layers_without_a_size_get_one(chain: Chain):
     ("model", "words"),
     [
         ("eightnet", "model eightnet: declares modules=8 among its facts, and its network has 2"),
-        ("othernet", "model othernet: returns Sequential; expected a Network"),
-        ("scalednet", "network Network: no initial distribution is known for its layer _Scale"),
+        ("othernet", r"model othernet: returns list; expected a torch module that maps images"),
+        ("manynet", r"model manynet: gives \(2, 5\) for 2 images .*; expected logits \(2, 2\)"),
+        ("pairnet", "network _Pair: returns tuple in evaluation; expected logits"),
+        ("unpoolnet", r"max_unpooling2d_forward_out, which model unpoolnet .* uses, gives other"),
         (
             "wrongnet",
             r"model wrongnet: its code failed in stage '.*' \(RuntimeError: .*\); correct",

@@ -325,7 +325,7 @@ def test_a_mask_of_weights_that_are_no_numbers_has_diverged(chain: Chain, tmp_pa
     """By a version that did not record it; as many weights are left as otherwise."""
     run = Run.parse(START.format(1))
     state = checkpoint.load(chain.state(run.pruned_from))
-    name = next(iter(masks.prunable(run.model(2, 1))))
+    name = next(iter(masks.prunable(run.model(2, 1, 8, 8))))
     broken = replace(state, network={**state.network, name: state.network[name] * float("nan")})
     checkpoint.save(tmp_path / "broken", broken)
     make_mask(run, tmp_path / "broken", tmp_path / "m", code=CODE, precision="float32", log=print)

@@ -6,11 +6,24 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from plasticity.analysis.figures import Drawing, Tables, style
+from plasticity.core.errors import UserError
 
 
 def draw(tables: Tables) -> Drawing:
     """Above: accuracy by width, a panel a depth. Below: cold minus warm, paired by seed."""
     runs = tables.runs
+    models, sizeless = (
+        runs["run"].str.split("/").str[1],
+        runs[["depth", "width"]].isna().any(axis=1),
+    )
+    if sizeless.any():
+        model = models[sizeless].iloc[0]
+        raise UserError(
+            f"draw: capacity has a place for each depth and width, and model {model} states "
+            "neither; take a family with both, such as resnet-d{depth}w{width}, or state them in "
+            "the facts of your own"
+        )
+    residual = models.str.startswith("resnet").all()
     depths = sorted(runs["depth"].unique())
     table = style.over_seeds(runs, ["role", "depth", "width"], "test_accuracy")
     gaps = style.over_seeds(paired_gaps(runs), ["role", "depth", "width"], "gap")
@@ -19,12 +32,14 @@ def draw(tables: Tables) -> Drawing:
     for depth, upper, lower in zip(depths, *panels, strict=True):
         _panel(upper, tables, table[table["depth"] == depth])
         _panel(lower, tables, gaps[gaps["depth"] == depth])
-        upper.set_title(f"{depth} block{'s' if depth > 1 else ''} a module", fontsize=9)
+        blocks = f"{depth} block{'s' if depth > 1 else ''} a module"
+        upper.set_title(blocks if residual else f"Depth {depth}", fontsize=9)
         lower.axhline(0, color="0.4", linewidth=0.8)
         style.log_axis(lower, {width: str(width) for width in sorted(runs["width"].unique())})
     panels[0, 0].set(ylabel=style.FINAL_ACCURACY)
     panels[1, 0].set(ylabel="Gap: cold minus\nwarm (points)")
-    picture.supxlabel("Width w: channels of the first module", fontsize=10)
+    width = "Width w: channels of the first module" if residual else "Width"
+    picture.supxlabel(width, fontsize=10)
     style.head(picture, tables.title, style.seeds_note(table["n"]))
     panels[0, -1].legend(loc="best")
     numbers = pd.concat(
