@@ -25,7 +25,7 @@ from plasticity.runs import Run, Term
 from plasticity.runs.compute import Precision
 from plasticity.runs.metrics import EpochMetrics
 from plasticity.runs.provenance import Code
-from plasticity.training import checkpoint, generators
+from plasticity.training import checkpoint, generators, optimiser_state
 from plasticity.training.batches import Order, StepRange, Subset, order_of
 from plasticity.training.checkpoint import Checkpoint, Identity
 from plasticity.training.examples import Batch, Examples, on_device
@@ -116,6 +116,8 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: Code, log: Log) 
     if passes == 1:  # rules with a closure, such as LBFGS, take views of gradients in a row
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = optimiser_of(run, network)
+    if parent and run.stage.start.facts.keeps_optimiser and initial.diverged is None:
+        inherit(optimiser, inputs.parent, parent)
     schedule = Schedule.of(run, order.steps)
     schedule.prepare(optimiser)
     return Stage(
@@ -165,6 +167,25 @@ def optimiser_of(run: Run, network: nn.Module) -> Optimizer:
             "themselves"
         )
     return optimiser
+
+
+def inherit(optimiser: Optimizer, path: Path | None, parent: Checkpoint) -> None:
+    """Let `optimiser`, freshly made, go on with the state that the stage before ended with.
+
+    That is `parent`, from `path`. Its rate is its own. Raises `UserError` where it is not there.
+    """
+    if parent.plain is None:
+        raise UserError(
+            f"{path}: left by an earlier version, without all of its optimiser, with which this "
+            "stage goes on; delete it and run again to train it anew"
+        )
+    rates = [group.get("lr") for group in optimiser.param_groups]
+    optimiser_state.put_back(optimiser, parent.plain, parent.optimiser)
+    for group, rate in zip(optimiser.param_groups, rates, strict=True):
+        for name in ("initial_lr", "drops"):  # what the schedule before kept there
+            group.pop(name, None)
+        if rate is not None:
+            group["lr"] = rate
 
 
 def read_data(inputs: Inputs) -> tuple[DataPart, DataPart]:

@@ -141,13 +141,14 @@ def runs(draw):
         start = draw(terms(starts, allowed, model.facts.modules))
         if not position and start.member.name == "mixed":  # what "k" means there is tested apart
             start = starts.parse("ticket1-signs-init-magnitudes-fresh")
+        carries = start.facts.keeps_optimiser  # to the same rule and head
         same = length.unit == "till"  # as is what an epoch is
         stage = Stage(
             data=stages[-1].data if same else draw(terms(data_selections)),
-            optimiser=stages[-1].optimiser if same else draw(terms(optimisers)),
+            optimiser=stages[-1].optimiser if same or carries else draw(terms(optimisers)),
             length=length,
             start=start,
-            transforms=draw(looks()),
+            transforms=stages[-1].transforms if carries else draw(looks()),
         )
         if length.unit == "until" and (stage.depends_on_length or start.facts.ticket):
             stage = replace(stage, length=Length("e", length.number))
