@@ -23,7 +23,7 @@ from plasticity.models import masks
 from plasticity.models.masks import Mask
 from plasticity.runs import Run, Term
 from plasticity.runs.compute import Precision
-from plasticity.runs.metrics import EpochMetrics
+from plasticity.runs.metrics import EpochMetrics, reaches
 from plasticity.runs.provenance import Code
 from plasticity.training import checkpoint, generators, optimiser_state
 from plasticity.training.batches import Order, StepRange, Subset, order_of
@@ -76,8 +76,7 @@ class Stage:
         """Whether it ends after the epochs of `history`: all of them, or those to its target."""
         if not history:
             return False
-        target = self.run.stage.length.target
-        reached = target is not None and history[-1].train_accuracy >= target
+        reached = reaches(history[-1].train_accuracy, self.run.stage.length.percent)
         return reached or history[-1].iteration >= self.steps.end
 
     def batches(self, done: int, more: int = 0) -> Iterator[Batch]:

@@ -81,6 +81,8 @@ def terms(draw, registry, only=lambda member: True, modules=6):
     if name == "stage":  # what does not go together is tested apart
         options["stage"] = min(options["stage"], options["stages"])
         options["ratio"] = options["ratio"] if options["stages"] < 10 else 1.0
+    if name == "chunk":
+        options["chunk"] = min(options["chunk"], options["chunks"])
     if name == "resnet":  # so are its largest sizes
         options = {"depth": 1 + options["depth"] % 1000, "width": 1 + options["width"] % 2048}
     if name == "resnet20_of_width":
