@@ -27,7 +27,7 @@ from plasticity.runs.workload import examples, require_a_batch, step_range, step
 NOTE = "made-up numbers"
 """What is written across each of them."""
 
-PLAIN = ("init", "keep", "ticket", "random")
+PLAIN = ("init", "keep", "continue", "ticket", "random")
 """Starts that leave the weights that are trained as they were."""
 
 

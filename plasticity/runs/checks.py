@@ -43,6 +43,8 @@ def require_sound(
                     f"data selection '{stage.data}' deals out the classes to {needed} stages, "
                     f"but {dataset} has {classes}; take fewer stages or a ratio of 1"
                 )
+        if position > 0 and stage.start.facts.keeps_optimiser:
+            _require_same_rule(stages[position - 1], stage)
         if stage.length.unit == "until":
             _require_known_end_unused(stage)
         if position > 0 and stage.length.unit == "till":
@@ -86,6 +88,26 @@ def _require_sources(stage: Stage) -> None:
         raise SpellingError(
             f"start '{stage.start}': the weights are those of the initialisation already: "
             f"write '{plain}'"
+        )
+
+
+def _require_same_rule(before: Stage, stage: Stage) -> None:
+    """Raise `SpellingError` where `stage` cannot go on with the optimiser of the stage `before`."""
+    rules = [
+        (one.optimiser.member.name, {k: v for k, v in one.optimiser.own.items() if k != "lr"})
+        for one in (before, stage)
+    ]
+    if rules[0] != rules[1]:
+        raise SpellingError(
+            f"start '{stage.start}' goes on with the state of the optimiser, which was "
+            f"'{before.optimiser}' and is '{stage.optimiser}': take the same rule with the same "
+            "options (its rate, batches and schedule may differ), or write keep to begin anew"
+        )
+    tasks = [[str(v) for v in one.transforms if v.facts.classes] for one in (before, stage)]
+    if tasks[0] != tasks[1]:
+        raise SpellingError(
+            f"start '{stage.start}' goes on with the state of the optimiser, and '{stage.seen}' "
+            f"has other labels than '{before.seen}', hence another head: write keep to begin anew"
         )
 
 

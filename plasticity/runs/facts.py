@@ -128,11 +128,13 @@ class StartFacts:
     - `prunes`: the stage trains a sub-network, with the mask of the option ``level`` of iterative
       magnitude pruning, rewinding to the state that the network is given in.
     - `rewinds`: the stage trains a sub-network, with the mask of the stage before.
+    - `keeps_optimiser`: the optimiser goes on with the state that the stage before left it in.
     """
 
     inherits: bool | None = True
     prunes: bool = False
     rewinds: bool = False
+    keeps_optimiser: bool = False
 
     @property
     def ticket(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Literal, get_args
 
 from plasticity.core.errors import shown
@@ -71,14 +70,6 @@ class Length:
     def epochs(self) -> int | None:
         """The most epochs on the clock at its end, or None where it is told in steps."""
         return None if self.unit == "i" else self.number
-
-    @property
-    def target(self) -> float | None:
-        """The training accuracy over an epoch, in 0 .. 1, at which it ends; None for any other.
-
-        The float nearest to it, as an accuracy that equals it is one, too.
-        """
-        return None if self.percent is None else float(Fraction(PERCENT.write(self.percent)) / 100)
 
     def __str__(self) -> str:
         target = "" if self.percent is None else f"{PERCENT.write(self.percent)}x"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,14 @@ class EpochMetrics:
     test_loss: float
     test_accuracy: float
     seconds: float
+
+
+def reaches(accuracy: float, percent: float | None) -> bool:
+    """Whether an `accuracy`, in 0 .. 1, is at least so many `percent`; never where that is None.
+
+    They are compared as decimals are read, so that 999 of 1000 reach 99.9 percent.
+    """
+    return percent is not None and accuracy >= float(Fraction(str(percent)) / 100)
 
 
 ADVICE = "delete it and run again to train anew"

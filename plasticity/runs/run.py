@@ -200,7 +200,7 @@ class Run:
     @property
     def is_plain(self) -> bool:
         """Whether every stage goes on from the one before with all of its weights unchanged."""
-        return all(str(stage.start) in ("init", "keep") for stage in self.stages)
+        return all(str(stage.start) in ("init", "keep", "continue") for stage in self.stages)
 
     @property
     def reordered_run(self) -> Run:

@@ -24,9 +24,9 @@ from plasticity.models import masks
 from plasticity.models.masks import Mask
 from plasticity.runs import Run, Term, extensions
 from plasticity.runs.compute import Precision
-from plasticity.runs.metrics import EpochMetrics
+from plasticity.runs.metrics import EpochMetrics, reaches
 from plasticity.runs.provenance import Code
-from plasticity.training import checkpoint, generators
+from plasticity.training import checkpoint, generators, optimiser_state
 from plasticity.training.batches import Order, StepRange, Subset, order_of
 from plasticity.training.checkpoint import Checkpoint, Identity
 from plasticity.training.examples import Batch, Examples, on_device
@@ -77,8 +77,7 @@ class Stage:
         """Whether it ends after the epochs of `history`: all of them, or those to its target."""
         if not history:
             return False
-        target = self.run.stage.length.target
-        reached = target is not None and history[-1].train_accuracy >= target
+        reached = reaches(history[-1].train_accuracy, self.run.stage.length.percent)
         return reached or history[-1].iteration >= self.steps.end
 
     def batches(self, done: int, more: int = 0) -> Iterator[Batch]:
@@ -118,6 +117,8 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: Code, log: Log) 
     if passes == 1:  # rules with a closure, such as LBFGS, take views of gradients in a row
         network.to(memory_format=initial.network.memory_format)  # type: ignore[call-overload]
     optimiser = optimiser_of(run, network)
+    if parent and run.stage.start.facts.keeps_optimiser and initial.diverged is None:
+        inherit(optimiser, inputs.parent, parent)
     schedule = Schedule.of(run, order.steps)
     schedule.prepare(optimiser)
     return Stage(
@@ -167,6 +168,25 @@ def optimiser_of(run: Run, network: nn.Module) -> Optimizer:
             "themselves"
         )
     return optimiser
+
+
+def inherit(optimiser: Optimizer, path: Path | None, parent: Checkpoint) -> None:
+    """Let `optimiser`, freshly made, go on with the state that the stage before ended with.
+
+    That is `parent`, from `path`. Its rate is its own. Raises `UserError` where it is not there.
+    """
+    if parent.plain is None:
+        raise UserError(
+            f"{path}: left by an earlier version, without all of its optimiser, with which this "
+            "stage goes on; delete it and run again to train it anew"
+        )
+    rates = [group.get("lr") for group in optimiser.param_groups]
+    optimiser_state.put_back(optimiser, parent.plain, parent.optimiser)
+    for group, rate in zip(optimiser.param_groups, rates, strict=True):
+        for name in ("initial_lr", "drops"):  # what the schedule before kept there
+            group.pop(name, None)
+        if rate is not None:
+            group["lr"] = rate
 
 
 def read_data(inputs: Inputs) -> tuple[DataPart, DataPart]:

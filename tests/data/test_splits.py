@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -314,3 +315,64 @@ def test_a_selection_of_nothing_is_refused(tmp_path):
         splits.write(tmp_path / "half.parquet", HALF, np.zeros(1, np.int64), CLASSES, seed=0)
     assert "delete" not in str(refused.value)
     assert not (tmp_path / "half.parquet").exists()
+
+
+# Parts that share a draw
+
+COUNTS = st.integers(8, 300)
+
+
+def drawn(spelling, examples, seed):
+    """What is selected of so many examples of a class; its size is known beforehand."""
+    term = data_selections.parse(spelling)
+    found = splits.draw(term, np.zeros(examples), seed)
+    assert term.facts.size(examples, 1, **term.own) == len(found)
+    return found.tolist()
+
+
+@given(COUNTS, st.integers(0, 5))
+def test_half_and_rest_are_everything(examples, seed):
+    both = drawn("half", examples, seed) + drawn("rest", examples, seed)
+    assert sorted(both) == list(range(examples))
+
+
+@given(COUNTS, st.integers(0, 5), st.integers(2, 8))
+def test_chunks_are_everything_and_of_one_size(examples, seed, chunks):
+    found = [drawn(f"chunk{n}of{chunks}", examples, seed) for n in range(1, chunks + 1)]
+    assert sorted(chain(*found)) == list(range(examples))
+    assert max(map(len, found)) - min(map(len, found)) <= 1
+    halves = [drawn(f"chunk{n}of{2 * chunks}", 2 * chunks * 20, seed) for n in (1, 2)]
+    assert sorted(chain(*halves)) == drawn(f"chunk1of{chunks}", 2 * chunks * 20, seed)
+
+
+@given(COUNTS, st.integers(0, 5))
+def test_a_small_part_is_within_a_large_one(examples, seed):
+    parts = [set(drawn(f"part{fraction}", examples, seed)) for fraction in (0.1, 0.35, 0.9)]
+    assert [len(part) for part in parts] == [round(f * examples) for f in (0.1, 0.35, 0.9)]
+    assert parts[0] <= parts[1] <= parts[2]
+
+
+def test_parts_do_not_change_between_versions():
+    """By hand, from the streams that they are drawn from."""
+    for spelling, stream, slice_ in (
+        ("rest", "half", slice(6, 12)),
+        ("part0.25", "part", slice(0, 3)),
+        ("chunk2of5", "chunks", slice(2, 4)),
+    ):
+        order = numpy_generator(0, "split", stream).permutation(12)
+        assert drawn(spelling, 12, 0) == sorted(order[slice_].tolist())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ("part0", "fraction: expected a number above 0 and below 1"),
+        ("part1", "fraction: expected a number above 0 and below 1"),
+        ("chunk1of1", "chunks: expected a whole number of at least 2"),
+        ("chunk3of2", "chunk: expected at most 2, the number of chunks, got 3"),
+        ("chunk0of2", "chunk: expected a whole number of at least 1"),
+    ],
+)
+def test_parts_that_are_none_are_refused(wrong, words):
+    with pytest.raises(UserError, match=words):
+        data_selections.parse(wrong)

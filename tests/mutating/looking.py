@@ -14,6 +14,7 @@ from typing import Any
 
 PLACE = "digits-clutter/resnet-d1w2/seed0"
 ADAM, SGD = "adam-lr0.01-b16", "sgd-lr0.05-m0.9-wd0.001-b16"
+ADAMW, MUON = "adamw-lr0.01-wd0.01-b16", "muon-lr0.01-wd0.01-b16"
 JOBS = {
     "drops": ("tune", f"full+augment_{SGD}-drop1_e2_init"),
     "rungs": ("pretrain", "half_rmsprop-lr0.001-b16_e11_init"),
@@ -24,6 +25,8 @@ JOBS = {
     "signs": ("tune", f"full_{SGD}_e1_ticket1-signs-fresh-magnitudes-init"),
     "swapped": ("tune", f"full_{SGD}_i2_init/full_{SGD}_till2_ticket1-signshuffle-filter"),
     "random": ("tune", f"full_{SGD}_e1_ticket1-random/resampled_{SGD}_e1_rewind"),
+    "matrices": ("tune", f"part0.5+wronglabels0.5_{MUON}-warm1-cosine_e1_init"),
+    "going on": ("tune", f"chunk1of2_{ADAMW}_until90x2_init/rest_{ADAMW}_e1_continue"),
     "telemetry": ("telemetry", f"full_{SGD}_i4_init"),
     "connectivity": ("connectivity", f"full_{ADAM}_e1_init"),
 }

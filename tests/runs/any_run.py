@@ -81,6 +81,8 @@ def terms(draw, registry, only=lambda member: True, modules=6):
     if name == "stage":  # what does not go together is tested apart
         options["stage"] = min(options["stage"], options["stages"])
         options["ratio"] = options["ratio"] if options["stages"] < 10 else 1.0
+    if name == "chunk":
+        options["chunk"] = min(options["chunk"], options["chunks"])
     if registry is starts and name == "mixed" and options["magnitudes"] == "k":
         options["signs"] = "init"
     term = registry.term(name, options)
@@ -137,13 +139,14 @@ def runs(draw):
         start = draw(terms(starts, allowed, model.facts.count(**model.own)))
         if not position and start.member.name == "mixed":  # what "k" means there is tested apart
             start = starts.parse("ticket1-signs-init-magnitudes-fresh")
+        carries = start.facts.keeps_optimiser  # to the same rule and head
         same = length.unit == "till"  # as is what an epoch is
         stage = Stage(
             data=stages[-1].data if same else draw(terms(data_selections)),
-            optimiser=stages[-1].optimiser if same else draw(terms(optimisers)),
+            optimiser=stages[-1].optimiser if same or carries else draw(terms(optimisers)),
             length=length,
             start=start,
-            transforms=draw(looks()),
+            transforms=stages[-1].transforms if carries else draw(looks()),
         )
         if length.unit == "until" and (stage.depends_on_length or start.facts.ticket):
             stage = replace(stage, length=Length("e", length.number))

@@ -81,8 +81,10 @@ def test_the_rungs_below_a_length():
 def test_the_rung_is_the_same_run_at_the_next_lower_length(run):
     length = run.stage.length
     lower = [rung for rung in RUNGS if length.unit == "e" and rung < length.number]
-    if run.stage.data.facts.fraction_of_all or run.stage.prunes:
-        assert run.rung is None  # what a batch holds, what is pruned depends on the whole length
+    options = run.stage.optimiser.options
+    if run.stage.data.facts.fraction_of_all or run.stage.prunes or options["schedule"]:
+        # What a batch holds, what is pruned, how fast it is learnt depends on the whole length.
+        assert run.rung is None
     elif lower:
         assert run.rung.stage.length.number == lower[-1]
         assert run.rung.parent == run.parent

@@ -88,8 +88,10 @@ def accuracies_of(folder: Folder, run: Run) -> list[float]:
 def test_an_accuracy_that_equals_the_target_reaches_it(percent: float):
     """Whatever a division rounds to."""
     length = Length.parse(f"until{percent:g}x3")
-    assert length.target == round(percent * 10) / 1000
-    assert str(length) == f"until{percent:g}x3"
+    correct = round(percent * 10)
+    assert metrics.reaches(correct / 1000, length.percent)
+    assert not metrics.reaches((correct - 1) / 1000, length.percent)
+    assert not metrics.reaches(1.0, Length.parse("e3").percent)
 
 
 def test_it_counts_as_its_cap_and_has_no_rungs():

@@ -148,12 +148,12 @@ class Measured:
             return None
         return float(self.table["train_accuracy"].to_numpy().max())
 
-    def reached(self, target: float | None) -> bool | None:
-        """Whether the training accuracy of its last epoch is at least `target`, if that is one."""
-        if target is None:
+    def reached(self, percent: float | None) -> bool | None:
+        """Whether the training accuracy of its last epoch is at least so many `percent`, if any."""
+        if percent is None:
             return None
         accuracy = self.table["train_accuracy"].to_numpy()
-        return self.diverged_step is None and bool(accuracy[-1] >= target)
+        return self.diverged_step is None and bool(metrics.reaches(accuracy[-1], percent))
 
     def final(self, column: str) -> float | None:
         """The mean of `column` over the final epochs of the stage; None where it diverged."""
@@ -240,7 +240,7 @@ def describe_run(
         "final_train_accuracy": measured.final("train_accuracy"),
         "epochs_to_full_train_accuracy": int(full[0]) if len(full) else None,
         "epochs_trained": len(table),
-        "target_reached": measured.reached(run.stage.length.target),
+        "target_reached": measured.reached(run.stage.length.percent),
         "pretrain_epochs_trained": len(parent.table) if parent else None if pretrain else 0,
         "reached_full_train_accuracy": not unfitted,
         "stages_below_full_train_accuracy": unfitted,
