@@ -15,6 +15,7 @@ from plasticity.core.errors import UserError
 from plasticity.data.hub import CLASSES, from_parquet
 from plasticity.data.origin import require_fetched
 from plasticity.data.raw import PARTS, RawData
+from plasticity.data.shards import files_in
 
 __all__ = ["from_archive", "from_parquet", "from_torchvision", "torchvision_or_local"]
 
@@ -33,7 +34,7 @@ def torchvision_or_local(name: str, source: Path | None, downloads: Path) -> Raw
             f"sources: {source.absolute()}: no such file or folder; expected the original archive "
             f"of {name} or a folder of parquet files, or remove the key to download it"
         )
-    if source.is_dir() and any(source.glob("*.parquet")):
+    if source.is_dir() and len(files_in(source)) == 1:
         return from_parquet(name, source)
     return from_archive(name, source)
 

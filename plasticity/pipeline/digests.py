@@ -154,8 +154,16 @@ def _declaring(run: Run) -> set[str]:
 
 def _meant(term: Term[Any]) -> list[Any]:
     """`term` with all of its options, those that it does not spell included."""
-    options = {k: decimal(v) if isinstance(v, float) else v for k, v in term.options.items()}
+    options = {
+        k: decimal(v) if isinstance(v, float) else v
+        for k, v in term.options.items()
+        if v is not None or k not in _LATER
+    }
     return [term.member.kind, term.member.name, options]
+
+
+_LATER = ("validation",)
+"""Options that words took on when there were results already, which count where they are spelt."""
 
 
 # What makes other results

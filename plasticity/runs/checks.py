@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from plasticity.runs import vocabulary
 from plasticity.runs.facts import DatasetFacts, ModelFacts
-from plasticity.runs.grammar import SpellingError
+from plasticity.runs.grammar import SpellingError, UnsuitableError
 from plasticity.runs.registry import Term
 from plasticity.runs.stage import Stage
 
@@ -39,14 +39,14 @@ def require_sound(
             _require_sources(stage)
         impossible = [m for m in stage.start.options.get("modules", ()) if m > modules]
         if impossible:
-            raise SpellingError(
+            raise UnsuitableError(
                 f"start '{stage.start}': {model} has the modules 1 to {modules}, "
                 f"there is no module {impossible[0]}"
             )
         if stage.data.facts.classes:
             needed = stage.data.facts.classes(**stage.data.own)
             if needed > classes:
-                raise SpellingError(
+                raise UnsuitableError(
                     f"data selection '{stage.data}' deals out the classes to {needed} stages, "
                     f"but {dataset} has {classes}; take fewer stages or a ratio of 1"
                 )

@@ -101,7 +101,7 @@ class Run:
             parts = ["_".join(map(str, tokens)) for tokens in stages]
             seed = f"seed{seed}" if isinstance(seed, int) else seed
             text = "/".join([str(dataset), str(model), seed, *parts])
-            raise SpellingError(f"run {shown(text)}: {error}") from None
+            raise type(error)(f"run {shown(text)}: {error}") from None
 
     @cached_property
     def path(self) -> str:

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from plasticity.core.errors import UserError, named, shown
-from plasticity.runs import Run, layout, starts, states_of
+from plasticity.runs import Run, UnsuitableError, layout, starts, states_of
 from plasticity.runs.bounds import MOST_RUNS
+from plasticity.runs.declaration import Declaration, expanded
 from plasticity.runs.kinds import KINDS, PRETRAIN, TELEMETRY, TUNE, Job, Kind
 from plasticity.runs.workload import step_range, steps_per_epoch
+from plasticity.study import datasets
 from plasticity.study.explain import unknown
 from plasticity.study.settings import FigureSettings, Settings
 from plasticity.study.template import RunTemplate
@@ -74,33 +76,54 @@ class Asked:
 class Study:
     """A checked configuration and the runs that it asks for."""
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
-        """Read `config`; raises `UserError` for what is wrong in it."""
+    def __init__(self, config: Mapping[str, Any], *, renew: bool = True) -> None:
+        """Read `config`; raises `UserError` for what is wrong in it.
+
+        Only where `renew` is true are the sources of data sets looked at that it declares.
+        """
+        datasets.use(config, renew=renew)
         self.settings = Settings.read(config)
         self.name = self.settings.study
         self._refuse_too_many()
-        # Every figure is planned, also those that are no targets: a mistake shows at once.
-        self.figures = {name: self._figure(name) for name in self.settings.figures}
+        # Every figure is planned, also those that are no targets: a mistake shows at once. What
+        # needs another data set or network is refused where it is asked for.
+        self._unsuitable: dict[str, UnsuitableError] = {}
+        self.figures = {
+            name: figure for name in self.settings.figures if (figure := self._suitable(name))
+        }
         self._refuse_unused()
         self._require_time_left(self.targets)
 
     def figure(self, name: str) -> Figure:
         """The figure called `name`; raises `UserError` where there is none."""
+        if name in self._unsuitable:
+            raise self._unsuitable[name]
         if name not in self.figures:
             raise UserError(unknown("targets", "figure", name, self.figures))
         return self.figures[name]
 
+    def _suitable(self, name: str) -> Figure | None:
+        """The figure called `name`; None where that is no target and needs other data."""
+        try:
+            return self._figure(name)
+        except UnsuitableError as error:
+            if name in self.settings.targets:
+                raise
+            self._unsuitable[name] = error
+            return None
+
     def group(self, name: str) -> list[Figure]:
         """The figures of the group called `name`; raises `UserError` where there is none."""
-        if name not in self.groups:
+        if name not in self.settings.groups:
             raise UserError(unknown("targets", "group", name, self.groups))
-        return self.groups[name]
+        return [self.figure(one) for one in self.settings.groups[name]]
 
     @cached_property
     def groups(self) -> dict[str, list[Figure]]:
-        """The figures that are made together under a name."""
-        groups = self.settings.groups
-        return {name: [self.figures[one] for one in names] for name, names in groups.items()}
+        """The figures that are made together under a name, but where one is not suitable."""
+        groups = self.settings.groups.items()
+        names = [name for name, figures in groups if not self._unsuitable.keys() & figures]
+        return {name: self.group(name) for name in names}
 
     @property
     def targets(self) -> list[Figure]:
@@ -117,7 +140,7 @@ class Study:
         return runs_of(self._figures_of(name))
 
     def _figures_of(self, name: str) -> list[Figure]:
-        return self.groups.get(name) or [self.figure(name)]
+        return self.group(name) if name in self.settings.groups else [self.figure(name)]
 
     def kind_of(self, run: Run) -> Kind:
         """The kind of job that measures `run`.
@@ -177,7 +200,11 @@ class Study:
         whole = re.escape(place("summary")) + r"/[^/]+|" + re.escape(place("claims")) + r"\.[^/]+"
         if target in WHOLE or re.fullmatch(whole, target):
             return self.targets
-        if target in self.groups or target in self.figures or re.fullmatch(r"fig\d+", target):
+        if (
+            target in self.settings.groups
+            or target in self.settings.figures
+            or re.fullmatch(r"fig\d+", target)
+        ):
             return self._figures_of(target)
         if target.startswith((f"{place('figures')}/", f"{place('preview')}/")):
             return [self.figure(Path(target).stem)]
@@ -188,14 +215,26 @@ class Study:
         return []
 
     def source(self, dataset: str) -> str | None:
-        """Where the configuration says that a local copy of `dataset` is.
+        """Where the configuration says that `dataset`, or a local copy of it, is.
 
         With `~` and variables such as `$HOME` expanded; a relative path is one of the folder that
         the workflow works in.
         """
+        if own := self._own(dataset):
+            return own.place
         place = self.settings.sources.get(dataset)
-        # Not `Path.expanduser`, which raises where there is no such home.
-        return os.path.expanduser(os.path.expandvars(place)) if place else None  # noqa: PTH111
+        return expanded(place) if place else None
+
+    def key_of_source(self, dataset: str) -> str:
+        """The key of the configuration that says so."""
+        own = self._own(dataset)
+        return own.key if own else f"sources.{dataset}"
+
+    def _own(self, dataset: str) -> Declaration | None:
+        if dataset not in self.settings.datasets:
+            return None
+        entry = self.settings.datasets[dataset].model_dump(exclude_none=True)
+        return Declaration.of(dataset, entry)
 
     def _refuse_too_many(self) -> None:
         """Raise `UserError` for more than `MOST_RUNS`, before any is planned."""
@@ -244,7 +283,7 @@ class Study:
 
     def _refuse_unused(self) -> None:
         """Raise `UserError` for a length or an optimiser that no run uses: a slip, mostly."""
-        used = {word for name in self.figures for word in self._words(name)}
+        used = {word for name in self.settings.figures for word in self._words(name)}
         for key in ("lengths", "optimisers"):
             entries = getattr(self.settings, key)
             for name in entries:
@@ -327,7 +366,8 @@ class Study:
                     at = ", ".join(
                         f"{variable}: {named(value)}" for variable, value in point.items()
                     )
-                    raise UserError(f"{where}: {error}{f' (at {at})' if at else ''}") from None
+                    kind = UnsuitableError if isinstance(error, UnsuitableError) else UserError
+                    raise kind(f"{where}: {error}{f' (at {at})' if at else ''}") from None
                 if run in met:
                     raise UserError(
                         f"figures.{name}.grid: {shown(met[run])} and {shown(point)} ask for the "

@@ -20,9 +20,17 @@ from pydantic import (
 
 from plasticity.core.errors import UserError, named, shown
 from plasticity.runs import OptimiserFacts, Registry, Term, datasets, models, optimisers, starts
-from plasticity.runs.bounds import LARGEST, MOST_IN_A_GROUP, MOST_POINTS, MOST_SLOTS, MOST_THREADS
+from plasticity.runs.bounds import (
+    LARGEST,
+    MOST_EPOCHS,
+    MOST_IN_A_GROUP,
+    MOST_POINTS,
+    MOST_SLOTS,
+    MOST_THREADS,
+)
 from plasticity.runs.cadence import Cadence
 from plasticity.runs.compute import Execution, Precision, impossible
+from plasticity.study.datasets import DatasetSettings
 from plasticity.study.explain import explain, unknown
 from plasticity.study.fields import (
     Distinct,
@@ -136,11 +144,20 @@ class Settings(_Settings):
     execution: Execution = "auto"
     threads: Annotated[StrictInt, Field(ge=1, le=MOST_THREADS)]
     keep: Keep
+    evaluate_every: Annotated[StrictInt, Field(ge=1, le=MOST_EPOCHS)] = Field(
+        1,
+        description="Epochs from one evaluation on the test set to the next; those that the final "
+        "accuracy is taken over are always evaluated. It saves time, and no training is another.",
+    )
     images_per_second: Throughput | None = None
     retrain: bool = False  # not strict: `--config retrain=true` arrives as text
     lengths: dict[Name, Epochs]
     optimisers: dict[Name, dict[StrictStr, Any]]
     sources: dict[StrictStr, Place | None] = Field(default_factory=dict)
+    datasets: dict[Name, DatasetSettings] = Field(
+        default_factory=dict,
+        description="Data sets of one's own, by the name that they have in paths.",
+    )
     remedies: dict[Name, Template] = Field(default_factory=dict)
     targets: Annotated[list[Name], Distinct]
     groups: dict[Name, Annotated[list[Name], Field(max_length=MOST_IN_A_GROUP), Distinct]] = Field(
@@ -169,7 +186,9 @@ class Settings(_Settings):
                 term = datasets.parse(name)
             except UserError as error:
                 raise ValueError(f"sources.{named(name)}: {error}") from None
-            if term.options["examples"] or term.options["pixels"]:
+            if term.facts.own:
+                raise ValueError(f"sources.{name}: {term.facts.own.key} names its place already")
+            if str(term) != term.member.template.name:
                 raise ValueError(
                     f"sources.{name}: variants are made from {term.member.template.name}"
                     ": name the source of that"
@@ -241,6 +260,7 @@ class Settings(_Settings):
                 "figures": FigureSettings,
                 "telemetry": TelemetrySettings,
                 "connectivity": ConnectivitySettings,
+                "datasets": DatasetSettings,
             }
             raise UserError(explain(error, sections)) from None
 
