@@ -60,9 +60,10 @@ def read(wanted: Declaration) -> RawData:
     )
 
 
-def listed(wanted: Declaration) -> dict[str, list[Path]]:
+def listed(wanted: Declaration) -> dict[str, list[str]]:
     """The files that are read of what is `wanted`; raises `UserError`."""
-    return {"arrays": _files(wanted)}
+    found = _files(wanted)
+    return {path.name if len(found) > 1 else "arrays": [str(path)] for path in found}
 
 
 def scan(wanted: Declaration) -> Scan:

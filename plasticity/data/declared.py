@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -41,7 +42,7 @@ class Reader(Protocol):
         """What is `wanted` in numbers."""
         ...
 
-    def listed(self, wanted: Declaration, /) -> dict[str, list[Path]]:
+    def listed(self, wanted: Declaration, /) -> dict[str, list[str]]:
         """The files that are read of what is `wanted`, in groups that are remembered together."""
         ...
 
@@ -109,10 +110,10 @@ def _spellable(declared: Declaration) -> Declaration:
 
 @dataclass(frozen=True)
 class Record:
-    """What is kept of a scan: of what, the state of its files, and what was found."""
+    """What is kept of a scan: of what, the state of its files by group, and what was found."""
 
     declared: dict[str, Any]
-    state: str
+    states: dict[str, str]
     scan: dict[str, int]
 
     @classmethod
@@ -151,11 +152,10 @@ def facts_of(declared: Declaration, *, renew: bool) -> DatasetFacts:
 def _renewed(declared: Declaration, known: Record | None) -> Record:
     files.require_readable(declared.source, declared.key)
     reader = reader_of(declared)
-    groups = reader.listed(declared)
-    state = origin.state_of(path for paths in groups.values() for path in paths)
-    if known and known.state == state:
+    states = {name: origin.state_of(paths) for name, paths in reader.listed(declared).items()}
+    if known and known.states == states:
         return known
-    record = Record(_plain(declared), state, asdict(reader.scan(declared)))
+    record = Record(_plain(declared), states, asdict(reader.scan(declared)))
     # Where nothing can be written, jobs will say so.
     with suppress(PlaceError), files.whole(place_of(declared.name)) as partial:
         partial.write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8")
@@ -185,15 +185,24 @@ def _as_facts(declared: Declaration, scan: Scan) -> DatasetFacts:
 def files_of(source: Path | None, facts: DatasetFacts, checksums: Checksums | None = None) -> Files:
     """What a data set with `facts` is prepared from, to be compared; raises `UserError`.
 
-    As `origin.files_of`; of one that is declared the files by group, and how they are read.
+    As `origin.files_of`; of one that is declared the files by group, and how they are read. Where
+    checksums are remembered, files are taken to be in the state that they were scanned in.
     """
     own = facts.own
     if own is None:
         return origin.files_of(source, facts, checksums)
+    groups = cache(lambda: reader_of(own).listed(own))
+    known = Record.read(own.name) if checksums else None
+    if known and known.declared == _plain(own):
+        states = known.states
+    else:
+        states = {name: origin.state_of(paths) for name, paths in groups().items()}
     checksums = checksums or Checksums()
-    groups = reader_of(own).listed(own)
     there = str(own.source.resolve())
-    found = {name: checksums.of_all(f"{there}: {name}", paths) for name, paths in groups.items()}
+    found = {
+        name: checksums.of_all(f"{there}: {name}", state, lambda: groups().get(name, ()))  # noqa: B023
+        for name, state in states.items()
+    }
     checksums.remember()
     return {**found, **{f"option {key}": str(value) for key, value in own.options.items()}}
 

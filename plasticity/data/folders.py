@@ -38,8 +38,8 @@ def read(wanted: Declaration) -> RawData:
     for part in chosen.both:
         one = there[part]
         decoded, remarks = images.decode_all(
-            _encoded(one.paths),
-            len(one.paths),
+            _encoded(paths := one.paths),
+            len(paths),
             str(wanted.source / part),
             part,
             channels=wanted.channels or 3,
@@ -59,36 +59,36 @@ def read(wanted: Declaration) -> RawData:
     )
 
 
-def listed(wanted: Declaration) -> dict[str, list[Path]]:
+def listed(wanted: Declaration) -> dict[str, list[str]]:
     """The files that are read of what is `wanted`, by the folder of their class; `UserError`."""
     chosen, there = _found(wanted)
-    groups: dict[str, list[Path]] = {}
+    groups: dict[str, list[str]] = {}
     for part in chosen.both:
         groups |= {f"{part}/{name}": paths for name, paths in there[part].classes.items()}
         if (one := there[part]).annotations:
-            groups[f"{part}/{one.annotations.name}"] = [one.annotations]
+            groups[f"{part}/{one.annotations.name}"] = [str(one.annotations)]
     return groups
 
 
 def scan(wanted: Declaration) -> Scan:
     """What is `wanted` in numbers, of which only the header of the first image is read."""
     chosen, there = _found(wanted)
-    train, test = (there[part] for part in chosen.both)
-    first = train.paths[0]
-    size = wanted.resize or images.size_of(first, str(first))
-    return Scan(len(train.paths), len(test.paths), len(train.classes), wanted.channels or 3, *size)
+    train, test = (there[part].paths for part in chosen.both)
+    size = wanted.resize or images.size_of(Path(train[0]), train[0])
+    classes = len(there[chosen.train].classes)
+    return Scan(len(train), len(test), classes, wanted.channels or 3, *size)
 
 
 @dataclass
 class _Part:
     """The images of a part by their class, in order, and the list that says the class, if any."""
 
-    classes: Mapping[str, list[Path]]
+    classes: Mapping[str, list[str]]
     annotations: Path | None = None
     notes: list[str] = field(default_factory=list)
 
     @property
-    def paths(self) -> list[Path]:
+    def paths(self) -> list[str]:
         """All images, class by class."""
         return [path for name in sorted(self.classes) for path in self.classes[name]]
 
@@ -145,8 +145,8 @@ def _part(folder: Path, wanted: Declaration) -> _Part:
     annotations = sorted(folder.glob(ANNOTATIONS))
     if annotations:
         return _annotated(folder, annotations[0], wanted)
-    others: list[Path] = []
-    classes = {path.name: list(_images_below(path, others)) for path in _folders(folder)}
+    others: list[str] = []
+    classes = {path.name: [*_images_below(str(path), others)] for path in _folders(folder)}
     if not any(classes.values()):
         loose = next((path for path in sorted(folder.iterdir()) if _is_image(path.name)), None)
         found = f"images such as {loose.name} lie in it itself" if loose else "no images are in it"
@@ -159,8 +159,8 @@ def _part(folder: Path, wanted: Declaration) -> _Part:
 
 def _annotated(folder: Path, annotations: Path, wanted: Declaration) -> _Part:
     """The images that a list gives the classes of; raises `UserError`."""
-    places = {path.name: path for path in _images_below(folder, [])}
-    classes: dict[str, list[Path]] = {}
+    places = {path.rpartition("/")[2]: path for path in _images_below(str(folder), [])}
+    classes: dict[str, list[str]] = {}
     for line in annotations.read_text(encoding="utf-8").splitlines():
         name, _, rest = line.partition("\t")
         if name not in places or not rest:
@@ -181,15 +181,22 @@ def _folders(folder: Path) -> Iterator[Path]:
     return (folder / name for name in names)
 
 
-def _images_below(folder: Path, others: list[Path]) -> Iterator[Path]:
-    """The images below `folder` in order; what else is there, but hidden, is added to `others`."""
-    for place, below, names in os.walk(folder, followlinks=True):
-        below[:] = sorted(name for name in below if not name.startswith("."))
-        for name in sorted(names):
-            if _is_image(name):
-                yield Path(place, name)
-            elif not name.startswith(".") and name not in _SYSTEMS:
-                others.append(Path(place, name))
+def _images_below(folder: str, others: list[str]) -> Iterator[str]:
+    """The images below `folder` in order; what else is there, but hidden, is added to `others`.
+
+    Paths as text: there may be a hundred thousand.
+    """
+    with os.scandir(folder) as entries:
+        found = sorted(entries, key=lambda entry: entry.name)
+    for entry in found:
+        if _is_image(entry.name):
+            yield entry.path
+        elif entry.name.startswith(".") or entry.name in _SYSTEMS:
+            continue
+        elif entry.is_dir():
+            yield from _images_below(entry.path, others)
+        else:
+            others.append(entry.path)
 
 
 _SYSTEMS = ("Thumbs.db", "desktop.ini")
@@ -200,11 +207,11 @@ def _is_image(name: str) -> bool:
     return name.lower().endswith(SUFFIXES) and not name.startswith(".")
 
 
-def _encoded(paths: Sequence[Path]) -> Iterator[tuple[bytes, str]]:
+def _encoded(paths: Sequence[str]) -> Iterator[tuple[bytes, str]]:
     for path in paths:
         try:
-            require_fetched(path)
-            yield path.read_bytes(), str(path)
+            require_fetched(Path(path))
+            yield Path(path).read_bytes(), path
         except OSError as error:
             raise UserError(
                 f"{path}: cannot be read ({error.strerror}); make it readable"

@@ -83,16 +83,18 @@ def read(
     )
 
 
-def listed(wanted: Declaration) -> dict[str, list[Path]]:
+def listed(wanted: Declaration) -> dict[str, list[str]]:
     """The files that are read of what is `wanted`, by part; raises `UserError`."""
     chosen, there = shards.chosen(wanted)
-    return {part: there[part] for part in chosen.both}
+    return {part: [*map(str, there[part])] for part in chosen.both}
 
 
 def scan(wanted: Declaration) -> Scan:
     """What is `wanted` in numbers, of which labels and one image's header are read."""
     counts, found, named, size = [], [], [], None
-    for part, paths in listed(wanted).items():
+    chosen, by_part = shards.chosen(wanted)
+    for part in chosen.both:
+        paths = by_part[part]
         shards.sound(f"{wanted.key}: {wanted.source}", part, paths)
         there = []
         for path in paths:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from plasticity.core import files
 from plasticity.core.errors import PlaceError, UserError
@@ -53,17 +54,17 @@ class Checksums:
             raise UserError(f"{path}: cannot be read ({error.strerror})") from error
         return str(self._known[key][3])
 
-    def of_all(self, key: str, paths: Sequence[Path]) -> str:
+    def of_all(self, key: str, state: str, paths: Callable[[], Iterable[str]]) -> str:
         """One checksum of what the files in `paths` hold, in their order; remembered as `key`.
 
-        For folders of many files. Raises `UserError` where one cannot be read.
+        For folders of many files, which are looked for only where they are not in the `state` that
+        is remembered, as of `state_of`. Raises `UserError` where one cannot be read.
         """
-        state = [state_of(paths)]
-        if self._known.get(key, [])[:1] != state:
+        if self._known.get(key, [])[:1] != [state]:
             digest = hashlib.sha256()
-            for path in paths:
-                digest.update(_checksum(path).encode())
-            self._known[key] = [*state, digest.hexdigest()]
+            for path in paths():
+                digest.update(_checksum(Path(path)).encode())
+            self._known[key] = [state, digest.hexdigest()]
         return str(self._known[key][1])
 
     def remember(self) -> None:
@@ -73,22 +74,24 @@ class Checksums:
                 partial.write_text(json.dumps(self._known), encoding="utf-8")
 
 
-def state_of(paths: Iterable[Path]) -> str:
+def state_of(paths: Sequence[str]) -> str:
     """A digest of the names, sizes and times of files; raises `UserError`."""
-    digest = hashlib.sha256()
-    for path in paths:
-        try:
-            now = os.stat(path)  # noqa: PTH116 (of a hundred thousand files)
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-        digest.update(f"{path} {now.st_size} {now.st_mtime_ns} {now.st_ctime_ns}\n".encode())
-    return digest.hexdigest()
+    try:
+        found = [os.stat(path) for path in paths]  # noqa: PTH116 (a hundred thousand of them)
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from error
+    lines = [
+        f"{path} {now.st_size} {now.st_mtime_ns} {now.st_ctime_ns}"
+        for path, now in zip(paths, found, strict=True)
+    ]
+    return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
 
 
 def _checksum(path: Path) -> str:
     try:
-        require_fetched(path)
         with open(path, "rb") as file:
+            _require_fetched(path, file)
+            file.seek(0)
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
@@ -97,11 +100,15 @@ def _checksum(path: Path) -> str:
 def require_fetched(path: Path) -> None:
     """Raise `UserError` where `path` is what Git LFS leaves in the place of a file."""
     with open(path, "rb") as file:
-        if file.read(len(POINTER)) == POINTER:
-            raise UserError(
-                f"{path}: what Git LFS leaves in the place of a file, and not the file itself; run "
-                f"'git lfs pull' in {path.parent}"
-            )
+        _require_fetched(path, file)
+
+
+def _require_fetched(path: Path, file: BinaryIO) -> None:
+    if file.read(len(POINTER)) == POINTER:
+        raise UserError(
+            f"{path}: what Git LFS leaves in the place of a file, and not the file itself; run "
+            f"'git lfs pull' in {path.parent}"
+        )
 
 
 def files_of(source: Path | None, facts: DatasetFacts, checksums: Checksums | None = None) -> Files:

@@ -20,7 +20,10 @@ from plasticity.runs.declaration import Declaration, Reader, size_of
 from plasticity.study.explain import explain
 from plasticity.study.fields import Name, Place, Text
 
-Size = Annotated[tuple[int, int] | None, BeforeValidator(lambda value: value and size_of(value))]
+Size = Annotated[
+    tuple[int, int] | None,
+    BeforeValidator(lambda value: value if value is None else size_of(value)),
+]
 
 ONLY = {"image": ("parquet", "arrays"), "label": ("parquet", "arrays"), "axes": ("arrays",)}
 ONLY["channels"] = ("images", "parquet")
