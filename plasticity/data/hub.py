@@ -38,6 +38,7 @@ CLASSES = {
         "ship",
         "truck",
     ],
+    "MNIST": [str(digit) for digit in range(10)],
     "SVHN": [str(digit) for digit in range(10)],
 }
 
