@@ -21,8 +21,9 @@ def counted(
 
     `train` and `test`, [n], are whole numbers or text. Numbers stay as they are; the classes are
     called by `names`, or else by their numbers. Text is the name of a class: they are in the order
-    of `names` where all are among these, and else in that of the alphabet. Raises `UserError`, with
-    `where` the labels are, for names that training lacks.
+    of `names` where all are among these, and else in that of the alphabet. Numbers that count from
+    1, without `names`, become such that count from 0. Raises `UserError`, with `where` the labels
+    are, for names that training lacks and numbers below 0.
     """
     if are_names(train) != are_names(test):
         words = ["text" if are_names(labels) else "numbers" for labels in (train, test)]
@@ -31,7 +32,15 @@ def counted(
             "one kind"
         )
     if not are_names(train):
-        largest = max((int(labels.max()) for labels in (train, test) if len(labels)), default=0)
+        both = np.unique(np.concatenate([train, test]))
+        least, largest = (int(both[0]), int(both[-1])) if len(both) else (0, 0)
+        if least < 0:
+            raise UserError(
+                f"{where}: the labels go down to {least}; expected numbers from 0 (-1 may stand "
+                "for none: name a part that has labels, such as test: validation)"
+            )
+        if least == 1 and len(both) == largest and not names:
+            return train - 1, test - 1, [*map(str, both)]
         return train, test, list(names or map(str, range(largest + 1)))
     classes = sorted({*map(str, train)})
     if names and {*classes} <= {*names}:

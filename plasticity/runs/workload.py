@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import cache
 
 from plasticity.core.errors import UserError
 from plasticity.runs import vocabulary
@@ -18,6 +19,7 @@ RATE = 0.001
 """The learning rate that stands for all: how fast a step is does not depend on it."""
 
 
+@cache
 def facts_of(dataset: Term[DatasetFacts]) -> DatasetFacts:
     """The facts of `dataset`, which may be a smaller variant; raises `UserError`."""
     facts = dataset.facts

@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from plasticity.core.errors import UserError
+from plasticity.runs import datasets as words
 from plasticity.runs.declaration import Declaration, Reader, size_of
 from plasticity.study.explain import explain
 from plasticity.study.fields import Name, Place, Text
@@ -94,8 +95,12 @@ def use(config: Mapping[str, Any], *, renew: bool = True) -> None:
 
     Only where `renew` is true are their sources looked at. Raises `UserError`.
     """
+    if not config.get("datasets") and not any(
+        member.facts.own for member in words.members.values()
+    ):
+        return
     try:
-        found = _Declared.model_validate({"datasets": config.get("datasets", {})})
+        found = _Declared.model_validate({"datasets": config.get("datasets") or {}})
     except ValidationError as error:
         raise UserError(explain(error, {"": _Declared, "datasets": DatasetSettings})) from None
     entries = {name: one.model_dump(exclude_none=True) for name, one in found.datasets.items()}

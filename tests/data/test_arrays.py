@@ -92,6 +92,12 @@ def test_labels(tmp_path, labels):
     assert data.classes in (["0", "1", "2"], ["ant", "bee", "cow"])
 
 
+def test_labels_that_count_from_1(tmp_path):
+    data = read(saved(tmp_path, y_train=LABELS[0] + 1, y_test=LABELS[1] + 1))
+    expect_plain(data)
+    assert data.classes == ["1", "2", "3"]
+
+
 def test_classes_are_called_as_an_array_says(tmp_path):
     data = read(saved(tmp_path, class_names=np.array(["x", "y", "z"])))
     assert data.classes == ["x", "y", "z"]
@@ -132,7 +138,7 @@ def test_images_and_labels_that_are_named(tmp_path):
         ({"x_train": TRAIN[:5]}, "expected a label for each image"),
         ({"y_train": LABELS[0] + 0.5}, "expected whole numbers or names"),
         ({"y_train": np.ones((6, 3))}, "its rows are not one-hot"),
-        ({"y_train": LABELS[0] - 1}, "labels are not all in 0 to 2: they go from -1"),
+        ({"y_train": LABELS[0] - 1}, "the labels go down to -1; expected numbers from 0"),
         ({"y_test": np.array(["a", "b", "c", "d"])}, "train labels are numbers and the test"),
         ({"y_train": np.array([{}] * 6)}, "holds Python objects"),
         ({"images_train": TRAIN}, "x_train and images_train could both be meant"),

@@ -10,8 +10,6 @@ import pandas as pd
 import pytest
 from clone import ROOT, Clone
 
-sys.path.insert(0, str(ROOT / "tests/data"))
-
 SMALL = """
 model: resnet-d1w2
 device: cpu
