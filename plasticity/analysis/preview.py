@@ -80,7 +80,11 @@ def made_up(run: Run) -> Measured:
         "test_accuracy": np.clip(level * learnt + noise, 0, 1),
         "seconds": np.ones(len(epochs)),
     }
-    table = pa.table({name: pa.array(column) for name, column in values.items()})
+    for name in ("loss", "accuracy"):
+        shown = values[f"test_{name}"]
+        is_held = run.dataset.options["validation"]
+        values[f"validation_{name}"] = shown if is_held else np.full_like(shown, np.nan)
+    table = pa.table({name: pa.array(column, from_pandas=True) for name, column in values.items()})
     return Measured(
         table.cast(metrics.SCHEMA),
         {

@@ -73,12 +73,17 @@ def readable(path: str | Path, what: str, advice: str) -> Iterator[None]:
         raise files.unreadable(path, f"not a readable {what} ({error})", advice) from error
 
 
-def of_numbers(columns: Sequence[Sequence[float] | np.ndarray], schema: pa.Schema) -> pa.Table:
-    """A table of `schema` with these `columns`, numbers without gaps."""
+def of_numbers(
+    columns: Sequence[Sequence[float | None] | np.ndarray], schema: pa.Schema
+) -> pa.Table:
+    """A table of `schema` with these `columns`, numbers; None is a gap, where there may be one."""
     arrays = []
     for values, field in zip(columns, schema, strict=True):
-        numbers = np.ascontiguousarray(values, dtype=field.type.to_pandas_dtype())
-        buffers = [None, pa.py_buffer(numbers)]
+        gaps = [value is None for value in values] if field.nullable else []
+        filled = [0 if value is None else value for value in values] if any(gaps) else values
+        numbers = np.ascontiguousarray(filled, dtype=field.type.to_pandas_dtype())
+        valid = np.packbits(np.logical_not(gaps), bitorder="little") if any(gaps) else None
+        buffers = [None if valid is None else pa.py_buffer(valid), pa.py_buffer(numbers)]
         arrays.append(pa.Array.from_buffers(field.type, len(numbers), buffers))
     return pa.Table.from_arrays(arrays, schema=schema)
 
@@ -95,6 +100,9 @@ def _checked(path: str | Path, schema: pa.Schema | None) -> pa.Table:
     if schema is None:
         return table
     metadata = table.schema.metadata
+    for field in schema:  # columns that tables of before lack
+        if field.nullable and field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(len(table), field.type))
     table = _as(schema, table.replace_schema_metadata(None))
     for field in schema:
         if not field.nullable and table[field.name].null_count:

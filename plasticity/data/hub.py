@@ -1,14 +1,12 @@
-"""Parquet files in the hub's layout: their shards, columns, images, labels and names of classes."""
+"""Parquet files in the hub's layouts: their columns, images, labels and names of classes."""
 
 from __future__ import annotations
 
-import filecmp
 import json
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import combinations
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,13 +14,16 @@ import pyarrow.parquet as pq
 
 from plasticity.core import files
 from plasticity.core.errors import UserError
-from plasticity.data.images import decode
+from plasticity.data import images, labels, shards
 from plasticity.data.origin import require_fetched
-from plasticity.data.raw import PARTS, RawData
+from plasticity.data.raw import RawData
+from plasticity.data.scan import Scan
+from plasticity.runs.declaration import Declaration
 
-IMAGE_COLUMNS = ("img", "image")
-LABEL_COLUMNS = {"CIFAR100": ("fine_label", "label")}
-"""Columns of labels where they are not called ``label``, by data set."""
+IMAGE_COLUMNS = ("img", "image", "images")
+LABEL_COLUMNS = ("label", "labels")
+LABELS_OF = {"CIFAR100": ("fine_label", "label")}
+"""Columns of labels where they are called otherwise, by data set."""
 
 CLASSES = {
     "CIFAR10": [
@@ -37,165 +38,207 @@ CLASSES = {
         "ship",
         "truck",
     ],
+    "MNIST": [str(digit) for digit in range(10)],
     "SVHN": [str(digit) for digit in range(10)],
 }
 
-SHARD = re.compile(r"(.+)-(\d+)-of-(\d+)(?:-[0-9a-f]+)?\.parquet")
-"""The name of a shard: what of, its number, how many there are, and perhaps a checksum."""
 
-FULL_SCALE = 4096
-"""Grey images of 16 bits that stay below may be of 12 bits."""
-
-
-def from_parquet(name: str, folder: Path | None) -> RawData:
+def from_parquet(name: str, folder: Path | None, channels: int = 3) -> RawData:
     """Data set `name` from ``train*.parquet`` and ``test*.parquet`` in `folder`.
 
-    Images are encoded bytes, labels whole numbers. Classes are called as the files' own metadata
-    say. Raises `UserError` for what is missing, is there twice or cannot be read.
+    Images are encoded bytes and are given `channels`; labels are whole numbers, or names of
+    classes. Classes are called as the files' own metadata say. Raises `UserError` for what is
+    missing, is there twice or cannot be read.
     """
-    if folder is None or not folder.is_dir():
-        raise UserError(
-            f"sources: {name} needs the folder that holds train*.parquet and test*.parquet, and "
-            f"{f'{folder} is none' if folder else 'none is named'}"
-        )
-    train, test = (_read_part(name, folder, part) for part in PARTS)
-    named = _agreed(folder, [*train.named, *test.named])
-    classes = named or CLASSES.get(name)
-    if classes is None:
-        largest = max(int(part.labels.max()) for part in (train, test))
-        classes = [str(label) for label in range(largest + 1)]
+    wanted = Declaration(
+        name.lower(), "parquet", str(folder or ""), channels=channels, section="sources"
+    )
+    if folder is None:
+        raise UserError(f"{wanted.key}: none is named; expected a folder with {shards.EXPECTED}")
+    return read(wanted, LABELS_OF.get(name, LABEL_COLUMNS), CLASSES.get(name))
+
+
+def read(
+    wanted: Declaration,
+    label_columns: Sequence[str] = LABEL_COLUMNS,
+    classes: Sequence[str] | None = None,
+) -> RawData:
+    """The data set that is `wanted`; raises `UserError`.
+
+    Labels are looked for in `label_columns`; where the files do not name the classes these are
+    called `classes`.
+    """
+    folder = wanted.source
+    chosen, there = shards.chosen(wanted)
+    train, test = (_read_part(wanted, part, there[part], label_columns) for part in chosen.both)
+    named = _agreed(wanted, [*train.named, *test.named]) or classes
+    first, second, classes = labels.counted(train.labels, test.labels, named, str(folder))
     return RawData(
         train_images=train.images,
-        train_labels=train.labels,
+        train_labels=first,
         test_images=test.images,
-        test_labels=test.labels,
+        test_labels=second,
         classes=classes,
         source=f"parquet files in {folder.name}",
-        notes=(*train.notes, *test.notes),
+        notes=(*chosen.notes, *train.notes, *test.notes),
     )
+
+
+def listed(wanted: Declaration) -> dict[str, list[str]]:
+    """The files that are read of what is `wanted`, by part; raises `UserError`."""
+    chosen, there = shards.chosen(wanted)
+    return {part: [*map(str, there[part])] for part in chosen.both}
+
+
+def scan(wanted: Declaration) -> Scan:
+    """What is `wanted` in numbers, of which labels and one image's header are read."""
+    counts, found, named, size = [], [], [], None
+    chosen, by_part = shards.chosen(wanted)
+    for part in chosen.both:
+        paths = by_part[part]
+        shards.sound(f"{wanted.key}: {wanted.source}", part, paths)
+        there = []
+        for path in paths:
+            file = _opened(path)
+            if file.metadata.num_rows == 0:
+                continue
+            columns = _columns(wanted, path, file.schema_arrow, LABEL_COLUMNS)
+            if size is None:
+                row = next(file.iter_batches(1, columns=[columns.image]))
+                data = next(_encoded(path, pa.Table.from_batches([row]), columns.image))
+                size = wanted.resize or images.size_of(data, f"{path}: row 0")
+            table = file.read([columns.label])
+            there.append(_labels(path, table, columns.label))
+            named += _class_names(table.schema, columns.label)
+        if not there:
+            raise UserError(f"{wanted.source}: its {part} files hold no rows; fetch them again")
+        counts.append(sum(map(len, there)))
+        found.append(_joined(wanted.source, there))
+    _, _, classes = labels.counted(found[0], found[1], _agreed(wanted, named), str(wanted.source))
+    assert size is not None
+    return Scan(counts[0], counts[1], len(classes), wanted.channels or 3, *size)
 
 
 @dataclass
 class _Part:
-    """Images uint8 [n, 3, h, w], labels int64 [n], and the names of classes, shard by shard."""
+    """Images uint8 [n, c, h, w], labels [n], and the names of classes, shard by shard."""
 
     images: np.ndarray
     labels: np.ndarray
     named: list[list[str]]
-    notes: list[str] = field(default_factory=list)
+    notes: list[str]
 
 
-def _read_part(name: str, folder: Path, part: str) -> _Part:
-    paths, notes = _shards(folder, part)
-    images: list[np.ndarray] = []
-    labels: list[np.ndarray] = []
+@dataclass(frozen=True)
+class _Columns:
+    """What the columns of images and of labels are called."""
+
+    image: str
+    label: str
+
+
+def _read_part(
+    wanted: Declaration, part: str, paths: Sequence[Path], label_columns: Sequence[str]
+) -> _Part:
+    folder = wanted.source
+    notes = shards.sound(f"{wanted.key}: {folder}", part, paths)
+    there = {path: file for path in paths if (file := _opened(path)).metadata.num_rows}
+    if not there:
+        raise UserError(f"{folder}: its {part} files hold no rows; fetch them again")
+    found: list[np.ndarray] = []
     named: list[list[str]] = []
-    peaks: list[int] = []
-    read: list[Path] = []
-    for path in paths:
-        table = _table(path)
-        if len(table) == 0:  # whose columns may have no type
-            continue
-        read.append(path)
-        image_column = _column(path, table, IMAGE_COLUMNS)
-        label_column = _column(path, table, LABEL_COLUMNS.get(name, ("label",)))
-        for row, data in enumerate(_encoded(path, table, image_column)):
-            image, peak = decode(data, f"{path}: row {row}")
-            if images and image.shape != images[0].shape:
-                raise UserError(
-                    f"{path}: row {row} is an image of {image.shape[1:]} pixels among others of "
-                    f"{images[0].shape[1:]}; expected one size"
-                )
-            images.append(image)
-            peaks += [] if peak is None else [peak]
-        labels.append(_labels(path, table, label_column))
-        named += _class_names(table.schema, label_column)
-    if not images:
-        raise UserError(f"{folder}: its {part}*.parquet hold no rows; fetch them again")
-    _require_distinct(read)
-    if peaks and 0 < max(peaks) < 256:
-        raise UserError(
-            f"{folder}: the 16-bit images of {part}*.parquet go up to {max(peaks)} of 65535 and "
-            "would all be black; scale them to 8 or to 16 bits"
-        )
-    if peaks and max(peaks) < FULL_SCALE:
-        notes.append(
-            f"the 16-bit {part} images go up to {max(peaks)} of 65535: dark, or of 12 bits"
-        )
-    return _Part(np.stack(images), np.concatenate(labels), named, notes)
+
+    def encoded() -> Iterator[tuple[bytes, str]]:
+        for path, file in there.items():
+            columns = _columns(wanted, path, file.schema_arrow, label_columns)
+            table = _told(path, lambda: file.read([columns.image, columns.label]))  # noqa: B023
+            for row, data in enumerate(_encoded(path, table, columns.image)):
+                yield data, f"{path}: row {row}"
+            found.append(_labels(path, table, columns.label))
+            named.extend(_class_names(table.schema, columns.label))
+
+    decoded, remarks = images.decode_all(
+        encoded(),
+        sum(file.metadata.num_rows for file in there.values()),
+        str(folder),
+        part,
+        channels=wanted.channels or 3,
+        size=wanted.resize,
+        advice=wanted.one_size,
+    )
+    shards.require_distinct(f"{wanted.key}: {folder}", [*there])
+    return _Part(decoded, _joined(folder, found), named, [*notes, *remarks])
 
 
-def _shards(folder: Path, part: str) -> tuple[list[Path], list[str]]:
-    """The files of `part` in their order, and what may be wrong with them."""
-    paths = sorted(folder.glob(f"{part}*.parquet"))
-    if not paths:
-        raise UserError(f"sources: {folder}: no {part}*.parquet in it, expected train and test")
-    found = {path.name: SHARD.fullmatch(path.name) for path in paths}
-    shards = {match.groups()[:3:2]: match for match in found.values() if match}
-    if not shards:
-        return paths, _gaps([path.stem for path in paths])
-    strays = [name for name, match in found.items() if not match]
-    if strays or len(shards) > 1:
-        other = strays[0] if strays else list(found)[-1]
-        first = next(name for name, match in found.items() if match and name != other)
-        raise UserError(
-            f"sources: {folder}: {other} does not belong to {first}, and both would be read as "
-            f"{part}; move away what is a copy or no part of the data set"
-        )
-    (stem, count), match = next(iter(shards.items()))
-    numbers = sorted(int(match[2]) for match in found.values() if match)
-    width = len(match[2])
-    missing = sorted({*range(int(count))} - {*numbers})
-    if missing:
-        raise UserError(
-            f"sources: {folder}: {stem}-{missing[0]:0{width}}-of-{count}.parquet is not in it"
-            f"{f', nor are {len(missing) - 1} others' if len(missing) > 1 else ''}; fetch what is "
-            "missing"
-        )
-    if len(numbers) != int(count):
-        raise UserError(
-            f"sources: {folder}: {len(numbers)} files are {stem}-...-of-{count}.parquet; remove "
-            "those that are copies or beyond the count"
-        )
-    return paths, []
+def _joined(folder: Path, found: Sequence[np.ndarray]) -> np.ndarray:
+    if len({labels.are_names(one) for one in found}) > 1:
+        raise UserError(f"{folder}: the labels of some files are text, of others numbers")
+    return np.concatenate(found)
 
 
-def _gaps(stems: Sequence[str]) -> list[str]:
-    """A note where files that are numbered leave a number out."""
-    found = [re.fullmatch(r"(.*?)(\d+)", stem) for stem in stems]
-    numbers = sorted(int(match[2]) for match in found if match)
-    if len(numbers) < 2 or numbers[-1] - numbers[0] + 1 == len(numbers):
-        return []
-    return [f"the numbers of {stems[0]} to {stems[-1]} have gaps: files may be missing"]
-
-
-def _require_distinct(paths: Sequence[Path]) -> None:
-    """Raise `UserError` where two files are the same, so that every example would count twice."""
-    for one, other in combinations(paths, 2):
-        if one.stat().st_size == other.stat().st_size and filecmp.cmp(one, other, shallow=False):
-            raise UserError(
-                f"sources: {one.parent}: {one.name} and {other.name} are the same, and each "
-                "example would count twice; remove one of them"
-            )
-
-
-def _table(path: Path) -> pa.Table:
-    try:
+def _opened(path: Path) -> pq.ParquetFile:
+    def opened() -> pq.ParquetFile:
         require_fetched(path)
-        return pq.read_table(path)
+        return pq.ParquetFile(path)
+
+    return _told(path, opened)
+
+
+def _told(path: Path, call: Any) -> Any:
+    """What `call` returns; raises `UserError` where the file in `path` cannot be read."""
+    try:
+        return call()
     except (OSError, pa.ArrowException) as error:
         said = f"not a readable parquet file ({error})"
         raise files.unreadable(path, said, "fetch it again") from error
 
 
-def _column(path: Path, table: pa.Table, names: tuple[str, ...]) -> str:
-    for name in names:
-        if name in table.column_names:
-            return name
-    raise UserError(
-        f"{path}: has the columns {', '.join(table.column_names)}; expected one of "
-        f"{', '.join(names)}, as in the hub's layout"
-    )
+def _columns(
+    wanted: Declaration, path: Path, schema: pa.Schema, label_columns: Sequence[str]
+) -> _Columns:
+    """Which columns of the file in `path` hold images and labels; raises `UserError`."""
+    features = _features(schema)
+    image = wanted.image or _first(schema.names, IMAGE_COLUMNS)
+    label = wanted.label or _first(schema.names, label_columns)
+    if wanted.section == "datasets":  # of one's own: also what only one column can be
+        holding = [name for name in schema.names if _holds_images(schema.field(name).type)]
+        image = image or _only(holding)
+        kinds = [name for name in schema.names if _kind(features, name) == "ClassLabel"]
+        left = [n for n in schema.names if n != image and _holds_labels(schema.field(n).type)]
+        label = label or _only(kinds) or (_only(left) if not kinds else None)
+    for key, name, known in (("image", image, IMAGE_COLUMNS), ("label", label, label_columns)):
+        if name not in schema.names:
+            expected = f"expected {name}" if name else f"expected one of {', '.join(known)}"
+            raise UserError(
+                f"{path}: has the columns {', '.join(schema.names)}; {expected}, or name the "
+                f"column of {key}s of a data set of your own: datasets: {{name: {{parquet: "
+                f"{path.parent}, {key}: ...}}}}"
+            )
+    assert image is not None
+    assert label is not None
+    return _Columns(image, label)
+
+
+def _first(there: Sequence[str], known: Sequence[str]) -> str | None:
+    return next((name for name in known if name in there), None)
+
+
+def _only(names: Sequence[str]) -> str | None:
+    return names[0] if len(names) == 1 else None
+
+
+def _holds_images(kind: pa.DataType) -> bool:
+    fields = [one.name for one in kind] if pa.types.is_struct(kind) else []
+    return "bytes" in fields or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+
+def _holds_labels(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or _holds_text(kind)
+
+
+def _holds_text(kind: pa.DataType) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _encoded(path: Path, table: pa.Table, column: str) -> Iterator[bytes]:
@@ -210,7 +253,8 @@ def _encoded(path: Path, table: pa.Table, column: str) -> Iterator[bytes]:
             f"{path}: column {column} is {kind}; expected images as encoded bytes (PNG, JPEG), as "
             "the type Image of the Hugging Face library writes them"
         )
-    for row, cell in enumerate(table[column].to_pylist()):
+    for row, scalar in enumerate(table[column]):
+        cell = scalar.as_py()
         data = cell.get("bytes") if isinstance(cell, dict) else cell
         if data is None and isinstance(cell, dict) and cell.get("path"):
             raise UserError(
@@ -224,32 +268,46 @@ def _encoded(path: Path, table: pa.Table, column: str) -> Iterator[bytes]:
 
 
 def _labels(path: Path, table: pa.Table, name: str) -> np.ndarray:
+    """The labels of a file, int64 [n] or text [n]."""
     column = table[name]
-    if not pa.types.is_integer(column.type) or column.null_count:
+    if not _holds_labels(column.type) or column.null_count:
         raise UserError(
             f"{path}: column {name} is {column.type} with {column.null_count} gaps; "
-            "expected whole numbers without gaps"
+            "expected whole numbers, or names of classes, without gaps"
         )
-    labels: np.ndarray = column.to_numpy().astype(np.int64)
-    return labels
+    if _holds_text(column.type):
+        return np.array(column.to_pylist(), dtype=object)
+    found: np.ndarray = column.to_numpy().astype(np.int64)
+    return found
+
+
+def _features(schema: pa.Schema) -> dict[str, Any]:
+    """What the Hugging Face library's metadata say of the columns, if anything."""
+    try:
+        features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
+    except (KeyError, TypeError, ValueError):
+        return {}
+    return features if isinstance(features, dict) else {}
+
+
+def _kind(features: dict[str, Any], column: str) -> str | None:
+    feature = features.get(column)
+    return feature.get("_type") if isinstance(feature, dict) else None
 
 
 def _class_names(schema: pa.Schema, column: str) -> list[list[str]]:
-    """The names that the Hugging Face library's metadata give the labels in `column`, if any."""
-    try:
-        features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
-        names = features[column]["names"]
-    except (KeyError, TypeError, ValueError):
-        return []
+    """The names that the metadata give the labels in `column`, if any."""
+    feature = _features(schema).get(column)
+    names = feature.get("names") if isinstance(feature, dict) else None
     return [[str(name) for name in names]] if isinstance(names, list) and names else []
 
 
-def _agreed(folder: Path, named: Sequence[list[str]]) -> list[str] | None:
+def _agreed(wanted: Declaration, named: Sequence[list[str]]) -> list[str] | None:
     """The names of classes that all files give; raises `UserError` where they differ."""
     for other in named:
         if other != named[0]:
             raise UserError(
-                f"sources: {folder}: its files name the classes differently "
+                f"{wanted.key}: {wanted.source}: its files name the classes differently "
                 f"({', '.join(named[0][:5])}, and {', '.join(other[:5])}), so that one label would "
                 "mean two things; take files of one data set"
             )

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
+from typing import BinaryIO
 
 from plasticity.core import files
 from plasticity.core.errors import PlaceError, UserError
+from plasticity.data.parts import part_of
 from plasticity.data.raw import PARTS
+from plasticity.data.shards import files_in
 from plasticity.runs import DatasetFacts
 
 Files = Mapping[str, str]
@@ -54,15 +58,25 @@ class Checksums:
             state = [now.st_size, now.st_mtime_ns, now.st_ctime_ns]
             key = str(path.resolve())
             if self._known.get(key, [])[:3] != state:
-                require_fetched(path)
-                with open(path, "rb") as file:
-                    digest = hashlib.file_digest(file, "sha256").hexdigest()
-                self._known[key] = [*state, digest]
+                self._known[key] = [*state, _checksum(path)]
         except OSError as error:
             raise files.unreadable(
                 path, f"cannot be read ({error.strerror})", "name another place below 'sources'"
             ) from error
         return str(self._known[key][3])
+
+    def of_all(self, key: str, state: str, paths: Callable[[], Iterable[str]]) -> str:
+        """One checksum of what the files in `paths` hold, in their order; remembered as `key`.
+
+        For folders of many files, which are looked for only where they are not in the `state` that
+        is remembered, as of `state_of`. Raises `UserError` where one cannot be read.
+        """
+        if self._known.get(key, [])[:1] != [state]:
+            digest = hashlib.sha256()
+            for path in paths():
+                digest.update(_checksum(Path(path)).encode())
+            self._known[key] = [state, digest.hexdigest()]
+        return str(self._known[key][1])
 
     def remember(self) -> None:
         """Keep what is known for the next process, if that is possible."""
@@ -71,14 +85,41 @@ class Checksums:
                 partial.write_text(json.dumps(self._known), encoding="utf-8")
 
 
+def state_of(paths: Sequence[str]) -> str:
+    """A digest of the names, sizes and times of files; raises `UserError`."""
+    try:
+        found = [os.stat(path) for path in paths]  # noqa: PTH116 (a hundred thousand of them)
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from error
+    lines = [
+        f"{path} {now.st_size} {now.st_mtime_ns} {now.st_ctime_ns}"
+        for path, now in zip(paths, found, strict=True)
+    ]
+    return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
+
+
+def _checksum(path: Path) -> str:
+    try:
+        with open(path, "rb") as file:
+            _require_fetched(path, file)
+            file.seek(0)
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+
+
 def require_fetched(path: Path) -> None:
     """Raise `UserError` where `path` is what Git LFS leaves in the place of a file."""
     with open(path, "rb") as file:
-        if file.read(len(POINTER)) == POINTER:
-            raise UserError(
-                f"{path}: what Git LFS leaves in the place of a file, and not the file itself; run "
-                f"'git lfs pull' in {path.parent}"
-            )
+        _require_fetched(path, file)
+
+
+def _require_fetched(path: Path, file: BinaryIO) -> None:
+    if file.read(len(POINTER)) == POINTER:
+        raise UserError(
+            f"{path}: what Git LFS leaves in the place of a file, and not the file itself; run "
+            f"'git lfs pull' in {path.parent}"
+        )
 
 
 def files_of(source: Path | None, facts: DatasetFacts, checksums: Checksums | None = None) -> Files:
@@ -95,10 +136,11 @@ def files_of(source: Path | None, facts: DatasetFacts, checksums: Checksums | No
             f"sources: {source}: no such file or folder; name the place of the data set, or remove "
             "the key"
         )
-    if facts.archived and not any(source.glob("*.parquet")):
+    parts = _parts_in(source, facts)
+    if facts.archived and not parts:
         return {}
     checksums = checksums or Checksums()
-    found = {name: checksums.of(path) for name, path in _listed(source)}
+    found = {name: checksums.of(path) for name, path in _listed(source, parts)}
     checksums.remember()
     return found
 
@@ -146,11 +188,20 @@ def _part(name: str) -> str | None:
     return next((part for part in PARTS if name.startswith(part)), None)
 
 
-def _listed(source: Path) -> Iterator[tuple[str, Path]]:
+def _parts_in(source: Path, facts: DatasetFacts) -> Mapping[str, list[Path]]:
+    """The parquet files of a data set in the hub's layouts, by part; of one's own in `source`."""
+    found = files_in(source) if source.is_dir() else {}
+    is_certain = len(found) == 1 and (facts.archived or "." in found)
+    return next(iter(found.values())) if is_certain else {}
+
+
+def _listed(source: Path, parts: Mapping[str, list[Path]]) -> Iterator[tuple[str, Path]]:
     if source.is_file():
         yield source.name, source
         return
-    shards = [path for path in sorted(source.glob("*.parquet")) if _part(path.name)]
+    there = {part_of(name): paths for name, paths in parts.items()}
+    tested = there.get("test") or there.get("validation") or []
+    shards = [*there.get("train", []), *tested]
     below = shards or sorted(path for path in source.rglob("*") if path.is_file())
     for path in below:
         name = path.relative_to(source).as_posix()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from plasticity.core.errors import UserError
 from plasticity.core.rng import numpy_generator
 from plasticity.runs import DatasetFacts, Term
-from plasticity.runs.workload import too_many_examples
+from plasticity.runs.workload import sizes_of
 
 PARTS = ("train", "test")
 
@@ -19,7 +20,8 @@ class RawData:
     """A decoded data set: images uint8 [n, channels, height, width], labels int64 [n].
 
     Labels count the `classes` from 0; whole numbers of another size are converted. `notes` are for
-    the log: what the reader of the data came upon. Raises `UserError` for anything else.
+    the log: what the reader of the data came upon. Some data sets have a part for validation.
+    Raises `UserError` for anything else.
     """
 
     train_images: np.ndarray
@@ -29,6 +31,8 @@ class RawData:
     classes: list[str]
     source: str
     notes: tuple[str, ...] = ()
+    validation_images: np.ndarray | None = None
+    validation_labels: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if len(set(self.classes)) != len(self.classes):
@@ -115,10 +119,15 @@ def remarks(data: RawData, name: Term[DatasetFacts]) -> list[str]:
             )
         if count < most:
             notes.append(f"{count:,} {what}, and {most:,} are declared")
-    if (height, width) != (facts.pixels, facts.pixels):
-        notes.append(f"{height} x {width} pixels, and {facts.pixels} x {facts.pixels} are declared")
+    if (height, width) != facts.size:
+        high, wide = facts.size
+        notes.append(f"{height} x {width} pixels, and {high} x {wide} are declared")
     if np.array_equal(data.train_images, data.test_images):
         notes.append("the test examples are those of training")
+    elif shared := in_both(data):
+        notes.append(
+            f"{shared:,} of {counts['test']:,} test images are in training too, pixel by pixel"
+        )
     empty = np.flatnonzero(np.bincount(data.train_labels, minlength=len(data.classes)) == 0)
     if len(empty):
         some = ", ".join(data.classes[label] for label in empty[:5])
@@ -126,23 +135,42 @@ def remarks(data: RawData, name: Term[DatasetFacts]) -> list[str]:
     return notes
 
 
+def in_both(data: RawData) -> int:
+    """How many test images training has too."""
+
+    def known(images: np.ndarray) -> list[bytes]:
+        return [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images]
+
+    trained = {*known(data.train_images)}
+    return sum(one in trained for one in known(data.test_images))
+
+
 def variant(data: RawData, name: Term[DatasetFacts]) -> RawData:
-    """The variant of `data` that `name` spells: fewer training examples, fewer pixels."""
-    if (examples := name.options["examples"]) is not None:
-        if examples > len(data.train_labels):
-            raise UserError(too_many_examples(name, len(data.train_labels)))
-        # One fixed shuffle for all sizes, so that a larger variant contains a smaller one.
-        chosen = numpy_generator(0, "variant").permutation(len(data.train_labels))[:examples]
+    """The variant of `data` that `name` spells: fewer training examples, fewer pixels.
+
+    Or with some of them held out for validation.
+    """
+    there = len(data.train_labels)
+    examples, held = sizes_of(name, there)
+    if name.options["examples"] is not None or held:
+        # One fixed shuffle for all sizes, so that a larger variant contains a smaller one. What is
+        # held out is at its end, and so the same whatever is trained on.
+        order = numpy_generator(0, "variant").permutation(there)
+        chosen, others = order[:examples], order[there - held :]
         data = replace(
             data,
             train_images=data.train_images[chosen],
             train_labels=data.train_labels[chosen],
+            validation_images=data.train_images[others] if held else None,
+            validation_labels=data.train_labels[others] if held else None,
         )
     if (pixels := name.options["pixels"]) is not None:
+        held_out = data.validation_images
         data = replace(
             data,
             train_images=shrink(data.train_images, pixels, name),
             test_images=shrink(data.test_images, pixels, name),
+            validation_images=None if held_out is None else shrink(held_out, pixels, name),
         )
     return data
 

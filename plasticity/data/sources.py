@@ -15,8 +15,13 @@ from plasticity.core.errors import UserError
 from plasticity.data.hub import CLASSES, from_parquet
 from plasticity.data.origin import require_fetched
 from plasticity.data.raw import PARTS, RawData
+from plasticity.data.shards import files_in
 
 __all__ = ["from_archive", "from_parquet", "from_torchvision", "torchvision_or_local"]
+
+
+GREY = ("MNIST", "FashionMNIST")
+"""Data sets of grey images, in four archives that torchvision keeps in a folder of their own."""
 
 
 def torchvision_or_local(name: str, source: Path | None, downloads: Path) -> RawData:
@@ -33,31 +38,42 @@ def torchvision_or_local(name: str, source: Path | None, downloads: Path) -> Raw
             f"sources: {source.absolute()}: no such file or folder; expected the original archive "
             f"of {name} or a folder of parquet files, or remove the key to download it"
         )
-    if source.is_dir() and any(source.glob("*.parquet")):
-        return from_parquet(name, source)
+    if source.is_dir() and len(files_in(source)) == 1:
+        return from_parquet(name, source, channels=1 if name in GREY else 3)
     return from_archive(name, source)
 
 
 def from_archive(name: str, source: Path) -> RawData:
     """Data set `name` from the archives that torchvision would have downloaded."""
-    folder = source if source.is_dir() else source.parent
+    folder, archives = source if source.is_dir() else source.parent, _archives(name)
+    if (folder / name / "raw").is_dir():  # as torchvision leaves them
+        folder = folder / name / "raw"
     # torchvision unpacks beside the archive: work in a folder of our own, not in the user's.
     with tempfile.TemporaryDirectory() as scratch:
-        for filename, checksum in _archives(name).items():
-            archive = folder / filename if source.is_dir() or name == "SVHN" else source
+        copies = Path(scratch, name, "raw") if name in GREY else Path(scratch)
+        copies.mkdir(parents=True, exist_ok=True)
+        for filename, checksum in archives.items():
+            archive = folder / filename if source.is_dir() or len(archives) > 1 else source
             if not archive.exists():
                 raise UserError(
                     f"sources: {folder}: {filename} is not in it; expected the original archive "
                     f"of {name}, or train*.parquet and test*.parquet in the folder itself"
                 )
             _verify(archive, checksum)
-            shutil.copy(archive, Path(scratch) / filename)
+            shutil.copy(archive, copies / filename)
         return from_torchvision(name, Path(scratch), f"the original archive of {name}")
+
+
+def name_of(name: str) -> str:
+    """The word for data set `name` of torchvision."""
+    return {"FashionMNIST": "fashion-mnist"}.get(name, name.lower())
 
 
 def _archives(name: str) -> dict[str, str]:
     """The archives of data set `name` with torchvision's MD5 checksums."""
     dataset = getattr(_torchvision_datasets(), name)
+    if name in GREY:
+        return dict(dataset.resources)
     if name == "SVHN":
         return {dataset.split_list[part][1]: dataset.split_list[part][2] for part in PARTS}
     return {dataset.filename: dataset.tgz_md5}
@@ -91,9 +107,11 @@ def from_torchvision(name: str, root: Path, source: str) -> RawData:
             raise UserError(
                 f"{name}: could not be downloaded to {root} ({error}); check the network, delete "
                 "what is in that folder if its checksum is wrong, or name a local copy in the "
-                f"configuration: sources: {{{name.lower()}: /path/to/archive-or-parquet-folder}}"
+                f"configuration: sources: {{{name_of(name)}: /path/to/archive-or-parquet-folder}}"
             ) from error
-        images = loaded.data if name == "SVHN" else loaded.data.transpose(0, 3, 1, 2)
+        images = np.asarray(loaded.data)
+        if name != "SVHN":
+            images = images[:, None] if name in GREY else images.transpose(0, 3, 1, 2)
         labels = loaded.labels if name == "SVHN" else loaded.targets
         parts[f"{part}_images"] = np.ascontiguousarray(images)
         parts[f"{part}_labels"] = np.asarray(labels, dtype=np.int64)

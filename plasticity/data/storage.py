@@ -47,7 +47,7 @@ class Header:
 
 @dataclass(frozen=True)
 class DataPart:
-    """The training or the test part: images uint8 [n, c, h, w], labels int64 [n]."""
+    """The training, test or validation part: images uint8 [n, c, h, w], labels int64 [n]."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -62,11 +62,19 @@ def write(
     files: dict[str, str] | None = None,
     components: Mapping[str, str] = MappingProxyType({}),
 ) -> Header:
-    """Write both parts of `data`, made from `files` by the code in `components`, as `name`."""
+    """Write both parts of `data`, made from `files` by the code in `components`, as `name`.
+
+    What is held out for validation stands in the file of the test part: neither is trained on.
+    """
     parts = {
         Path(train): {"images": data.train_images, "labels": data.train_labels},
         Path(test): {"images": data.test_images, "labels": data.test_labels},
     }
+    if data.validation_images is not None and data.validation_labels is not None:
+        parts[Path(test)] |= {
+            "validation_images": data.validation_images,
+            "validation_labels": data.validation_labels,
+        }
     mean, deviation = channel_statistics(data.train_images)
     header = Header(
         name=name,
@@ -104,9 +112,18 @@ def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def read(path: str | Path) -> DataPart:
     """The prepared part in `path`; raises `UserError` where it is not one or is damaged."""
+    return read_evaluated(path)[0]
+
+
+def read_evaluated(path: str | Path) -> tuple[DataPart, DataPart | None]:
+    """The part in `path`, and what is held out for validation beside it; raises as `read`."""
     with _opened(path) as file:
-        arrays = file.all()
-        return DataPart(arrays["images"], arrays["labels"], Header(**file.header["header"]))
+        arrays, header = file.all(), Header(**file.header["header"])
+        part = DataPart(arrays["images"], arrays["labels"], header)
+        if "validation_labels" not in arrays:
+            return part, None
+        held_out = arrays["validation_images"], arrays["validation_labels"]
+        return part, DataPart(held_out[0], held_out[1], header)
 
 
 def read_raw(train: str | Path, test: str | Path) -> RawData:

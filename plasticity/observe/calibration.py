@@ -51,7 +51,7 @@ def calibrate(
     for number, workload in enumerate(workloads, start=1):
         bench = Bench.of(workload, hardware, device)
         training = bench.training(seconds, log)
-        network = (workload.channels, workload.pixels, workload.classes, workload.model)
+        network = (workload.channels, workload.size, workload.classes, workload.model)
         if network not in evaluated:
             evaluated[network] = bench.evaluation(seconds / 3, training, log)
         measured[workload] = Throughput(training, evaluated[network])
@@ -75,7 +75,7 @@ class Bench:
     def of(cls, workload: Workload, hardware: Hardware, device: torch.device) -> Bench:
         """The bench of `workload` on `device`."""
         generator = torch_generator(0, "calibration")
-        shape = (EVALUATION_BATCH, workload.channels, workload.pixels, workload.pixels)
+        shape = (EVALUATION_BATCH, workload.channels, *workload.size)
         images = torch.randint(256, shape, generator=generator, dtype=torch.uint8)
         labels = torch.randint(workload.classes, shape[:1], generator=generator)
         middle = torch.full((1, workload.channels, 1, 1), 127.5, device=device)
@@ -98,8 +98,8 @@ class Bench:
         def work(times: int) -> int:
             shape = (times, self.batch)
             order = torch.randint(len(self.examples), shape, generator=generator)
-            batches = order.to(self.examples.images.device)
-            part = EpochProgress.begin(self.examples.images.device)
+            batches = order.to(self.examples.device)
+            part = EpochProgress.begin(self.examples.device)
             train_on(self.train_state, self.examples, map(Batch, batches), part)
             return _count(part.sums)
 
@@ -121,10 +121,10 @@ class Bench:
         began = time.perf_counter()
         images = work(1)
         first = time.perf_counter() - began
-        if first >= seconds and self.examples.images.device.type == "cpu":
+        if first >= seconds and self.examples.device.type == "cpu":
             log(f"warning: {images} images take {first:.1f} s: measured by these alone")
             return images / first
-        if self.examples.images.device.type != "cpu":
+        if self.examples.device.type != "cpu":
             work(1)  # the second step is the one that is recorded
         # What came first loaded kernels and took memory. More and more at a time from here on, as
         # in training the host waits for the device once an epoch.
@@ -226,7 +226,7 @@ def _multiply_adds(network: nn.Module, workload: Workload) -> int:
     network.eval()
     # The operations one by one: what fuses attention into one is not counted.
     with sdpa_kernel(SDPBackend.MATH), _unfused(), FlopCounterMode(display=False) as counter:
-        network(torch.zeros(1, workload.channels, workload.pixels, workload.pixels))
+        network(torch.zeros(1, workload.channels, *workload.size))
     return int(counter.get_total_flops()) // 2
 
 

@@ -106,7 +106,7 @@ def barrier(
     examples that are evaluated: the same at each point. Raises `UserError` for states of another
     network, or where `train` has too few examples.
     """
-    device = train.images.device
+    device = train.device
     network = deepcopy(network)
     require_state(network, one, "the one end")
     require_state(network, other, "the other end")
@@ -119,7 +119,8 @@ def barrier(
     drawn = shuffled(torch.arange(len(train)), line.batch, generator)
     batches = drawn[: line.batches].to(device)
     taken = torch.randperm(len(train), generator=generator)[: line.train_examples].to(device)
-    some = replace(train, images=train.images[taken], labels=train.labels[taken])
+    images = train.images[taken.to(train.images.device)]
+    some = replace(train, images=images, labels=train.labels[taken])
     # No step is made: the optimiser is there because a train state has one.
     train_state = TrainState(network, SGD(network.parameters(), lr=0.0), precision)
 

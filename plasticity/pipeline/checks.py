@@ -160,10 +160,11 @@ def require_sources(study: Study, due: Iterable[Due]) -> None:
         name = job.output.parent.name
         if not (source := study.source(name)):
             continue
-        files.require_readable(source, f"sources.{name}")
+        key = study.key_of_source(name)
+        files.require_readable(source, key)
         if job.output.exists() and not Path(source).exists():
             raise UserError(
-                f"sources.{name}: {source}: no such file or folder, and {job.output.parent} is to "
+                f"{key}: {source}: no such file or folder, and {job.output.parent} is to "
                 "be prepared anew from it; put it back, or name its new place"
             )
 

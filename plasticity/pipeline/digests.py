@@ -177,6 +177,10 @@ def _meant(term: Term[Any]) -> list[Any]:
     return [term.member.kind, term.member.name, options]
 
 
+_LATER = ("validation",)
+"""Options that words took on when there were results already, which count where they are spelt."""
+
+
 # What makes other results
 
 

@@ -162,9 +162,8 @@ def misspelt_targets() -> str:
     A rule for it tells what is wrong; Snakemake alone would only say that it has none.
     """
     names = "|".join(member.template.name for member in datasets.members.values())
-    variant = r"(?:-n\d+(?:-r\d+)?|-r\d+)?"
     right = {
-        "data": rf"(?:{names}){variant}/(?:train|test)\.safetensors",
+        "data": rf"(?:{names})(?:{layout.VARIANT})?/(?:train|test)\.safetensors",
         "splits": r"[^/]+/seed\d+/[^/_]+\.parquet",
         **{kind.name: f".+/(?:{'|'.join(map(re.escape, kind.files))})" for kind in KINDS.values()},
     }

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from plasticity.core import tensors
 from plasticity.core.errors import UserError
-from plasticity.data import origin
+from plasticity.data import declared, origin
 from plasticity.data.origin import Checksums, Files
 from plasticity.pipeline.jobs import other_than
 from plasticity.runs import SpellingError, datasets, layout
@@ -38,7 +38,7 @@ def told_of_source(study: Study, dataset: str, known: str | None) -> str:
         return known or "source unknown"  # nothing to compare
     place = Path(source) if source else None
     try:
-        present = origin.files_of(place, datasets.parse(dataset).facts, Checksums(CHECKSUMS))
+        present = declared.files_of(place, datasets.parse(dataset).facts, Checksums(CHECKSUMS))
     except UserError:  # out of reach, as if it were not there; the job itself will say so
         if prepared.exists():
             return known or "source unknown"
@@ -50,8 +50,9 @@ def told_of_source(study: Study, dataset: str, known: str | None) -> str:
         return known or text
     where = f"{layout.RESULTS}/data/{dataset}"
     differing, earlier = _differing(recorded, present)
+    place_named = source or "no source is named, which means the original"
     differ = (
-        f"sources.{dataset}: {source or 'no source is named, which means the original'}: holds "
+        f"{study.key_of_source(dataset)}: {place_named}: holds "
         f"other data than what {where} was prepared from ({differing})"
     )
     if not study.settings.retrain and (first := next(_results_on(dataset), None)):

@@ -8,7 +8,7 @@ from plasticity.runs.facts import (
     StartFacts,
     TransformFacts,
 )
-from plasticity.runs.grammar import SpellingError
+from plasticity.runs.grammar import SpellingError, UnsuitableError
 from plasticity.runs.length import Length
 from plasticity.runs.registry import Member, Registry, Term
 from plasticity.runs.run import RUNGS, Run, ancestors, states_of
@@ -41,6 +41,7 @@ __all__ = [
     "StartFacts",
     "Term",
     "TransformFacts",
+    "UnsuitableError",
     "Word",
     "ancestors",
     "data_selections",

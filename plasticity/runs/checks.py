@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from plasticity.runs import vocabulary
 from plasticity.runs.facts import DatasetFacts, ModelFacts
-from plasticity.runs.grammar import SpellingError
+from plasticity.runs.grammar import SpellingError, UnsuitableError
 from plasticity.runs.registry import Term
 from plasticity.runs.stage import Stage
 
@@ -36,10 +36,11 @@ def require_sound(
             )
         if position == 0 and stage.prunes:
             _require_sources(stage)
+        _require_modules(model, stage)
         if stage.data.facts.classes:
             needed = stage.data.facts.classes(**stage.data.own)
             if needed > classes:
-                raise SpellingError(
+                raise UnsuitableError(
                     f"data selection '{stage.data}' deals out the classes to {needed} stages, "
                     f"but {dataset} has {classes}; take fewer stages or a ratio of 1"
                 )
@@ -56,22 +57,18 @@ def require_sound(
             )
 
 
-def require_modules(model: Term[ModelFacts], stages: Sequence[Stage]) -> None:
-    """Raise `SpellingError` where `model` is known to lack a module that a start names.
-
-    Apart from the rest, as the figures of a study name modules of whatever network it is for.
-    """
-    for stage in stages:
-        chosen: tuple[int, ...] = stage.start.options.get("modules", ())
-        modules = model.facts.count(**model.own) if chosen else None
-        impossible = [number for number in chosen if modules is not None and number > modules]
-        if impossible:
-            names = model.facts.names(**model.own) or ()
-            said = f" ({', '.join(names)})" if 0 < len(names) < 20 else ""
-            raise SpellingError(
-                f"start '{stage.start}': {model} has the modules 1 to {modules}{said}, "
-                f"there is no module {impossible[0]}"
-            )
+def _require_modules(model: Term[ModelFacts], stage: Stage) -> None:
+    """Raise `UnsuitableError` where `model` is known to lack a module that the start names."""
+    chosen: tuple[int, ...] = stage.start.options.get("modules", ())
+    modules = model.facts.count(**model.own) if chosen else None
+    impossible = [number for number in chosen if modules is not None and number > modules]
+    if impossible:
+        names = model.facts.names(**model.own) or ()
+        said = f" ({', '.join(names)})" if 0 < len(names) < 20 else ""
+        raise UnsuitableError(
+            f"start '{stage.start}': {model} has the modules 1 to {modules}{said}, "
+            f"there is no module {impossible[0]}"
+        )
 
 
 def _require_sources(stage: Stage) -> None:

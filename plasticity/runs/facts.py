@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from plasticity.runs.declaration import Declaration
+
 Changes = Literal["images", "labels", "batches", "order"]
 """What a transform changes, in the order in which transforms are applied."""
 
@@ -20,8 +22,10 @@ Acts = Literal["geometry", "values"]
 class DatasetFacts:
     """A data set in numbers: examples to train and test on, classes, channels, pixels a side.
 
-    At most so many examples and classes, and exactly so many channels, are read. Where `archived`
-    is true, there is an original archive whose checksum is verified, so that all copies are alike.
+    At most so many examples and classes, and exactly so many channels, are read. Images that are
+    not square have `pixels` from top to bottom and another `width`. Where `archived` is true, there
+    is an original archive whose checksum is verified, so that all copies are alike. `own` is how
+    the configuration declares it, where that does. A variant may hold out `validation` examples.
     """
 
     train: int
@@ -30,6 +34,14 @@ class DatasetFacts:
     channels: int
     pixels: int
     archived: bool = False
+    width: int | None = None
+    own: Declaration | None = None
+    validation: int = 0
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the images in pixels."""
+        return self.pixels, self.pixels if self.width is None else self.width
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,13 @@ class SpellingError(UserError):
     """A path, or a term of one, that is not spelt as it must be."""
 
 
+class UnsuitableError(SpellingError):
+    """A path that is spelt rightly, but is none of this data set or this network.
+
+    Such as one that deals out more classes than there are.
+    """
+
+
 @dataclass(frozen=True)
 class OptionalPart:
     """An optional part of a template: the literal `key` and the name of the field behind it."""

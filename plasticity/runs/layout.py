@@ -17,6 +17,9 @@ FOLDERS = (
 )
 """All folders below ``results/``."""
 
+VARIANT = r"(?=-[nrv])(?:-n\d+)?(?:-r\d+)?(?:-v\d+)?"
+"""A pattern of what is spelt behind the name of a data set of which a smaller one is made."""
+
 REFUSED = "refused.txt"
 """What ended a job that no further attempt can mend, in the folder of its files."""
 

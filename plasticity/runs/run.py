@@ -14,7 +14,7 @@ from functools import cache, cached_property
 from plasticity.core.errors import shown
 from plasticity.runs import vocabulary
 from plasticity.runs.bounds import LARGEST, LONGEST_RUN, LONGEST_STAGE
-from plasticity.runs.checks import require_modules, require_sound
+from plasticity.runs.checks import require_sound
 from plasticity.runs.combination import combination
 from plasticity.runs.facts import DatasetFacts, ModelFacts
 from plasticity.runs.grammar import SpellingError
@@ -80,12 +80,7 @@ class Run:
                 f"run {shown(text)}: expected <dataset>/<model>/seed<k>/<stage>[/<stage>...]"
             )
         dataset, model, seed, *stages = parts
-        run = cls.of_words(dataset, model, seed, [stage.split("_") for stage in stages])
-        try:
-            require_modules(run.model, run.stages)
-        except SpellingError as error:
-            raise SpellingError(f"run {shown(text)}: {error}") from None
-        return run
+        return cls.of_words(dataset, model, seed, [stage.split("_") for stage in stages])
 
     @classmethod
     def of_words(
@@ -106,7 +101,7 @@ class Run:
             parts = ["_".join(map(str, tokens)) for tokens in stages]
             seed = f"seed{seed}" if isinstance(seed, int) else seed
             text = "/".join([str(dataset), str(model), seed, *parts])
-            raise SpellingError(f"run {shown(text)}: {error}") from None
+            raise type(error)(f"run {shown(text)}: {error}") from None
 
     @cached_property
     def path(self) -> str:

@@ -16,10 +16,12 @@ datasets = Registry(
     "data set",
     DatasetFacts,
     home="plasticity.data.datasets",
-    # A smaller variant: the first n training examples of a fixed shuffle; r by r pixels.
-    suffix="[-n{examples}][-r{pixels}]",
+    # A smaller variant: the first n training examples of a fixed shuffle; r by r pixels; the last
+    # v of that shuffle leave training, and are evaluated beside the test set.
+    suffix="[-n{examples}][-r{pixels}][-v{validation}]",
     examples=Integer(at_least=1, default=None),
     pixels=Integer(at_least=1, default=None),
+    validation=Integer(at_least=1, default=None),
 )
 models = Registry(
     "model",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import cache
 
 from plasticity.core.errors import UserError
 from plasticity.runs import vocabulary
@@ -18,17 +19,34 @@ RATE = 0.001
 """The learning rate that stands for all: how fast a step is does not depend on it."""
 
 
+@cache
 def facts_of(dataset: Term[DatasetFacts]) -> DatasetFacts:
     """The facts of `dataset`, which may be a smaller variant; raises `UserError`."""
     facts = dataset.facts
-    wanted, pixels = dataset.options["examples"], dataset.options["pixels"]
-    if wanted is not None and wanted > facts.train:
-        raise UserError(too_many_examples(dataset, facts.train))
+    pixels = dataset.options["pixels"]
+    train, validation = sizes_of(dataset, facts.train)
+    if pixels is not None and facts.width is not None:
+        raise UserError(
+            f"data set {dataset}: -r is for square images, and these have "
+            f"{' x '.join(map(str, facts.size))} pixels; leave it out"
+        )
     return replace(
         facts,
-        train=facts.train if wanted is None else wanted,
+        train=train,
+        validation=validation,
         pixels=facts.pixels if pixels is None else pixels,
     )
+
+
+def sizes_of(dataset: Term[DatasetFacts], there: int) -> tuple[int, int]:
+    """How many of the training examples that are `there` are trained on, and how many held out.
+
+    Raises `UserError` where there are too few.
+    """
+    wanted, held = dataset.options["examples"], dataset.options["validation"] or 0
+    if held >= there or (wanted or 0) + held > there:
+        raise UserError(too_many_examples(dataset, there))
+    return wanted or there - held, held
 
 
 @dataclass(frozen=True)
@@ -43,6 +61,13 @@ class Workload:
     classes: int
     model: Term[ModelFacts]
     optimiser: Term[OptimiserFacts]
+    width: int | None = None
+    """Where images are not square; they have `pixels` from top to bottom."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the images in pixels."""
+        return self.pixels, self.pixels if self.width is None else self.width
 
     @classmethod
     def of(cls, run: Run) -> Workload:
@@ -61,22 +86,24 @@ class Workload:
         if "lr" in optimiser.options:
             options = {**optimiser.options, "lr": RATE}
             optimiser = vocabulary.optimisers.term(optimiser.member.name, options)
-        return cls(facts.channels, facts.pixels, facts.classes, model, optimiser)
+        place = facts.channels, facts.pixels, facts.classes
+        return cls(*place, model, optimiser, facts.width)
 
     @classmethod
     def parse(cls, text: str) -> Workload:
         """The inverse of ``str``; raises `ValueError`."""
-        found = re.fullmatch(r"(\d+)x(\d+)x(\d+)/([^/]+)/([^/]+)", text)
+        found = re.fullmatch(r"(\d+)x(\d+)x(\d+)(?:x(\d+))?/([^/]+)/([^/]+)", text)
         if not found:
             raise ValueError(f"workload {text!r}: not classes, channels, pixels, model, optimiser")
         classes, channels, pixels = map(int, found.group(1, 2, 3))
-        model, optimiser = found.group(4, 5)
+        width, model, optimiser = found.group(4, 5, 6)
         return cls(
             channels,
             pixels,
             classes,
             vocabulary.models.parse(model),
             vocabulary.optimisers.parse(optimiser),
+            int(width) if width else None,
         )
 
     @property
@@ -85,12 +112,19 @@ class Workload:
         return self.optimiser.facts.passes
 
     def __str__(self) -> str:
-        return f"{self.classes}x{self.channels}x{self.pixels}/{self.model}/{self.optimiser}"
+        width = f"x{self.width}" if self.width else ""
+        image = f"{self.classes}x{self.channels}x{self.pixels}{width}"
+        return f"{image}/{self.model}/{self.optimiser}"
 
 
 def too_many_examples(dataset: Term[DatasetFacts], there: int) -> str:
     """The message for a variant of more training examples than are `there`."""
-    return f"data set {dataset}: there are only {there} training examples; ask for fewer with -n"
+    parts = [f"-{key}" for key, one in (("n", "examples"), ("v", "validation"))
+             if dataset.options[one]]  # fmt: skip
+    return (
+        f"data set {dataset}: there are only {there} training examples; ask for fewer with "
+        f"{' and '.join(parts)}"
+    )
 
 
 def examples(run: Run) -> int:

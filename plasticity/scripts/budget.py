@@ -12,7 +12,7 @@ def main(given: Given, log: Log) -> None:
     """Print what a study costs."""
     measured = present(given.input, "calibration")
     text = report(
-        Study(given.config),
+        Study(given.config, renew=False),
         read_networks(given.input.networks),
         Calibration.read(measured) if measured else None,
     )

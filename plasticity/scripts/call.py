@@ -42,11 +42,20 @@ def call(script: str, given: Given) -> None:
     A mistake of the user's ends the process with its message alone.
     """
     with logged(given.log[0]) as log:
+        if given.config.get("datasets"):
+            use_declared(given.config)
         with quick_imports():
             extensions.use(extensions.given(given.config))
             main: Callable[[Given, Log], None] = import_module(f"{__package__}.{script}").main
         with extensions.explained(log):
             main(given, log)
+
+
+def use_declared(config: dict[str, Any]) -> None:
+    """Make the data sets that `config` declares words of paths, as the main process found them."""
+    from plasticity.data import declared
+
+    declared.use(declared.of_configuration(config), renew=False)
 
 
 @contextmanager

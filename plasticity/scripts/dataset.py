@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from plasticity.data import origin, storage
+from plasticity.data import declared, storage
 from plasticity.data.raw import remarks
 from plasticity.pipeline import digests
 from plasticity.runs import datasets
@@ -16,7 +16,8 @@ def main(given: Given, log: Log) -> None:
     name = datasets.parse(given.wildcards.dataset)
     source = Path(given.params.source) if given.params.source else None
     code = digests.require_unchanged(digests.dataset(name))
-    files = dict(origin.files_of(source, name.facts))  # before it is read, so that no change hides
+    # Before it is read, so that no change hides.
+    files = dict(declared.files_of(source, name.facts))
     data = name(source, Path(given.params.downloads))
     notes = remarks(data, name)
     train, test = given.output.train, given.output.test

@@ -18,4 +18,5 @@ def main(given: Given, log: Log) -> None:
             hardware_of(given, given.resources),
             digests.require_unchanged(digests.code_of(job)),
             log,
+            evaluate_every=given.resources.evaluate_every,
         )

@@ -18,6 +18,7 @@ from plasticity.core.errors import UserError
 from plasticity.runs import RUNGS, Run, datasets, layout, models
 from plasticity.runs.costs import Calibration, NetworkCost, Throughput
 from plasticity.runs.kinds import PRETRAIN, TUNE, Job, Kind
+from plasticity.runs.metrics import evaluated_epochs
 from plasticity.runs.workload import (
     Workload,
     evaluations,
@@ -54,9 +55,14 @@ class Training(Job):
         begin, end = step_range(self.run)
         return end - (step_range(self.rung)[1] if self.rung else begin)
 
+    def evaluations(self, every: int) -> int:
+        """How many of these are evaluated, where one in `every` is, and all of the last ones."""
+        last = evaluations(self.run)
+        return evaluated_epochs(last - self.epochs, last, every)
+
     @property
     def epochs(self) -> int:
-        """The epochs that this job trains on itself, begun ones too; each ends with evaluation."""
+        """The epochs that this job trains on itself, begun ones too."""
         return evaluations(self.run) - (evaluations(self.rung) if self.rung else 0)
 
 
@@ -133,6 +139,7 @@ class Rates:
 
     throughput: Mapping[Workload, Throughput]
     networks: Mapping[Workload, NetworkCost]
+    evaluate_every: int = 1
 
     def budget(self, name: str, wanted: Iterable[Job], present: Present) -> Budget:
         """The budget of what is `wanted`; raises `UserError` for a data set without facts."""
@@ -144,7 +151,8 @@ class Rates:
             workload = Workload.of(job.run)
             throughput = self.throughput[workload]
             trained = job.updates * job.run.stage.optimiser.options["batch"]
-            tested = job.epochs * facts_of(job.run.dataset).test
+            facts = facts_of(job.run.dataset)
+            tested = job.evaluations(self.evaluate_every) * (facts.test + facts.validation)
             epochs += job.epochs
             images += trained
             seconds += trained / throughput.training + tested / throughput.evaluation
@@ -220,7 +228,7 @@ def report(
         throughput = scaled(settings.images_per_second, reference, networks)
     else:
         raise UserError("images_per_second: missing, and no throughput was measured; name it")
-    rates = Rates(throughput, networks)
+    rates = Rates(throughput, networks, settings.evaluate_every)
     budgets = [
         rates.budget(figure.name, study.jobs_of([figure]), present) for figure in study.targets
     ]
@@ -266,7 +274,8 @@ def notes(together: Budget, settings: Settings, calibration: Calibration | None)
     device = "GPU" if settings.device == "cuda" else "CPU"
     yield "'together' has each job once: figures share jobs. A job that was cut off counts in full."
     yield "Done is what has its files; what changed code would train again is not counted."
-    yield f"Hours are of one job at a time on one {device}, with the evaluation after every epoch;"
+    every = "every epoch" if settings.evaluate_every == 1 else f"{settings.evaluate_every} epochs"
+    yield f"Hours are of one job at a time on one {device}, with the evaluation after {every};"
     yield "what a job needs to start, some seconds, is not counted, nor are telemetry (its updates"
     yield "once more) and connectivity (some evaluations a run), nor masks in checkpoints."
     if calibration:

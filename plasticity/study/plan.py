@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from plasticity.core.errors import UserError, named, shown
-from plasticity.runs import Run, extensions, layout, starts, states_of
+from plasticity.runs import Run, UnsuitableError, extensions, layout, starts, states_of
 from plasticity.runs.bounds import MOST_RUNS
-from plasticity.runs.checks import require_modules
+from plasticity.runs.declaration import Declaration, expanded
 from plasticity.runs.kinds import KINDS, PRETRAIN, TELEMETRY, TUNE, Job, Kind
 from plasticity.runs.workload import step_range, steps_per_epoch
+from plasticity.study import datasets
 from plasticity.study.explain import unknown
 from plasticity.study.settings import FigureSettings, Settings
 from plasticity.study.template import RunTemplate
@@ -75,40 +76,65 @@ class Asked:
 class Study:
     """A checked configuration and the runs that it asks for."""
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
-        """Read `config`; raises `UserError` for what is wrong in it."""
+    def __init__(self, config: Mapping[str, Any], *, renew: bool = True) -> None:
+        """Read `config`; raises `UserError` for what is wrong in it.
+
+        Only where `renew` is true are the sources of data sets looked at that it declares.
+        """
         extensions.use(extensions.given(config))  # which declare words that settings name
+        datasets.use(config, renew=renew)
         with extensions.explained():
             self.settings = Settings.read(config)
             self.name = self.settings.study
             self._refuse_too_many()
             # Every figure is planned, also those that are no targets: a mistake shows at once.
-            self.figures = {name: self._figure(name) for name in self.settings.figures}
+            # What needs another data set or network is refused where it is asked for.
+            self._unsuitable: dict[str, UnsuitableError] = {}
+            self.figures = {
+                name: figure for name in self.settings.figures if (figure := self._suitable(name))
+            }
             self._refuse_unused()
             self._require_time_left(self.targets)
 
     def figure(self, name: str) -> Figure:
         """The figure called `name`; raises `UserError` where there is none."""
+        if name in self._unsuitable:
+            raise UserError(
+                f"{self._unsuitable[name]}; change the figure, or leave it out of the targets"
+            )
         if name not in self.figures:
             raise UserError(unknown("targets", "figure", name, self.figures))
         return self.figures[name]
 
+    def _suitable(self, name: str) -> Figure | None:
+        """The figure called `name`; None where it needs another data set or network."""
+        try:
+            return self._figure(name)
+        except UnsuitableError as error:
+            self._unsuitable[name] = error
+            return None
+
     def group(self, name: str) -> list[Figure]:
         """The figures of the group called `name`; raises `UserError` where there is none."""
-        if name not in self.groups:
+        if name not in self.settings.groups:
             raise UserError(unknown("targets", "group", name, self.groups))
-        return self.groups[name]
+        return [self.figure(one) for one in self.settings.groups[name]]
 
     @cached_property
     def groups(self) -> dict[str, list[Figure]]:
-        """The figures that are made together under a name."""
-        groups = self.settings.groups
-        return {name: [self.figures[one] for one in names] for name, names in groups.items()}
+        """The figures that are made together under a name, but where one is not suitable."""
+        groups = self.settings.groups.items()
+        names = [name for name, figures in groups if not self._unsuitable.keys() & figures]
+        return {name: self.group(name) for name in names}
 
     @property
     def targets(self) -> list[Figure]:
-        """The figures that are made where no target is named."""
-        return [self.figures[name] for name in self.settings.targets]
+        """The figures that are made where no target is named, but for unsuitable ones."""
+        return [self.figures[name] for name in self.settings.targets if name in self.figures]
+
+    def _all_targets(self) -> list[Figure]:
+        """All of them; raises `UserError` where one needs another data set or network."""
+        return [self.figure(name) for name in self.settings.targets]
 
     @cached_property
     def runs(self) -> list[Run]:
@@ -120,7 +146,7 @@ class Study:
         return runs_of(self._figures_of(name))
 
     def _figures_of(self, name: str) -> list[Figure]:
-        return self.groups.get(name) or [self.figure(name)]
+        return self.group(name) if name in self.settings.groups else [self.figure(name)]
 
     def kind_of(self, run: Run) -> Kind:
         """The kind of job that measures `run`.
@@ -164,15 +190,13 @@ class Study:
                 asked.append(layout.job_of(target))
             layout.require_spelt(target)
         self._require_time_left(figures.values())
-        self._require_modules(figures.values())
         for job in asked:
             require_time_left(job.run)
             if job.kind is TELEMETRY:
                 self._require_steps(job.run)
         jobs = [*asked, *self.jobs_of(figures.values())]
         if not jobs:
-            self._require_modules(self.targets)
-            jobs = self.jobs_of(self.targets)
+            jobs = self.jobs_of(self._all_targets())
         states = [job.run for job in asked if job.kind.state]
         return Asked(tuple(dict.fromkeys(jobs)), tuple(dict.fromkeys(states)))
 
@@ -181,8 +205,12 @@ class Study:
         place = f"{layout.RESULTS}/{{}}/{self.name}".format
         whole = re.escape(place("summary")) + r"/[^/]+|" + re.escape(place("claims")) + r"\.[^/]+"
         if target in WHOLE or re.fullmatch(whole, target):
-            return self.targets
-        if target in self.groups or target in self.figures or re.fullmatch(r"fig\d+", target):
+            return self._all_targets()
+        if (
+            target in self.settings.groups
+            or target in self.settings.figures
+            or re.fullmatch(r"fig\d+", target)
+        ):
             return self._figures_of(target)
         if target.startswith((f"{place('figures')}/", f"{place('preview')}/")):
             return [self.figure(Path(target).stem)]
@@ -193,14 +221,26 @@ class Study:
         return []
 
     def source(self, dataset: str) -> str | None:
-        """Where the configuration says that a local copy of `dataset` is.
+        """Where the configuration says that `dataset`, or a local copy of it, is.
 
         With `~` and variables such as `$HOME` expanded; a relative path is one of the folder that
         the workflow works in.
         """
+        if own := self._own(dataset):
+            return own.place
         place = self.settings.sources.get(dataset)
-        # Not `Path.expanduser`, which raises where there is no such home.
-        return os.path.expanduser(os.path.expandvars(place)) if place else None  # noqa: PTH111
+        return expanded(place) if place else None
+
+    def key_of_source(self, dataset: str) -> str:
+        """The key of the configuration that says so."""
+        own = self._own(dataset)
+        return own.key if own else f"sources.{dataset}"
+
+    def _own(self, dataset: str) -> Declaration | None:
+        if dataset not in self.settings.datasets:
+            return None
+        entry = self.settings.datasets[dataset].model_dump(exclude_none=True)
+        return Declaration.of(dataset, entry)
 
     def _refuse_too_many(self) -> None:
         """Raise `UserError` for more than `MOST_RUNS`, before any is planned."""
@@ -236,22 +276,6 @@ class Study:
                     where = f"figures.{figure.name}.runs.{planned.role}"
                     raise UserError(f"{where}: {error}") from None
 
-    def _require_modules(self, figures: Iterable[Figure]) -> None:
-        """Raise `UserError` where a start names a module that the network lacks.
-
-        Only for what is to be made: a small network need not fit the figures about modules.
-        """
-        for figure in figures:
-            for planned in figure.planned:
-                try:
-                    require_modules(planned.run.model, planned.run.stages)
-                except UserError as error:
-                    where = f"figures.{figure.name}.runs.{planned.role}"
-                    raise UserError(
-                        f"{where}: run {str(planned.run)!r}: {error}; give the figure subsets of "
-                        "its modules, or leave it out of the targets"
-                    ) from None
-
     def _require_steps(self, run: Run) -> None:
         """Raise `UserError` where `run` has fewer steps than are to be observed."""
         if steps_per_epoch(run):
@@ -265,7 +289,7 @@ class Study:
 
     def _refuse_unused(self) -> None:
         """Raise `UserError` for a length or an optimiser that no run uses: a slip, mostly."""
-        used = {word for name in self.figures for word in self._words(name)}
+        used = {word for name in self.settings.figures for word in self._words(name)}
         for key in ("lengths", "optimisers"):
             entries = getattr(self.settings, key)
             for name in entries:
@@ -318,7 +342,6 @@ class Study:
             for name, remedy in self.settings.remedies.items():
                 try:
                     run = item.run.ending(start=starts.parse(remedy))
-                    require_modules(run.model, run.stages[-1:])
                 except UserError as error:
                     raise UserError(f"remedies.{name}: {error}") from None
                 role = f"{item.role}-{name}"
@@ -349,7 +372,8 @@ class Study:
                     at = ", ".join(
                         f"{variable}: {named(value)}" for variable, value in point.items()
                     )
-                    raise UserError(f"{where}: {error}{f' (at {at})' if at else ''}") from None
+                    kind = UnsuitableError if isinstance(error, UnsuitableError) else UserError
+                    raise kind(f"{where}: {error}{f' (at {at})' if at else ''}") from None
                 if run in met:
                     raise UserError(
                         f"figures.{name}.grid: {shown(met[run])} and {shown(point)} ask for the "

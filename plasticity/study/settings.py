@@ -20,10 +20,18 @@ from pydantic import (
 
 from plasticity.core.errors import UserError, named, shown
 from plasticity.runs import OptimiserFacts, Registry, Term, datasets, models, optimisers, starts
-from plasticity.runs.bounds import LARGEST, MOST_IN_A_GROUP, MOST_POINTS, MOST_SLOTS, MOST_THREADS
+from plasticity.runs.bounds import (
+    LARGEST,
+    MOST_EPOCHS,
+    MOST_IN_A_GROUP,
+    MOST_POINTS,
+    MOST_SLOTS,
+    MOST_THREADS,
+)
 from plasticity.runs.cadence import Cadence
 from plasticity.runs.compute import Execution, Precision, impossible
 from plasticity.runs.kinds import KINDS, OF_RULES
+from plasticity.study.datasets import DatasetSettings
 from plasticity.study.explain import explain, unknown
 from plasticity.study.fields import (
     Distinct,
@@ -165,6 +173,11 @@ class Settings(_Settings):
         "Which checkpoints of pretraining stay: all, those at 10, 20, 50, 100, 200, 500 and 1000 "
         "epochs (rungs), or none (results)."
     )
+    evaluate_every: Annotated[StrictInt, Field(ge=1, le=MOST_EPOCHS)] = about(
+        "Epochs from one evaluation on the test set to the next; those that the final accuracy is "
+        "taken over are always evaluated. It saves time, and no training is another.",
+        1,
+    )
     images_per_second: Throughput | None = about(
         "Images a second in training, for `snakemake budget`; measured where it is left out.", None
     )
@@ -188,6 +201,9 @@ class Settings(_Settings):
         "Local copies, by data set: the original archive, or the folder that holds train*.parquet "
         "and test*.parquet. `~` and variables such as `$HOME` are expanded.",
         {},
+    )
+    datasets: dict[Name, DatasetSettings] = about(
+        "Data sets of your own, by the name that they have in paths. See howto-data.md.", {}
     )
     remedies: dict[Name, Template] = about(
         "Starts, by name, each of which is drawn beside every plain warm start (`keep`).", {}
@@ -223,7 +239,9 @@ class Settings(_Settings):
                 term = datasets.parse(name)
             except UserError as error:
                 raise ValueError(f"sources.{named(name)}: {error}") from None
-            if term.options["examples"] or term.options["pixels"]:
+            if term.facts.own:
+                raise ValueError(f"sources.{name}: {term.facts.own.key} names its place already")
+            if str(term) != term.member.template.name:
                 raise ValueError(
                     f"sources.{name}: variants are made from {term.member.template.name}"
                     ": name the source of that"
@@ -295,6 +313,7 @@ class Settings(_Settings):
                 "figures": FigureSettings,
                 "telemetry": TelemetrySettings,
                 "connectivity": ConnectivitySettings,
+                "datasets": DatasetSettings,
             }
             raise UserError(explain(error, sections)) from None
 

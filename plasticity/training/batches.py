@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
 
 import torch
 from torch import Tensor
@@ -77,10 +78,9 @@ class Order:
         """
         indices, draws = self.epoch_batches(done)
         first, last = self.steps.span(done)
-        there = indices[first + more : last].to(device)
-        if draws is None:
-            return map(Batch, there)
-        return map(Batch, there, draws[first + more : last].to(device))
+        here = indices[first + more : last]
+        drawn = repeat(None) if draws is None else draws[first + more : last].to(device)
+        return map(Batch, here.to(device), drawn, here)
 
     def epoch_batches(self, done: int) -> tuple[Tensor, Tensor | None]:
         """All batches of the epoch that follows after `done` steps, or in which they are made.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -155,7 +155,7 @@ class CudaGraphExecution(EagerExecution):
     """Steps and evaluations of one train_state by recordings.
 
     The step at hand is kept, and recorded again where the learning rate or the shape of batches
-    changes; so is one evaluation.
+    changes; so are the last two evaluations, as of a test set and of what is held out.
     """
 
     def __init__(self, recorder: Recorder) -> None:
@@ -163,7 +163,7 @@ class CudaGraphExecution(EagerExecution):
         self._has_begun = False
         self._sums: Tensor | None = None
         self._step: Recording | None = None
-        self._evaluation: tuple[Examples, Tensor, Work] | None = None
+        self._evaluations: list[tuple[Examples, Tensor, Work]] = []
 
     @contextmanager
     def training(self, train_state: TrainState, examples: Examples, sums: Tensor) -> Iterator[Step]:
@@ -188,20 +188,29 @@ class CudaGraphExecution(EagerExecution):
     def evaluation(
         self, train_state: TrainState, examples: Examples, stop: Callable[[], bool] = never
     ) -> Tensor | None:
-        """See `EagerExecution`; once begun it goes on to the end."""
-        if self._evaluation is None or self._evaluation[0] is not examples:
-            self._evaluation = None
-            sums = no_sums(examples.images.device)
-            work = self._recorded(lambda: evaluate_all(train_state, examples, sums), sums.device)
-            self._evaluation = (examples, sums, work)
-        _, sums, replay = self._evaluation
+        """See `EagerExecution`; once begun it goes on to the end.
+
+        What is copied from the host on the way cannot be recorded.
+        """
+        if examples.streamed:
+            return super().evaluation(train_state, examples, stop)
+        known = [one for one in self._evaluations if one[0] is examples]
+        if not known:
+            del self._evaluations[:-1]
+            sums = no_sums(examples.device)
+            work = self._recorded(
+                lambda: evaluate_all(train_state, examples, sums), examples.device
+            )
+            known = [(examples, sums, work)]
+            self._evaluations += known
+        _, sums, replay = known[0]
         replay()
         return None if stop() else sums.clone()
 
     def _own_sums(self, examples: Examples) -> Tensor:
         """Where recordings add up what they measure."""
         if self._sums is None:
-            self._sums = no_sums(examples.images.device)
+            self._sums = no_sums(examples.device)
         return self._sums
 
     def _begun_by_hand(
@@ -233,11 +242,11 @@ class CudaGraphExecution(EagerExecution):
 
         Raises `UserError` where the optimiser is changed by more than operations on the device.
         """
-        require_on_device(train_state.optimiser, examples.images.device)
+        require_on_device(train_state.optimiser, examples.device)
         # Those of the recording before keep all of its memory; the work begins with new ones.
         train_state.optimiser.zero_grad()
-        own = Batch(*(tensor.clone() for tensor in tensors_of(batch)))
-        before = held_in_python(train_state.optimiser, examples.images.device)
+        own = replace(batch, **{name: one.clone() for name, one in named_tensors(batch).items()})
+        before = held_in_python(train_state.optimiser, examples.device)
         with put_back([*memory_of(train_state), sums]), generators.kept(sums.device):
             replay = self._recorded(lambda: by_hand(own), sums.device)
         if held_in_python(train_state.optimiser, examples.images.device) != before:
@@ -306,8 +315,13 @@ def learning_rates_of(optimiser: Optimizer) -> tuple[float, ...]:
 
 def tensors_of(batch: Batch) -> list[Tensor]:
     """What a batch for training is made of."""
-    assert isinstance(batch.indices, Tensor)
-    return [batch.indices] if batch.draws is None else [batch.indices, batch.draws]
+    return [*named_tensors(batch).values()]
+
+
+def named_tensors(batch: Batch) -> dict[str, Tensor]:
+    """The same by name: what is on the device."""
+    found = {"indices": batch.indices, "draws": batch.draws, "images": batch.images}
+    return {name: one for name, one in found.items() if isinstance(one, Tensor)}
 
 
 def shapes_of(batch: Batch) -> list[torch.Size]:

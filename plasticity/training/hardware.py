@@ -84,6 +84,10 @@ class Hardware:
         """
         return f"{self.name} ({compute_capability()})" if self.device == "cuda" else ""
 
+    def free_memory(self, device: torch.device) -> int | None:
+        """The bytes that are free on a GPU; None on the CPU, where data lie already."""
+        return torch.cuda.mem_get_info(device)[0] if self.device == "cuda" else None
+
     def take(self, log: Log) -> torch.device:
         """The device, ready to compute: a GPU of which this process holds a slot until it ends.
 

@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from plasticity.runs.compute import Precision
-from plasticity.runs.metrics import EpochMetrics
+from plasticity.runs.metrics import EVALUATED, EpochMetrics
 from plasticity.training import generators
 from plasticity.training.backends import DTYPES, bare_step, refusing_shortages
 from plasticity.training.examples import Batch, Examples
@@ -180,7 +180,7 @@ class EagerExecution:
         self, train_state: TrainState, examples: Examples, stop: Callable[[], bool]
     ) -> Tensor | None:
         """See `evaluate`."""
-        sums = no_sums(examples.images.device)
+        sums = no_sums(examples.device)
         return sums if evaluate_all(train_state, examples, sums, stop) else None
 
 
@@ -201,7 +201,7 @@ def train_on(
     finished = True
     execution = train_state.execution
     with refusing_shortages(), execution.training(train_state, examples, part.sums) as step:
-        for batch in batches:
+        for batch in examples.delivered(batches):
             step(batch)
             part.batches += 1
             if pause():
@@ -218,34 +218,44 @@ def finish_epoch(
     epoch: int,
     iteration: int,
     part: EpochProgress,
-    test: Examples,
+    test: Examples | None,
     stop: Callable[[], bool] = never,
+    validation: Examples | None = None,
 ) -> EpochMetrics | Diverged | None:
     """What an epoch measured that was trained to its end, with an evaluation on `test`.
 
+    And on what is held out for `validation`, where there is such; on neither where it is not due.
     None where `stop` said so during the evaluation, which can then be made again. The step at
     which training diverged is that of the first loss that is not finite; where only the evaluation
     or the weights are not, it is the last one.
     """
     began = time.perf_counter()
-    evaluated = evaluate(train_state, test, stop)
-    if evaluated is None:
-        return None
+    measured = []
+    for name, examples in (("test", test), ("validation", validation)):
+        if test is None or examples is None:
+            continue
+        evaluated = evaluate(train_state, examples, stop)
+        if evaluated is None:
+            return None
+        measured.append((name, evaluated))
     # The one place in an epoch where the host waits for the device.
-    sums = torch.cat([part.sums, evaluated, all_finite(train_state.network)]).tolist()
-    train_loss, train_correct, trained, sound, test_loss, test_correct, tested, *_, finite = sums
+    told = [part.sums, *(sums for _, sums in measured), all_finite(train_state.network)]
+    train_loss, train_correct, trained, sound, *rest, finite = torch.cat(told).tolist()
     if sound < part.batches:
         return Diverged(iteration - part.batches + int(sound) + 1)
-    if not (finite and math.isfinite(test_loss)):
+    found: dict[str, float | None] = dict.fromkeys(EVALUATED)
+    for number, (name, _) in enumerate(measured):
+        loss, correct, count, _ = rest[4 * number : 4 * number + 4]
+        found |= {f"{name}_loss": loss / count, f"{name}_accuracy": correct / count}
+    if not finite or not all(value is None or math.isfinite(value) for value in found.values()):
         return Diverged(iteration)
     return EpochMetrics(
         epoch=epoch,
         iteration=iteration,
         train_loss=train_loss / trained,
         train_accuracy=train_correct / trained,
-        test_loss=test_loss / tested,
-        test_accuracy=test_correct / tested,
         seconds=part.seconds + time.perf_counter() - began,
+        **found,
     )
 
 
@@ -263,7 +273,7 @@ def evaluate(
     None where `stop`, which is asked now and then, said so. Training goes on with the same draws
     whether there was an evaluation or not. Raises as `train_on`.
     """
-    with refusing_shortages(), generators.kept(examples.images.device):
+    with refusing_shortages(), generators.kept(examples.device):
         return train_state.execution.evaluation(train_state, examples, stop)
 
 

@@ -59,6 +59,7 @@ class Stage:
     train_state: TrainState
     train: Examples
     test: Examples
+    validation: Examples | None
     order: Order
     schedule: Schedule
     device: torch.device
@@ -98,12 +99,14 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: Code, log: Log) 
     hardware = hardware.stepping(passes)
     device = hardware.take(log)
     generators.seed(run, device)
-    train, test = read_data(inputs)
+    train, test, validation = read_data(inputs)
     subset = read_subset(inputs, train)
     parent = read_parent(run, inputs, train.header.checksum, hardware.precision, code)
     mask = read_mask(run, inputs, hardware.precision, code)
     identity = identify(run, train, subset, parent, mask, hardware, code)
     order = order_of(run, subset, parent)
+    evaluated = [part for part in (test, validation) if part]
+    streams = stays_on_host(train, evaluated, hardware, device, log)
     seen = partial(
         on_device,
         seen=run.stage.transforms,
@@ -127,8 +130,9 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: Code, log: Log) 
         identity=identity,
         initial_state=initial,
         train_state=hardware.train_state(network, optimiser, initial.mask, passes),
-        train=seen(train, test=False),
-        test=seen(test, test=True),
+        train=seen(train, test=False, streamed=streams.train),
+        test=seen(test, test=True, streamed=streams.evaluated),
+        validation=seen(validation, test=True, streamed=streams.evaluated) if validation else None,
         order=order,
         schedule=schedule,
         device=device,
@@ -189,15 +193,52 @@ def inherit(optimiser: Optimizer, path: Path | None, parent: Checkpoint) -> None
             group["lr"] = rate
 
 
-def read_data(inputs: Inputs) -> tuple[DataPart, DataPart]:
-    """The examples to train and to test on."""
-    train, test = storage.read(inputs.train), storage.read(inputs.test)
+@dataclass(frozen=True)
+class Streams:
+    """Whether the images that are trained on, and those that are evaluated, stay on the host."""
+
+    train: bool
+    evaluated: bool
+
+
+SHARE = 0.5
+"""How much of the free memory of a device images may take: the network needs the rest."""
+
+
+def stays_on_host(
+    train: DataPart,
+    evaluated: Sequence[DataPart],
+    hardware: Hardware,
+    device: torch.device,
+    log: Log,
+) -> Streams:
+    """Which images stay in the memory of the host, as that of the `device` is too small for them.
+
+    It is a matter of time and not of results.
+    """
+    room = hardware.free_memory(device)
+    if room is None:
+        return Streams(train=False, evaluated=False)
+    trained, others = train.images.nbytes, sum(part.images.nbytes for part in evaluated)
+    found = Streams(train=trained + others > SHARE * room, evaluated=others > SHARE * room)
+    if found.train:
+        size = (trained + (others if found.evaluated else 0)) / 1e9
+        log(
+            f"{size:.1f} GB of images stay in the memory of the host, of whose batches each is "
+            f"copied: {room / 1e9:.1f} GB are free on the device"
+        )
+    return found
+
+
+def read_data(inputs: Inputs) -> tuple[DataPart, DataPart, DataPart | None]:
+    """The examples to train and to test on, and those that are held out for validation, if any."""
+    train, (test, validation) = storage.read(inputs.train), storage.read_evaluated(inputs.test)
     if train.header != test.header:
         raise UserError(
             f"{inputs.train} and {inputs.test} are parts of different data sets; delete both and "
             "run again to prepare them anew"
         )
-    return train, test
+    return train, test, validation
 
 
 def read_subset(inputs: Inputs, train: DataPart) -> Subset:

@@ -12,7 +12,7 @@ from typing import Any
 from plasticity.core import files
 from plasticity.core.shutdown import graceful_shutdown
 from plasticity.runs import Run, metrics
-from plasticity.runs.metrics import EpochMetrics
+from plasticity.runs.metrics import EpochMetrics, is_evaluated
 from plasticity.runs.provenance import Code
 from plasticity.training import checkpoint
 from plasticity.training.batches import StepRange
@@ -55,12 +55,14 @@ def train_stage(
     code: Code,
     log: Log,
     resume_every: float = RESUME_EVERY,
+    evaluate_every: int = 1,
 ) -> None:
     """Train the last stage of `run` and write its outputs.
 
-    `code` is what trains it; states written under another one are refused. Raises `UserError` for
-    inputs that cannot be used, and `shutdown.Ended` where this process was asked to end: the state
-    is then saved, and another call continues from it.
+    `code` is what trains it; states written under another one are refused. One epoch in
+    `evaluate_every` is evaluated, and all whose test accuracy counts at the end; what is trained
+    is the same. Raises `UserError` for inputs that cannot be used, and `shutdown.Ended` where this
+    process was asked to end: the state is then saved, and another call continues from it.
     """
     with files.held(outputs.resume.with_name(".lock"), log) as waited:
         with explained(run, log):
@@ -69,7 +71,9 @@ def train_stage(
             if waited and is_finished(outputs, about):
                 log("the attempt that was waited for has finished this run: nothing is left to do")
                 return
-            history, diverged = train(stage, inputs.rung, outputs.resume, log, resume_every)
+            history, diverged = train(
+                stage, inputs.rung, outputs.resume, log, resume_every, evaluate_every
+            )
         metrics.write(outputs.metrics, history, {**about, "diverged_step": diverged})
         if outputs.checkpoint:
             state = state_of(stage, history, diverged=diverged)
@@ -88,7 +92,12 @@ def is_finished(outputs: Outputs, about: Mapping[str, Any]) -> bool:
 
 
 def train(
-    stage: Stage, rung: Path | None, resume: Path, log: Log, resume_every: float
+    stage: Stage,
+    rung: Path | None,
+    resume: Path,
+    log: Log,
+    resume_every: float,
+    evaluate_every: int = 1,
 ) -> tuple[list[EpochMetrics], int | None]:
     """Train `stage` from where an earlier attempt or a rung left off to its last epoch.
 
@@ -138,8 +147,15 @@ def train(
             batches = stage.batches(done, part.batches)
             while not train_on(train_state, stage.train, batches, part, due):
                 save()
+            due_now = is_evaluated(epoch, steps.epoch(steps.end - 1), evaluate_every)
             measured = finish_epoch(
-                train_state, epoch, done + part.batches, part, stage.test, request.__bool__
+                train_state,
+                epoch,
+                done + part.batches,
+                part,
+                stage.test if due_now else None,
+                request.__bool__,
+                stage.validation,
             )
             if measured is None:
                 save()
@@ -194,9 +210,10 @@ def progress(history: Sequence[EpochMetrics], steps: StepRange, batch: int) -> s
     left = round(spent * (steps.end - last.iteration) / (last.iteration - first))
     minutes, seconds = divmod(left, 60)
     epochs = steps.epoch(steps.end - 1)
+    tested = "" if last.test_accuracy is None else f"test {last.test_accuracy:6.2%}  "
     return (
         f"epoch {last.epoch:>{len(str(epochs))}}/{epochs}  "
         f"loss {last.train_loss:.4f}  train {last.train_accuracy:6.2%}  "
-        f"test {last.test_accuracy:6.2%}  {images / last.seconds:,.0f} images/s  "
+        f"{tested}{images / last.seconds:,.0f} images/s  "
         f"{minutes // 60}:{minutes % 60:02}:{seconds:02} left"
     )

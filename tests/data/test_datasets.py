@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from refusal import refusal
 
+from plasticity.data import storage
 from plasticity.data.raw import RawData, remarks, shrink, variant
 from plasticity.runs import DatasetFacts, Registry, Term, datasets
 
@@ -248,3 +249,56 @@ def test_examples_and_pixels_together(raw):
     small = variant(raw, datasets.parse("cifar10-n5-r2"))
     assert small.train_images.shape == (5, 3, 2, 2)
     assert small.test_images.shape == (8, 3, 2, 2)
+
+
+def test_what_is_held_out_is_the_end_of_the_same_shuffle(raw):
+    held, more = (variant(raw, datasets.parse(f"cifar10-v{n}")) for n in (5, 9))
+    assert np.array_equal(more.validation_images[4:], held.validation_images)
+    assert len(held.train_labels) == 19
+    everything = variant(raw, datasets.parse("cifar10-n24"))
+    for what in ("images", "labels"):
+        joined = [getattr(held, f"{part}_{what}") for part in ("train", "validation")]
+        assert np.array_equal(np.concatenate(joined), getattr(everything, f"train_{what}"))
+    assert held.test_images is raw.test_images
+    assert raw.validation_images is None
+
+
+def test_fewer_examples_have_the_same_held_out(raw):
+    small, held = (variant(raw, datasets.parse(f"cifar10-{n}v5")) for n in ("n7-r4-", ""))
+    assert np.array_equal(small.validation_labels, held.validation_labels)
+    assert np.array_equal(small.train_labels, held.train_labels[:7])
+    assert small.validation_images.shape == (5, 3, 4, 4)
+
+
+@pytest.mark.parametrize("name", ["cifar10-v24", "cifar10-n20-v5"])
+def test_no_example_is_trained_on_and_held_out(raw, name):
+    message = refusal(variant, raw, datasets.parse(name))
+    assert "there are only 24 training examples; ask for fewer with -" in message
+
+
+def test_what_is_held_out_is_prepared_beside_the_test_part(raw, tmp_path):
+    held = variant(raw, datasets.parse("cifar10-v5"))
+    places = tmp_path / "train", tmp_path / "test"
+    header = storage.write(held, "cifar10-v5", *places)
+    test, validation = storage.read_evaluated(places[1])
+    assert np.array_equal(test.images, raw.test_images)
+    assert np.array_equal(validation.images, held.validation_images)
+    assert np.array_equal(validation.labels, held.validation_labels)
+    assert storage.read_evaluated(places[0])[1] is None
+    assert storage.write(variant(raw, datasets.parse("cifar10-n19")), "", *places) != header
+
+
+def test_images_in_both_parts_are_remarked(raw):
+    tests = raw.test_images.copy()
+    tests[2] = raw.train_images[7]
+    found = remarks(RawData(**{**vars(raw), "test_images": tests}), declared())
+    assert found == ["1 of 8 test images are in training too, pixel by pixel"]
+
+
+def test_sizes_that_are_not_square_are_as_declared(raw):
+    wide = {
+        f"{part}_images": getattr(raw, f"{part}_images")[:, :, :4] for part in ("train", "test")
+    }
+    data = RawData(**{**vars(raw), **wide})
+    assert remarks(data, declared(pixels=4, width=8)) == []
+    assert remarks(data, declared(pixels=4)) == ["4 x 8 pixels, and 4 x 4 are declared"]

@@ -131,7 +131,8 @@ def test_what_is_no_folder_is_told(tmp_path, place):
     if place:
         (tmp_path / place).touch()
     message = refusal(read, place and tmp_path / place)
-    assert message.startswith("sources: Own needs the folder that holds train*.parquet and test")
+    assert message.startswith(f"sources.own: {tmp_path / place if place else 'none is named'}")
+    assert "train*.parquet and test*.parquet" in message
 
 
 # Columns

@@ -146,7 +146,7 @@ def test_a_file_that_stays_is_read_once(hub, tmp_path, monkeypatch):
     def read(path):
         raise AssertionError(f"{path} was read")
 
-    monkeypatch.setattr(origin, "require_fetched", read)
+    monkeypatch.setattr(origin, "_checksum", read)
     assert files_of(hub, OWN, Checksums(place)) == before
     (hub / "test.parquet").write_text("another")
     with pytest.raises(AssertionError, match="was read"):

@@ -1,5 +1,6 @@
 """Where data sets come from: parquet in the hub's layout, and original archives."""
 
+import gzip
 import hashlib
 import io
 import pickle
@@ -91,7 +92,9 @@ def load_hub(folder):
 def test_a_missing_part_is_named(hub, part):
     for path in hub.glob(f"{part}*"):
         path.unlink()
-    assert f"sources: {hub}: no {part}*.parquet in it" in load_hub(hub)
+    message = load_hub(hub)
+    assert message.startswith(f"sources.cifar10: {hub}: there is no {part} part among t")
+    assert "expected train*.parquet and test*.parquet" in message
 
 
 @pytest.mark.parametrize("column", ["img", "label"])
@@ -326,3 +329,57 @@ def test_a_download_that_fails_names_the_way_out(tmp_path, monkeypatch):
 def test_a_pointer_of_git_lfs_is_no_truncated_archive(cifar10, tmp_path):
     cifar10.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
     assert "run 'git lfs pull'" in refusal(datasets.parse("cifar10"), cifar10, tmp_path)
+
+
+# Grey images in four archives
+
+
+def idx(array):
+    """`array`, uint8, as the archives of MNIST hold one."""
+    head = bytes([0, 0, 8, array.ndim])
+    return gzip.compress(head + np.array(array.shape, ">i4").tobytes() + array.tobytes())
+
+
+GREY = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}
+
+
+@pytest.mark.parametrize("word", GREY)
+@pytest.mark.parametrize("below", ["", "{}/raw"])
+def test_the_archives_of_mnist_are_read(tmp_path, monkeypatch, word, below):
+    original = getattr(sources._torchvision_datasets(), GREY[word])
+    folder = tmp_path / "archives" / below.format(GREY[word])
+    folder.mkdir(parents=True)
+    arrays = {}
+    for part, name, count in (("train", "train", 6), ("t10k", "test", 4)):
+        arrays[name] = (
+            colour(count, name == "test")[:, 0, :28, :28],
+            np.arange(count, dtype=np.uint8),
+        )
+        for array, what in zip(arrays[name], ("images-idx3", "labels-idx1"), strict=True):
+            (folder / f"{part}-{what}-ubyte.gz").write_bytes(idx(array))
+    real = dict(original.resources)
+    assert sorted(real) == sorted(path.name for path in folder.iterdir())
+    checksums = [(name, md5((folder / name).read_bytes())) for name in real]
+    monkeypatch.setattr(original, "resources", checksums)
+    found = datasets.parse(word)(tmp_path / "archives", tmp_path / "downloads")
+    assert np.array_equal(found.train_images[:, 0], arrays["train"][0])
+    assert found.test_labels.tolist() == [0, 1, 2, 3]
+    assert len(found.classes) == datasets.parse(word).facts.classes
+    assert found.classes[0] == {"mnist": "0", "fashion-mnist": "T-shirt/top"}[word]
+    path = folder / "t10k-labels-idx1-ubyte.gz"
+    path.write_bytes(path.read_bytes()[:-3])
+    message = refusal(datasets.parse(word), tmp_path / "archives", tmp_path)
+    assert message.startswith(f"{path}: its MD5 checksum is ")
+
+
+def test_mnist_in_the_hub_s_layout_has_one_channel(tmp_path, raw):
+    for part in ("train", "test"):
+        images, labels = getattr(raw, f"{part}_images"), getattr(raw, f"{part}_labels")
+        folder = tmp_path / "mnist"
+        folder.mkdir(exist_ok=True)
+        write_hub(
+            folder / f"{part}-00000-of-00001.parquet", images[:, :1].repeat(3, 1), labels, "image"
+        )
+    found = datasets.parse("mnist")(tmp_path, tmp_path)
+    assert np.array_equal(found.train_images, raw.train_images[:, :1])
+    assert found.classes == [str(digit) for digit in range(10)]

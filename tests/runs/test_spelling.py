@@ -135,6 +135,7 @@ def test_another_spelling_of_a_reset_is_refused(wrong, right):
         ("resnet18", "resnet-d02w8", "resnet-d2w8"),
         ("resnet18", "resnet-d1w016", "resnet-d1w16"),
         ("cifar10", "cifar10-r16-n5000", "cifar10-n5000-r16"),
+        ("cifar10", "cifar10-v500-n5000-r16", "cifar10-n5000-r16-v500"),
         ("cifar10", "cifar10-n05000", "cifar10-n5000"),
     ],
 )
@@ -289,6 +290,8 @@ WORDS = st.sampled_from(
     [
         *re.split(r"([/_+-])", WARM),
         "cifar10-n5000-r16",
+        "cifar10-v5000",
+        "cifar10-n5000-r16-v500",
         "sgd-lr0.1",
         "-m0.9",
         "0",

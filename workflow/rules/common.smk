@@ -43,7 +43,7 @@ if workflow.is_main_process:
     checked(session.require_no_prefix)
     session.before_jobs(before_jobs)
 checked(checks.require_folders, workflow.basedir)
-study = checked(Study, config)
+study = checked(Study, config, renew=workflow.is_main_process)
 invocation = Invocation(study, session, workflow.is_main_process)
 
 

@@ -42,7 +42,7 @@ rule dataset_variant:
         "results/logs/data/{base}{variant}.log",
     wildcard_constraints:
         base="|".join(member.template.name for member in datasets.members.values()),
-        variant=r"-n\d+(?:-r\d+)?|-r\d+",
+        variant=layout.VARIANT,
     localrule: True
     conda:
         "../../envs/train.yaml"

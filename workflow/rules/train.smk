@@ -25,6 +25,7 @@ rule pretrain:
         attempt=lambda wildcards, attempt: attempt,
         slots_per_gpu=study.settings.slots_per_gpu,
         execution=study.settings.execution,
+        evaluate_every=study.settings.evaluate_every,
     params:
         precision=study.settings.precision,
         code=code_of(kinds.PRETRAIN),

@@ -233,7 +233,8 @@ def _tenfold(
 def _epochs_to(evidence: Evidence, role: str, target: pd.Series) -> pd.Series:
     """The first epoch of tuning at which a seed of `role` reaches its `target`, in per cent.
 
-    A run that never does counts as one more than its epochs.
+    As far as epochs are evaluated, which the last one is. A run that never does counts as one more
+    than its epochs.
     """
     curves = evidence.curves["fig11"]
     table = curves[curves["role"] == role].pivot(
@@ -242,7 +243,8 @@ def _epochs_to(evidence: Evidence, role: str, target: pd.Series) -> pd.Series:
     table = table.loc[table.index.intersection(target.index)]
     reached = (table * 100).ge(target[table.index], axis="index")
     epochs = reached.idxmax(axis="columns")
-    return epochs.where(reached.any(axis="columns"), table.notna().sum(axis="columns") + 1)
+    last = table.notna().mul(table.columns, axis="columns").max(axis="columns")
+    return epochs.where(reached.any(axis="columns"), last + 1)
 
 
 def _near(rate: float, rates: Iterable[float]) -> float | None:

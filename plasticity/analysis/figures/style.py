@@ -12,8 +12,8 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from plasticity.analysis.summary.runs import final_epochs
 from plasticity.core.errors import UserError
+from plasticity.runs.metrics import final_epochs
 
 RC: dict[str, Any] = {
     **sns.axes_style("ticks"),

@@ -12,7 +12,8 @@ def draw(tables: Tables) -> Drawing:
     picture = style.picture()
     axes = picture.subplots()
     numbers = []
-    tuning = tables.curves[tables.curves["kind"] == "tune"]
+    evaluated = tables.curves["test_accuracy"].notna()
+    tuning = tables.curves[(tables.curves["kind"] == "tune") & evaluated]
     for position, role in enumerate(tables.runs["role"].unique()):
         color = style.series_color(role, position)
         table = style.over_seeds(tuning[tuning["role"] == role], ["epoch"], "test_accuracy")

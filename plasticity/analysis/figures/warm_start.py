@@ -39,7 +39,8 @@ def draw(tables: Tables) -> Drawing:
 def _draw_stage(
     axes: Axes, curves: pd.DataFrame, series: str, shift: int, **line: Any
 ) -> pd.DataFrame:
-    table = style.over_seeds(curves, ["epoch"], "test_accuracy")
+    evaluated = curves[curves["test_accuracy"].notna()]
+    table = style.over_seeds(evaluated, ["epoch"], "test_accuracy")
     table.insert(0, "x", table["epoch"] + shift)
     table.insert(0, "series", series)
     style.curve(axes, table, **line)

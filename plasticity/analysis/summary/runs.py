@@ -14,10 +14,7 @@ import pyarrow as pa
 
 from plasticity.analysis.storage import COUNT, FLAG, REAL, TEXT
 from plasticity.runs import Run, Stage, ancestors, metrics
-
-FINAL_PART = 5
-"""The final accuracy is the mean over the last fifth of tuning: the last 100 of 500 epochs, as in
-Berariu et al., section 2, and in proportion where a study is shorter."""
+from plasticity.runs.metrics import final_epochs
 
 PERTURBATION = ("signs", "magnitudes", "scope", "deviations")
 """The columns that tell what was done to the weights of a ticket."""
@@ -86,6 +83,8 @@ RUNS = pa.schema(
         ("diverged", FLAG),
         ("diverged_step", COUNT),
         ("test_accuracy", REAL),
+        # Of what is held out (-v), as that of testing; hyperparameters are chosen by it.
+        ("validation_accuracy", REAL),
         ("best_test_accuracy", REAL),
         ("last_test_accuracy", REAL),
         ("best_train_accuracy", REAL),
@@ -161,6 +160,10 @@ class Measured:
             return None
         return final_accuracy(self.table[column].to_numpy(), self.table["epoch"].to_numpy())
 
+    def final_if_measured(self, column: str) -> float | None:
+        """The same; None also where `column` was not measured."""
+        return None if self.table[column].null_count == len(self.table) else self.final(column)
+
     @cached_property
     def fits(self) -> bool:
         """Whether the training accuracy of the final epochs is 100%, as it is printed."""
@@ -234,7 +237,8 @@ def describe_run(
         "diverged": diverged,
         "diverged_step": measured.diverged_step,
         "test_accuracy": measured.final("test_accuracy"),
-        "best_test_accuracy": None if diverged else test.max(),
+        "validation_accuracy": measured.final_if_measured("validation_accuracy"),
+        "best_test_accuracy": None if diverged else np.nanmax(test),
         "last_test_accuracy": None if diverged else test[-1],
         "best_train_accuracy": measured.best_train_accuracy,
         "final_train_accuracy": measured.final("train_accuracy"),
@@ -266,11 +270,6 @@ def final_accuracy(accuracy: np.ndarray, epochs: np.ndarray) -> float:
     """
     last = int(epochs[-1])
     return float(accuracy[epochs > last - final_epochs(last)].mean())
-
-
-def final_epochs(epochs: int) -> int:
-    """Over how many of the last of `epochs` on the clock the final accuracy is taken."""
-    return max(1, epochs // FINAL_PART)
 
 
 def runs_table(
