@@ -234,7 +234,7 @@ def deaf(parameters, *, lr):
 
 def viewing(parameters, *, lr):
     """Which trains views of the parameters."""
-    return SGD([nn.Parameter(parameter.detach().view(-1)) for parameter in parameters], lr=lr)
+    return SGD([torch.nn.Parameter(parameter.detach().view(-1)) for parameter in parameters], lr=lr)
 
 
 STORABLE = (counter, grouped, attribute, halved, listed, fading, sharp, quasinewton, evaluating)

@@ -1,5 +1,8 @@
 """Networks as users write them; `own_members` lets them be spelt."""
 
+import random
+
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import max_pool2d, max_unpool2d
