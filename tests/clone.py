@@ -64,6 +64,13 @@ class Clone:
             copy(ROOT / name, path / name)
         (path / "studies" / "tiny.yaml").write_text(TINY)
 
+    @classmethod
+    def found(cls, path: Path) -> Clone:
+        """The copy that is in `path` already."""
+        clone = cls.__new__(cls)
+        clone.path = path
+        return clone
+
     def snakemake(
         self,
         *arguments: str,

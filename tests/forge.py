@@ -1,8 +1,9 @@
 """Snakemake, again and again, without the two seconds that it takes to import each time.
 
 A process of its own, as it must fork before anything has started a thread. It imports Snakemake
-once and runs each command in a child. A line of JSON comes in for a command: the folder to run it
-in, its words, its environment, and the file for what it prints. A line with its status goes out.
+once, with what that imports as it starts, and runs each command in a child. A line of JSON comes in
+for a command: the folder to run it in, its words, its environment, and the file for what it prints.
+A line with its status goes out.
 """
 
 import json
@@ -10,7 +11,10 @@ import os
 import signal
 import sys
 
+import nbformat  # noqa: F401
+import smart_open  # noqa: F401
 from snakemake import cli
+from snakemake.report import html_reporter  # noqa: F401
 
 LIMIT = 600
 """Seconds after which a command is killed."""
