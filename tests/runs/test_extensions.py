@@ -242,3 +242,46 @@ def test_those_of_a_result_are_found_from_elsewhere(lab, tmp_path_factory, monke
     assert factor_of("shrink0.5") == 0.5
     extensions.use_recorded({}, path)  # those of others stay
     assert factor_of("shrink0.5") == 0.5
+
+
+# What fails later, and functions that a configuration names
+
+FAILING = '''
+def picture(tables):
+    """A mistake."""
+    return tables["nothing"]
+
+
+NUMBER = 3
+'''
+
+
+def test_an_error_in_its_code_is_told_by_its_place(lab):
+    (lab / "ours.py").write_text(start() + FAILING)
+    extensions.use({"ours": "lab/ours.py"})
+    lines: list[str] = []
+    line = (start() + FAILING).splitlines().index('    return tables["nothing"]') + 1
+    words = (
+        rf"^extensions\.ours: \S*lab/ours\.py, line {line}: failed \(KeyError: 'nothing'\); corr"
+    )
+    with pytest.raises(UserError, match=words), extensions.explained(lines.append):
+        extensions.function("ours.picture")({})
+    assert 'return tables["nothing"]' in lines[0]
+    assert "Traceback" not in lines[0]
+    with pytest.raises(KeyError), extensions.explained(lines.append):  # the library's own
+        _ = {}["nothing"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("theirs.picture", "unknown extension 'theirs'; expected one of extensions: ours"),
+        ("ours.none", r"lab/ours\.py has no function 'none'"),
+        ("ours.NUMBER", r"lab/ours\.py has no function 'NUMBER'"),
+    ],
+)
+def test_a_function_that_is_not_there_is_refused(lab, text, words):
+    (lab / "ours.py").write_text(start() + FAILING)
+    extensions.use({"ours": "lab/ours.py"})
+    with pytest.raises(ValueError, match=words):
+        extensions.function(text)
