@@ -237,9 +237,22 @@ def viewing(parameters, *, lr):
     return SGD([torch.nn.Parameter(parameter.detach().view(-1)) for parameter in parameters], lr=lr)
 
 
+def rateless(parameters, *, lr):
+    """Which has its rate elsewhere than in its groups."""
+
+    class Rateless(Own):
+        def __init__(self, parameters, lr):
+            Optimizer.__init__(self, parameters, {"speed": lr})
+
+        def change(self, parameter, state, group):
+            parameter.sub_(group["speed"] * parameter.grad)
+
+    return Rateless(parameters, lr)
+
+
 STORABLE = (counter, grouped, attribute, halved, listed, fading, sharp, quasinewton, evaluating)
 REFUSED = (inner, noting)
-RULES = (*STORABLE, *REFUSED, closure, failing, deaf, viewing)
+RULES = (*STORABLE, *REFUSED, closure, failing, deaf, viewing, rateless)
 PASSES = {sharp: 2, quasinewton: 5, evaluating: 2, deaf: 2}
 
 

@@ -164,6 +164,13 @@ def optimiser_of(run: Run, network: nn.Module) -> Optimizer:
             f"optimiser {name}: declares passes={term.facts.passes} among its facts, and the step "
             f"of {type(optimiser).__name__} takes no closure; let it take one, or leave passes out"
         )
+    if any("lr" not in group for group in optimiser.param_groups) and any(
+        term.options.get(name) for name in ("drops", "warm", "schedule")
+    ):
+        raise UserError(
+            f"optimiser {name}: '{term}' has a schedule, and {type(optimiser).__name__} has no "
+            "rate 'lr' in its groups that could follow it; keep it there, or leave that out"
+        )
     known = {id(parameter) for parameter in network.parameters()}
     if any(id(p) not in known for group in optimiser.param_groups for p in group["params"]):
         raise UserError(

@@ -7,6 +7,7 @@ from descents import NULLS, by_the_former_rule, descents, phased
 from early_claim_tables import broken, falling, phases_of
 from judged import SEEDS, made, only, split, tolerated
 
+from plasticity.analysis.claims import early
 from plasticity.analysis.claims.early import CLAIMS, TELEMETRY
 from plasticity.analysis.claims.evidence import Evidence, NotJudgedError
 from plasticity.analysis.claims.phases import momentum_alone
@@ -162,3 +163,15 @@ def test_observations_get_the_roles_of_their_runs():
     assert set(found.observations[TELEMETRY]["run"]) == {*runs["run"][:4]}
     assert only("phases", found).n == 4
     assert Evidence.of(runs.drop(columns="role"), curves, roles).observations == {}
+
+
+@pytest.mark.parametrize(
+    ("optimiser", "last"),
+    [
+        *(("sgd-lr0.1", np.inf), ("sgd-lr0.1-drop80x120", 800)),
+        *(("sgd-lr0.1-drop80-warm5", 0), ("sgd-lr0.1-cosine", 0)),
+    ],
+)
+def test_a_run_is_looked_at_while_its_rate_is_one(optimiser, last):
+    run = pd.Series({"optimiser": optimiser, "iterations": 1600, "epochs": 160})
+    assert early._at_one_rate_until(run) == last

@@ -114,6 +114,14 @@ def test_a_rule_that_fails_names_its_place(folder: Folder, rule: str, words: str
     assert ("Traceback" in "".join(lines)) == (rule == "failing")
 
 
+@pytest.mark.parametrize("schedule", ["-drop1", "-warm1", "-cosine"])
+def test_a_rule_whose_rate_cannot_follow_a_schedule_is_refused(folder: Folder, schedule: str):
+    run = str(run_of(rule="rateless-lr0.1"))
+    folder.train(Run.parse(run), "constant")
+    with pytest.raises(UserError, match=f"{schedule}' has a schedule, and Rateless has no "):
+        folder.train(Run.parse(run.replace("-b16", f"-b16{schedule}")))
+
+
 def test_a_start_that_fails_names_its_place(folder: Folder):
     parent = folder.train(run_of()).checkpoint
     run = run_of(then="/full_adam-lr0.01-b16_e1_trip")
