@@ -73,6 +73,11 @@ class Bench:
                 copy(ROOT / name, self.project / name)
             declared = (self.case / f"{addition}_addition.py").read_text()
             facts = re.sub(r'facts=\{"modules": (\d+)\}', r"facts=ModelFacts(modules=\1)", declared)
+            # The cases are of a version that gave networks no height and width.
+            facts = facts.replace(
+                "(classes: int, channels: int)",
+                "(classes: int, channels: int, height: int, width: int)",
+            )
             home = self.project / "plasticity" / HOMES[addition]
             (home / "of_the_case.py").write_text(PRELUDE + facts)
 
