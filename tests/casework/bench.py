@@ -60,6 +60,11 @@ class Bench:
         if addition:
             declared = (self.case / f"{addition}_addition.py").read_text()
             facts = re.sub(r'facts=\{"modules": (\d+)\}', r"facts=ModelFacts(modules=\1)", declared)
+            # The cases are of a version that gave networks no height and width.
+            facts = facts.replace(
+                "(classes: int, channels: int)",
+                "(classes: int, channels: int, height: int, width: int)",
+            )
             (scratch / "of_the_case.py").write_text(PRELUDE + facts)
             self.overlay = scratch / "extension.yaml"
             self.overlay.write_text(f"extensions: {{case: {scratch / 'of_the_case.py'}}}\n")

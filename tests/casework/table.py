@@ -224,7 +224,7 @@ CODE = [
     ),
     Case(
         "44-names",
-        (_runs(_net("smallnet"), fails=True, says=("facts|modules",)),),
+        (_runs(_net("smallnet")), _runs(_net("eightnet"), fails=True, says=("modules=8",))),
         "", "models",
     ),
 ]  # fmt: skip

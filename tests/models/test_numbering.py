@@ -188,7 +188,11 @@ def test_declared_modules_must_be_those_of_the_network(declared):
     ],
 )  # fmt: skip
 def test_a_function_that_takes_something_else_is_refused_where_it_is_declared(function, words):
-    kinds = {"width": models.members["mlp"].template.kinds["width"]} if "image" in words else {}
+    kinds = (
+        {"width": models.members["fully_connected"].template.kinds["width"]}
+        if "image" in words
+        else {}
+    )
     function.__doc__ = "Of a test."
     with pytest.raises(ValueError, match=f"model <lambda>: its function {words}|{words}"):
         models.member("own" + "".join(f"-{{{name}}}" for name in kinds), **kinds)(function)

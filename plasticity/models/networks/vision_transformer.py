@@ -22,7 +22,7 @@ def _names(*, patch: int, depth: int, width: int) -> tuple[str, ...]:
     depth=Integer(at_least=1, limit=1000),
     width=Integer(at_least=1, limit=16384),
 )
-def vit(
+def vision_transformer(
     classes: int,
     channels: int,
     image_height: int,

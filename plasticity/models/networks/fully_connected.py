@@ -20,7 +20,7 @@ def _names(*, depth: int, width: int) -> tuple[str, ...]:
     depth=Integer(at_least=1, limit=1000),
     width=Integer(at_least=1, limit=16384),
 )
-def mlp(
+def fully_connected(
     classes: int, channels: int, image_height: int, image_width: int, *, depth: int, width: int
 ) -> Network:
     """A fully connected network: `depth` hidden layers of `width` units with ReLU."""
