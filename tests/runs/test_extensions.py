@@ -132,6 +132,13 @@ def test_a_module_that_can_be_imported(installed):
     assert factor_of("grow1") == 0.3
 
 
+def test_a_module_that_fails_is_refused_by_its_place(lab, installed):
+    (lab / "their_package" / "helpers.py").write_text("\nimport nothing_here\n")
+    words = r"^extensions\.theirs: \S*their_package/helpers\.py, line 2: .*; install nothing_here"
+    with pytest.raises(UserError, match=words):
+        extensions.use({"theirs": installed})
+
+
 def test_a_module_that_was_imported_before(installed):
     __import__(installed)
     extensions.use({"theirs": installed})
