@@ -229,9 +229,10 @@ def source_of(text: str) -> str:
 
 
 def _is_current(extension: Extension) -> bool:
-    if extension.package:  # which stays as it is, once it was imported
-        return sys.modules.get(extension.module.__name__) is extension.module
-    return modules.is_unchanged(extension.name)
+    """Whether it is still what is imported. A module stays as it is, once it was imported."""
+    if sys.modules.get(extension.module.__name__) is not extension.module:
+        return False
+    return bool(extension.package) or modules.is_unchanged(extension.name)
 
 
 def _take_back() -> None:

@@ -80,6 +80,8 @@ def test_a_study_sees_its_own_extensions_alone(lab):
     extensions.use({"ours": "lab/ours.py"})
     extensions.use({"ours": "other/ours.py"})
     assert [factor_of("grow1"), "shrink" in starts.members] == [0.1, False]
+    extensions.use({"ours": "lab/ours.py"})
+    assert [factor_of("shrink1"), "grow" in starts.members] == [1.0, False]
 
 
 def test_helpers_of_one_name_are_told_apart(lab):
