@@ -193,7 +193,8 @@ def use_recorded(about: Mapping[str, Any], path: str | Path) -> None:
 def explained(log: Callable[[str], None] = lambda line: None) -> Iterator[None]:
     """Raise `UserError` for an error in code of an extension, which names its place.
 
-    The lines that led there are left in the `log`. Any other error is left as it is.
+    The lines that led there are left in the `log`. Any other error is left as it is, and so is one
+    of the device, wherever it comes to light.
     """
     try:
         yield
@@ -201,8 +202,9 @@ def explained(log: Callable[[str], None] = lambda line: None) -> Iterator[None]:
         raise
     except Exception as error:
         for one in in_use():
-            if where := _place_of(error, one.has):
-                log("".join(traceback.format_list(_frames(error, one.has))).rstrip())
+            if (frames := _frames(error, one.has)) and not re.search("CUDA|cuDNN", str(error)):
+                log("".join(traceback.format_list(frames)).rstrip())
+                where = _place_of(error, one.has)
                 raise UserError(
                     f"extensions.{one.name}: {where}: failed ({_said(error)}); correct that file"
                 ) from error
@@ -227,9 +229,10 @@ def source_of(text: str) -> str:
 
 
 def _is_current(extension: Extension) -> bool:
-    if extension.package:  # which stays as it is, once it was imported
-        return sys.modules.get(extension.module.__name__) is extension.module
-    return modules.is_unchanged(extension.name)
+    """Whether it is still what is imported. A module stays as it is, once it was imported."""
+    if sys.modules.get(extension.module.__name__) is not extension.module:
+        return False
+    return bool(extension.package) or modules.is_unchanged(extension.name)
 
 
 def _take_back() -> None:
@@ -316,7 +319,8 @@ def _failed(name: str, place: str, file: Path | None, error: BaseException) -> U
     def is_own(path: Path) -> bool:
         if file:
             return path in modules.files_of(name)
-        return not {modules.LIBRARY, "importlib"} & {*path.parts}
+        inside = {modules.LIBRARY, "importlib"} & {*path.parts}
+        return not inside and not path.name.startswith("<")
 
     where = _place_of(error, is_own) or str(file or place)
     said = _said(error)

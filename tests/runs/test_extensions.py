@@ -80,6 +80,8 @@ def test_a_study_sees_its_own_extensions_alone(lab):
     extensions.use({"ours": "lab/ours.py"})
     extensions.use({"ours": "other/ours.py"})
     assert [factor_of("grow1"), "shrink" in starts.members] == [0.1, False]
+    extensions.use({"ours": "lab/ours.py"})
+    assert [factor_of("shrink1"), "grow" in starts.members] == [1.0, False]
 
 
 def test_helpers_of_one_name_are_told_apart(lab):
@@ -130,6 +132,13 @@ def test_a_module_that_can_be_imported(installed):
     assert "grow" not in starts.members
     extensions.use({"others": installed})
     assert factor_of("grow1") == 0.3
+
+
+def test_a_module_that_fails_is_refused_by_its_place(lab, installed):
+    (lab / "their_package" / "helpers.py").write_text("\nimport nothing_here\n")
+    words = r"^extensions\.theirs: \S*their_package/helpers\.py, line 2: .*; install nothing_here"
+    with pytest.raises(UserError, match=words):
+        extensions.use({"theirs": installed})
 
 
 def test_a_module_that_was_imported_before(installed):

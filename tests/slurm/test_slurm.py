@@ -13,6 +13,7 @@ import cluster as slurm
 import pyarrow.parquet as pq
 import pytest
 from clone import Clone
+from extension_files import start, written
 
 pytestmark = pytest.mark.skipif(slurm.lacking() is not None, reason=f"SLURM: {slurm.lacking()}")
 
@@ -40,6 +41,11 @@ FIGURE = """
 study: demo1
 seeds: [0]
 targets: [fig01]
+"""
+
+OWN = """
+extensions: {ours: lab/ours.py}
+remedies: {shrunk: shrink0.5}
 """
 
 
@@ -105,6 +111,9 @@ def bits(path: Path) -> dict[str, list[float]]:
 
 
 def test_a_figure_is_made_by_jobs_that_share_out_the_gpus(clone: Clone, cluster: slurm.Cluster):
+    written(
+        clone.path, {"lab/ours.py": start(), "lab/helpers.py": "FACTOR = 1.0\n", "own.yaml": OWN}
+    )
     driver = Driver(
         clone,
         cluster,
@@ -113,16 +122,18 @@ def test_a_figure_is_made_by_jobs_that_share_out_the_gpus(clone: Clone, cluster:
         "--configfile",
         "studies/demo.yaml",
         "studies/one-seed.yaml",
+        "own.yaml",
     )
     printed = driver.succeeds()
     assert (clone.path / "results/figures/demo1/fig01.png").exists()
-    # One pretraining, one run from scratch and one warm; and the long chain. The rest is run here.
+    # One pretraining, one run from scratch, one warm, and one by a start of an extension; and the
+    # long chain. The rest is run here.
     fields = "--Format=State,tres-per-job,MinMemory,TimeLimit"
     asked = cluster.run("squeue", "--noheader", "--states=all", fields).splitlines()
-    assert [line.split() for line in asked] == [["COMPLETED", "gres:gpu:1", "1000M", "2:00:00"]] * 5
+    assert [line.split() for line in asked] == [["COMPLETED", "gres:gpu:1", "1000M", "2:00:00"]] * 6
     assert "rule split" in printed
     table = pq.read_table(clone.path / "results/summary/demo1/figures/fig01/runs.parquet")
-    assert table.num_rows == 2
+    assert table.num_rows == 3
 
 
 def test_a_cluster_without_accounts_is_told_at_the_start(clone: Clone, cluster: slurm.Cluster):
