@@ -91,6 +91,7 @@ def test_a_cold_run_by_hand(write):
         "diverged": False,
         "diverged_step": None,
         "test_accuracy": 0.7,
+        "validation_accuracy": None,
         "best_test_accuracy": 0.9,
         "last_test_accuracy": 0.7,
         "best_train_accuracy": 0.45,
@@ -244,6 +245,8 @@ def test_the_table_of_curves_has_every_epoch(tuned, write):
         "test_loss": 3.0,
         "test_accuracy": 0.5,
         "seconds": 0.25,
+        "validation_loss": None,
+        "validation_accuracy": None,
     }
     assert {row["kind"] for row in rows[2:]} == {"tune"}
     assert [row["test_accuracy"] for row in rows[2:7]] == [0.1, 0.2, 0.3, 0.4, 0.8]
@@ -263,3 +266,17 @@ def test_no_runs_have_no_curves(tmp_path):
     tables.write_pieces(tmp_path / "curves.parquet", CURVES, [])
     table = pq.read_table(tmp_path / "curves.parquet")
     assert (len(table), table.schema) == (0, CURVES)
+
+
+def test_epochs_that_are_not_evaluated_are_left_out(write):
+    """Of ten epochs the fifth and the last two, over which the final accuracy is taken."""
+    tests = [None] * 4 + [0.9] + [None] * 3 + [0.5, 0.7]
+    run, measured = write(COLD, 0, [1.0 if one is None else one for one in tests])
+    gaps = {"test_accuracy": tests, "validation_accuracy": [one and one / 2 for one in tests]}
+    table = measured.table
+    for name, values in gaps.items():
+        place = table.column_names.index(name)
+        table = table.set_column(place, table.schema.field(name), pa.array(values, pa.float64()))
+    (row,) = runs_table({run: Measured(table, measured.about)}).to_pylist()
+    found = [row[f"{name}_accuracy"] for name in ("test", "validation", "best_test", "last_test")]
+    assert found == pytest.approx([0.6, 0.3, 0.9, 0.7])

@@ -211,7 +211,10 @@ def test_other_examples_and_other_batches_are_recorded_anew():
     assert evaluate(train_state, one)[2] == 8
     assert evaluate(train_state, other)[2] == 6
     assert evaluate(train_state, one)[2] == 8
-    assert tape.recorded == 6
+    assert tape.recorded == 5, "two are remembered"
+    for examples, recorded in [(some_examples(2), 6), (other, 6), (one, 7)]:
+        evaluate(train_state, examples)
+        assert tape.recorded == recorded
 
 
 def test_an_evaluation_that_is_asked_to_stop_says_so():
