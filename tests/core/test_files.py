@@ -110,7 +110,7 @@ READ: dict[str, Callable[[Path], object]] = {
     "costs": costs.read_networks,
     "throughput": costs.Calibration.read,
     "archive": lambda path: sources._verify(path, "0"),
-    "parquet": hub._table,
+    "parquet": hub._opened,
 }
 
 

@@ -155,7 +155,7 @@ def test_muon_makes_matrices_nearly_orthogonal(shape):
 
 
 def test_muon_of_a_network_leaves_its_ends_to_adamw():
-    network = build(models.parse("resnet-d1w2"), 10, 3)
+    network = build(models.parse("resnet-d1w2"), 10, 3, 8, 8)
     hidden, others = optimisers.parse("muon-lr0.1")(network.parameters()).param_groups
     kernels = [parameter for parameter in network.parameters() if parameter.ndim > 1]
     assert [id(one) for one in hidden["params"]] == [id(one) for one in kernels[1:-1]]

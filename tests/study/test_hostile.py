@@ -187,7 +187,7 @@ class TestSnakemake:
         ("target", "message"),
         [
             ("results/tune/../../etc/x", "No rule to produce etc/x"),
-            (f"results/tune/mnist{COLD.removeprefix('cifar10')}/metrics.parquet", "'mnist'"),
+            (f"results/tune/emnist{COLD.removeprefix('cifar10')}/metrics.parquet", "'emnist'"),
             (
                 "results/tune/cifar10/resnet18/seed0/stage1of1000000r1_adam-lr0.1_e1_init/"
                 "metrics.parquet",
