@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from plasticity.data import declared
-from plasticity.runs.declaration import Declaration
+from plasticity.runs.own_data import OwnData
 
 
 def pictures(count, seed=0, shape=(6, 6, 3)):
@@ -48,9 +48,9 @@ def parquet(path, count=4, seed=0, labels=None, **columns):
     return path
 
 
-def declare(reader, place: Path, **options) -> Declaration:
+def declare(reader, place: Path, **options) -> OwnData:
     """What a configuration declares as `own`."""
-    return Declaration.of("own", {reader: str(place), **options})
+    return OwnData.of("own", {reader: str(place), **options})
 
 
 def read(wanted):

@@ -18,7 +18,7 @@ from plasticity.data.origin import require_fetched
 from plasticity.data.parts import Parts
 from plasticity.data.raw import RawData
 from plasticity.data.scan import Scan
-from plasticity.runs.declaration import Declaration
+from plasticity.runs.own_data import OwnData
 
 IMAGES = ("images", "image", "imgs", "img", "x", "data", "inputs", "features", "pixels")
 LABELS = ("labels", "label", "y", "targets", "target", "lbls")
@@ -34,7 +34,7 @@ USUAL = (1, 3, 4)
 """Channels that images mostly have."""
 
 
-def read(wanted: Declaration) -> RawData:
+def read(wanted: OwnData) -> RawData:
     """The data set that is `wanted`; raises `UserError`."""
     found = _found(wanted)
     pictures, given, scales = [], [], []
@@ -60,13 +60,13 @@ def read(wanted: Declaration) -> RawData:
     )
 
 
-def listed(wanted: Declaration) -> dict[str, list[str]]:
+def listed(wanted: OwnData) -> dict[str, list[str]]:
     """The files that are read of what is `wanted`; raises `UserError`."""
     found = _files(wanted)
     return {path.name if len(found) > 1 else "arrays": [str(path)] for path in found}
 
 
-def scan(wanted: Declaration) -> Scan:
+def scan(wanted: OwnData) -> Scan:
     """What is `wanted` in numbers, of which labels and the headers of images are read."""
     found = _found(wanted)
     given, shapes = [], []
@@ -99,7 +99,7 @@ class _Found:
     classes: list[str] | None
 
 
-def _found(wanted: Declaration) -> _Found:
+def _found(wanted: OwnData) -> _Found:
     arrays = [array for path in _files(wanted) for array in _arrays(path)]
     images = _by_part(wanted, arrays, IMAGES, wanted.image)
     given = _by_part(wanted, arrays, LABELS, wanted.label)
@@ -128,7 +128,7 @@ def _found(wanted: Declaration) -> _Found:
 
 
 def _by_part(
-    wanted: Declaration, arrays: list[_Array], known: tuple[str, ...], named: str | None
+    wanted: OwnData, arrays: list[_Array], known: tuple[str, ...], named: str | None
 ) -> dict[str, _Array]:
     """Those of `arrays` that one of the `known` words is for, or the `named` one, by part."""
     found: dict[str, _Array] = {}
@@ -154,7 +154,7 @@ def _words(name: str) -> list[str]:
     return [word for word in re.split(r"[^a-z0-9]+", parted.lower()) if word]
 
 
-def _files(wanted: Declaration) -> list[Path]:
+def _files(wanted: OwnData) -> list[Path]:
     """The file that is named, or those in a folder; raises `UserError`."""
     source = wanted.source
     if source.is_dir():
@@ -218,7 +218,7 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
     return shape, dtype
 
 
-def _shape(wanted: Declaration, array: _Array) -> tuple[int, int, int]:
+def _shape(wanted: OwnData, array: _Array) -> tuple[int, int, int]:
     """Channels, height and width of images; raises `UserError`."""
     shape = array.shape[1:]
     if len(shape) == 2:
@@ -231,7 +231,7 @@ def _shape(wanted: Declaration, array: _Array) -> tuple[int, int, int]:
     return shape if _come_first(wanted, array) else (shape[2], *shape[:2])
 
 
-def _come_first(wanted: Declaration, array: _Array) -> bool:
+def _come_first(wanted: OwnData, array: _Array) -> bool:
     """Whether the channels of images come before height and width; raises `UserError`."""
     if wanted.axes:
         return wanted.axes == "nchw"
@@ -247,7 +247,7 @@ def _come_first(wanted: Declaration, array: _Array) -> bool:
     return likely[0]
 
 
-def _channels_first(wanted: Declaration, array: _Array, found: np.ndarray) -> np.ndarray:
+def _channels_first(wanted: OwnData, array: _Array, found: np.ndarray) -> np.ndarray:
     """The images `found` in an `array`, [n, channels, height, width]."""
     shape = _shape(wanted, array)
     if found.ndim == 3:

@@ -23,7 +23,7 @@ from plasticity.data.origin import Checksums, Files
 from plasticity.data.raw import RawData
 from plasticity.data.scan import Scan
 from plasticity.runs import DatasetFacts, Run, datasets, layout
-from plasticity.runs.declaration import Declaration
+from plasticity.runs.own_data import OwnData
 
 READERS = {"images": "folders", "parquet": "hub", "arrays": "arrays"}
 """The modules beside this one that read data sets: each is loaded where one is declared."""
@@ -34,27 +34,27 @@ class Reader(Protocol):
 
     __name__: str
 
-    def read(self, wanted: Declaration, /) -> RawData:
+    def read(self, wanted: OwnData, /) -> RawData:
         """The data set that is `wanted`."""
         ...
 
-    def scan(self, wanted: Declaration, /) -> Scan:
+    def scan(self, wanted: OwnData, /) -> Scan:
         """What is `wanted` in numbers."""
         ...
 
-    def listed(self, wanted: Declaration, /) -> dict[str, list[str]]:
+    def listed(self, wanted: OwnData, /) -> dict[str, list[str]]:
         """The files that are read of what is `wanted`, in groups that are remembered together."""
         ...
 
 
-def reader_of(declared: Declaration) -> Reader:
+def reader_of(declared: OwnData) -> Reader:
     """The module that reads what is `declared`."""
     found: Any = import_module(f"{__package__}.{READERS[declared.reader]}")
     reader: Reader = found
     return reader
 
 
-def use(declared: Iterable[Declaration], *, renew: bool) -> None:
+def use(declared: Iterable[OwnData], *, renew: bool) -> None:
     """Make what is `declared` words of the registry of data sets, and nothing else that was.
 
     Only where `renew` is true are sources looked at. Raises `UserError` for a name that cannot be
@@ -83,7 +83,7 @@ def _declare(name: str, facts: DatasetFacts) -> None:
     datasets.member(name, facts=facts)(read)
 
 
-def _spellable(declared: Declaration) -> Declaration:
+def _spellable(declared: OwnData) -> OwnData:
     """What is `declared`; raises `UserError` where its name cannot be a word of a path."""
     name = declared.name
     if not re.fullmatch(r"[a-z][a-z0-9-]*", name):
@@ -129,7 +129,7 @@ def place_of(name: str) -> Path:
     return Path(layout.RESULTS) / "data" / f"{name}.scan.json"
 
 
-def facts_of(declared: Declaration, *, renew: bool) -> DatasetFacts:
+def facts_of(declared: OwnData, *, renew: bool) -> DatasetFacts:
     """The facts of what is `declared`; scanned anew where `renew` allows and its files changed.
 
     Raises `UserError` for a source that cannot be used, and for a scan that is not there.
@@ -149,7 +149,7 @@ def facts_of(declared: Declaration, *, renew: bool) -> DatasetFacts:
     return _as_facts(declared, Scan(**known.scan))
 
 
-def _renewed(declared: Declaration, known: Record | None) -> Record:
+def _renewed(declared: OwnData, known: Record | None) -> Record:
     files.require_readable(declared.source, declared.key)
     reader = reader_of(declared)
     states = {name: origin.state_of(paths) for name, paths in reader.listed(declared).items()}
@@ -162,12 +162,12 @@ def _renewed(declared: Declaration, known: Record | None) -> Record:
     return record
 
 
-def _plain(declared: Declaration) -> dict[str, Any]:
+def _plain(declared: OwnData) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(json.dumps(asdict(declared)))
     return found
 
 
-def _as_facts(declared: Declaration, scan: Scan) -> DatasetFacts:
+def _as_facts(declared: OwnData, scan: Scan) -> DatasetFacts:
     return DatasetFacts(
         train=scan.train,
         test=scan.test,
@@ -207,7 +207,7 @@ def files_of(source: Path | None, facts: DatasetFacts, checksums: Checksums | No
     return {**found, **{f"option {key}": str(value) for key, value in own.options.items()}}
 
 
-def of_configuration(config: Mapping[str, Any]) -> list[Declaration]:
+def of_configuration(config: Mapping[str, Any]) -> list[OwnData]:
     """What is declared in `config`, which was found to be right when the study was planned."""
     entries: Mapping[str, Any] = config.get("datasets") or {}
-    return [Declaration.of(name, entry) for name, entry in entries.items()]
+    return [OwnData.of(name, entry) for name, entry in entries.items()]

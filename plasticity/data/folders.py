@@ -15,7 +15,7 @@ from plasticity.data.origin import require_fetched
 from plasticity.data.parts import Parts
 from plasticity.data.raw import RawData
 from plasticity.data.scan import Scan
-from plasticity.runs.declaration import Declaration
+from plasticity.runs.own_data import OwnData
 
 SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp", ".tif", ".tiff"),
@@ -29,7 +29,7 @@ ANNOTATIONS = "*annotations*.txt"
 EXPECTED = "folders train/ and test/ (or val/), in each a folder a class, and images in these"
 
 
-def read(wanted: Declaration) -> RawData:
+def read(wanted: OwnData) -> RawData:
     """The data set that is `wanted`; raises `UserError`."""
     chosen, there = _found(wanted)
     classes = sorted(there[chosen.train].classes)
@@ -59,7 +59,7 @@ def read(wanted: Declaration) -> RawData:
     )
 
 
-def listed(wanted: Declaration) -> dict[str, list[str]]:
+def listed(wanted: OwnData) -> dict[str, list[str]]:
     """The files that are read of what is `wanted`, by the folder of their class; `UserError`."""
     chosen, there = _found(wanted)
     groups: dict[str, list[str]] = {}
@@ -70,7 +70,7 @@ def listed(wanted: Declaration) -> dict[str, list[str]]:
     return groups
 
 
-def scan(wanted: Declaration) -> Scan:
+def scan(wanted: OwnData) -> Scan:
     """What is `wanted` in numbers, of which only the header of the first image is read."""
     chosen, there = _found(wanted)
     train, test = (there[part].paths for part in chosen.both)
@@ -98,7 +98,7 @@ class _Part:
         return np.repeat(np.arange(len(classes)), counts)
 
 
-def _found(wanted: Declaration) -> tuple[Parts, dict[str, _Part]]:
+def _found(wanted: OwnData) -> tuple[Parts, dict[str, _Part]]:
     """The parts that are `wanted`, and what is in them; raises `UserError`."""
     folder = _beginning(wanted)
     names = [path.name for path in _folders(folder)]
@@ -113,7 +113,7 @@ def _found(wanted: Declaration) -> tuple[Parts, dict[str, _Part]]:
     return chosen, there
 
 
-def _beginning(wanted: Declaration) -> Path:
+def _beginning(wanted: OwnData) -> Path:
     """The folder that the parts are in: below the one that is named there may be a single one."""
     folder = wanted.source
     if not folder.is_dir():
@@ -125,7 +125,7 @@ def _beginning(wanted: Declaration) -> Path:
         folder = below[0]
 
 
-def _labelled(folder: Path, chosen: Parts, names: Sequence[str], wanted: Declaration) -> Parts:
+def _labelled(folder: Path, chosen: Parts, names: Sequence[str], wanted: OwnData) -> Parts:
     """`chosen`, or the validation part in the place of test images that have no labels."""
     other = [name for name in names if parts.part_of(name) == "validation"]
     if wanted.test or len(other) != 1 or other[0] == chosen.test or _has_labels(folder, chosen):
@@ -140,7 +140,7 @@ def _has_labels(folder: Path, chosen: Parts) -> bool:
     return bool(classes & there) or any((folder / chosen.test).glob(ANNOTATIONS))
 
 
-def _part(folder: Path, wanted: Declaration) -> _Part:
+def _part(folder: Path, wanted: OwnData) -> _Part:
     """What is in the `folder` of a part; raises `UserError`."""
     annotations = sorted(folder.glob(ANNOTATIONS))
     if annotations:
@@ -157,7 +157,7 @@ def _part(folder: Path, wanted: Declaration) -> _Part:
     return _Part(classes, None, notes)
 
 
-def _annotated(folder: Path, annotations: Path, wanted: Declaration) -> _Part:
+def _annotated(folder: Path, annotations: Path, wanted: OwnData) -> _Part:
     """The images that a list gives the classes of; raises `UserError`."""
     places = {path.rpartition("/")[2]: path for path in _images_below(str(folder), [])}
     classes: dict[str, list[str]] = {}

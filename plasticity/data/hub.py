@@ -18,7 +18,7 @@ from plasticity.data import images, labels, shards
 from plasticity.data.origin import require_fetched
 from plasticity.data.raw import RawData
 from plasticity.data.scan import Scan
-from plasticity.runs.declaration import Declaration
+from plasticity.runs.own_data import OwnData
 
 IMAGE_COLUMNS = ("img", "image", "images")
 LABEL_COLUMNS = ("label", "labels")
@@ -50,7 +50,7 @@ def from_parquet(name: str, folder: Path | None, channels: int = 3) -> RawData:
     classes. Classes are called as the files' own metadata say. Raises `UserError` for what is
     missing, is there twice or cannot be read.
     """
-    wanted = Declaration(
+    wanted = OwnData(
         name.lower(), "parquet", str(folder or ""), channels=channels, section="sources"
     )
     if folder is None:
@@ -59,7 +59,7 @@ def from_parquet(name: str, folder: Path | None, channels: int = 3) -> RawData:
 
 
 def read(
-    wanted: Declaration,
+    wanted: OwnData,
     label_columns: Sequence[str] = LABEL_COLUMNS,
     classes: Sequence[str] | None = None,
 ) -> RawData:
@@ -84,13 +84,13 @@ def read(
     )
 
 
-def listed(wanted: Declaration) -> dict[str, list[str]]:
+def listed(wanted: OwnData) -> dict[str, list[str]]:
     """The files that are read of what is `wanted`, by part; raises `UserError`."""
     chosen, there = shards.chosen(wanted)
     return {part: [*map(str, there[part])] for part in chosen.both}
 
 
-def scan(wanted: Declaration) -> Scan:
+def scan(wanted: OwnData) -> Scan:
     """What is `wanted` in numbers, of which labels and one image's header are read."""
     counts, found, named, size = [], [], [], None
     chosen, by_part = shards.chosen(wanted)
@@ -138,7 +138,7 @@ class _Columns:
 
 
 def _read_part(
-    wanted: Declaration, part: str, paths: Sequence[Path], label_columns: Sequence[str]
+    wanted: OwnData, part: str, paths: Sequence[Path], label_columns: Sequence[str]
 ) -> _Part:
     folder = wanted.source
     notes = shards.sound(f"{wanted.key}: {folder}", part, paths)
@@ -194,7 +194,7 @@ def _told(path: Path, call: Any) -> Any:
 
 
 def _columns(
-    wanted: Declaration, path: Path, schema: pa.Schema, label_columns: Sequence[str]
+    wanted: OwnData, path: Path, schema: pa.Schema, label_columns: Sequence[str]
 ) -> _Columns:
     """Which columns of the file in `path` hold images and labels; raises `UserError`."""
     features = _features(schema)
@@ -302,7 +302,7 @@ def _class_names(schema: pa.Schema, column: str) -> list[list[str]]:
     return [[str(name) for name in names]] if isinstance(names, list) and names else []
 
 
-def _agreed(wanted: Declaration, named: Sequence[list[str]]) -> list[str] | None:
+def _agreed(wanted: OwnData, named: Sequence[list[str]]) -> list[str] | None:
     """The names of classes that all files give; raises `UserError` where they differ."""
     for other in named:
         if other != named[0]:

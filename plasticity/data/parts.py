@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from plasticity.core.errors import UserError
-from plasticity.runs.declaration import Declaration
+from plasticity.runs.own_data import OwnData
 
 WORDS = {
     "train": ("train", "training", "tr"),
@@ -35,7 +35,7 @@ class Parts:
         return self.train, self.test
 
 
-def choose(found: Iterable[str], wanted: Declaration, where: str, expected: str) -> Parts:
+def choose(found: Iterable[str], wanted: OwnData, where: str, expected: str) -> Parts:
     """Which of the parts that were `found` are those that are `wanted`.
 
     Where none is named these are what is called ``train``, and ``test`` or else ``validation``.

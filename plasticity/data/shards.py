@@ -11,7 +11,7 @@ from pathlib import Path
 from plasticity.core.errors import UserError
 from plasticity.data import parts
 from plasticity.data.parts import Parts
-from plasticity.runs.declaration import Declaration
+from plasticity.runs.own_data import OwnData
 
 SHARD = re.compile(r"(.+)-(\d+)-of-(\d+)(?:-[0-9a-f]+)?\.parquet")
 """The name of a shard: what of, its number, how many there are, and perhaps a checksum."""
@@ -19,7 +19,7 @@ SHARD = re.compile(r"(.+)-(\d+)-of-(\d+)(?:-[0-9a-f]+)?\.parquet")
 EXPECTED = "train*.parquet and test*.parquet, or folders train/ and test/ of such files"
 
 
-def chosen(wanted: Declaration) -> tuple[Parts, Mapping[str, list[Path]]]:
+def chosen(wanted: OwnData) -> tuple[Parts, Mapping[str, list[Path]]]:
     """The parts of what is `wanted`, and the files of each; raises `UserError`."""
     folder = wanted.source
     if not folder.is_dir():

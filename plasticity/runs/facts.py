@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from plasticity.runs.declaration import Declaration
+from plasticity.runs.own_data import OwnData
 
 Changes = Literal["images", "labels", "batches", "order"]
 """What a transform changes, in the order in which transforms are applied."""
@@ -35,7 +35,7 @@ class DatasetFacts:
     pixels: int
     archived: bool = False
     width: int | None = None
-    own: Declaration | None = None
+    own: OwnData | None = None
     validation: int = 0
 
     @property

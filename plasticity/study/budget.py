@@ -56,8 +56,12 @@ class Training(Job):
         return end - (step_range(self.rung)[1] if self.rung else begin)
 
     def evaluations(self, every: int) -> int:
-        """How many of these are evaluated, where one in `every` is, and all of the last ones."""
+        """How many of these are evaluated, where one in `every` is, and all of the last ones.
+
+        Which are the last of a stage with a target is not known before: all of its are evaluated.
+        """
         last = evaluations(self.run)
+        every = 1 if self.run.stage.length.percent is not None else every
         return evaluated_epochs(last - self.epochs, last, every)
 
     @property

@@ -18,7 +18,7 @@ from pydantic import (
 
 from plasticity.core.errors import UserError
 from plasticity.runs import datasets as words
-from plasticity.runs.declaration import Declaration, Reader, size_of
+from plasticity.runs.own_data import OwnData, Reader, size_of
 from plasticity.study.explain import explain
 from plasticity.study.fields import Name, Place, Text
 
@@ -116,4 +116,4 @@ def use(config: Mapping[str, Any], *, renew: bool = True) -> None:
     entries = {name: one.model_dump(exclude_none=True) for name, one in found.datasets.items()}
     # What reads data stands above this package, and is found by its name, as words are.
     readers = import_module("plasticity.data.declared")
-    readers.use([Declaration.of(name, one) for name, one in entries.items()], renew=renew)
+    readers.use([OwnData.of(name, one) for name, one in entries.items()], renew=renew)

@@ -16,8 +16,8 @@ from typing import Any
 from plasticity.core.errors import UserError, named, shown
 from plasticity.runs import Run, UnsuitableError, extensions, layout, starts, states_of
 from plasticity.runs.bounds import MOST_RUNS
-from plasticity.runs.declaration import Declaration, expanded
 from plasticity.runs.kinds import KINDS, PRETRAIN, TELEMETRY, TUNE, Job, Kind
+from plasticity.runs.own_data import OwnData, expanded
 from plasticity.runs.workload import step_range, steps_per_epoch
 from plasticity.study import datasets
 from plasticity.study.explain import unknown
@@ -236,11 +236,11 @@ class Study:
         own = self._own(dataset)
         return own.key if own else f"sources.{dataset}"
 
-    def _own(self, dataset: str) -> Declaration | None:
+    def _own(self, dataset: str) -> OwnData | None:
         if dataset not in self.settings.datasets:
             return None
         entry = self.settings.datasets[dataset].model_dump(exclude_none=True)
-        return Declaration.of(dataset, entry)
+        return OwnData.of(dataset, entry)
 
     def _refuse_too_many(self) -> None:
         """Raise `UserError` for more than `MOST_RUNS`, before any is planned."""

@@ -120,6 +120,8 @@ def train(
     diverged = earlier.diverged.step if earlier and earlier.diverged else None
     part = EpochProgress.begin(stage.device, earlier.part if earlier else None)
     first = True
+    # Which epochs are the last of a stage with a target is known only afterwards.
+    every = 1 if stage.run.stage.length.percent is not None else evaluate_every
     saved, pause = time.monotonic(), resume_every
 
     def due() -> bool:
@@ -147,7 +149,7 @@ def train(
             batches = stage.batches(done, part.batches)
             while not train_on(train_state, stage.train, batches, part, due):
                 save()
-            due_now = is_evaluated(epoch, steps.epoch(steps.end - 1), evaluate_every)
+            due_now = is_evaluated(epoch, steps.epoch(steps.end - 1), every)
             measured = finish_epoch(
                 train_state,
                 epoch,

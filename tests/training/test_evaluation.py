@@ -12,6 +12,7 @@ from tiny import CODE, HARDWARE, PRETRAIN, Folder, equal, tiny_data
 
 from plasticity.data import storage
 from plasticity.runs import Run, metrics
+from plasticity.runs.length import Length
 from plasticity.runs.metrics import EVALUATED, evaluated_epochs, final_epochs, is_evaluated
 from plasticity.training import checkpoint
 from plasticity.training.hardware import Hardware
@@ -32,10 +33,12 @@ def folder(tmp_path: Path) -> Folder:
     return folder
 
 
-def trained(folder: Folder, name: str, hardware: Hardware = HARDWARE, every: int = 1) -> Outputs:
-    inputs = Inputs(folder.train_file, folder.test_file, folder.split(RUN))
-    outputs = folder.outputs(RUN, name)
-    train_stage(RUN, inputs, outputs, hardware, CODE, print, evaluate_every=every)
+def trained(
+    folder: Folder, name: str, hardware: Hardware = HARDWARE, every: int = 1, run: Run = RUN
+) -> Outputs:
+    inputs = Inputs(folder.train_file, folder.test_file, folder.split(run))
+    outputs = folder.outputs(run, name)
+    train_stage(run, inputs, outputs, hardware, CODE, print, evaluate_every=every)
     return outputs
 
 
@@ -44,6 +47,14 @@ def rows(outputs: Outputs) -> list[dict[str, float | None]]:
 
 
 # Cadence
+
+
+def test_of_a_stage_with_a_target_all_epochs_are_evaluated(folder: Folder):
+    """Which are its last ones, that the final accuracy is taken over, is known only then."""
+    run = RUN.ending(length=Length.parse("until20x9"))
+    found = rows(trained(folder, "target", every=9, run=run))
+    assert len(found) < 9
+    assert all(row["test_accuracy"] is not None for row in found)
 
 
 def test_what_is_evaluated_does_not_depend_on_how_often(folder: Folder):

@@ -13,7 +13,7 @@ Reader = Literal["images", "parquet", "arrays"]
 
 
 @dataclass(frozen=True)
-class Declaration:
+class OwnData:
     """The data set `name`, which `reader` reads from `place`.
 
     The rest is as `plasticity.study.datasets.DatasetSettings` describes it: the columns of images
@@ -34,7 +34,7 @@ class Declaration:
     section: str = "datasets"
 
     @classmethod
-    def of(cls, name: str, entry: Mapping[str, Any]) -> Declaration:
+    def of(cls, name: str, entry: Mapping[str, Any]) -> OwnData:
         """That of `entry`, which is right, under ``datasets`` in a configuration."""
         reader: Reader = next(kind for kind in get_args(Reader) if entry.get(kind) is not None)
         options = {key: value for key, value in entry.items() if key not in get_args(Reader)}
