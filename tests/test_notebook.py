@@ -78,7 +78,8 @@ def test_a_run_brings_the_extensions_that_it_used(home: Path, monkeypatch, no_ex
         "from plasticity.runs import ModelFacts, models\nfrom plasticity.models.network import "
         "Network\nfrom torch import nn\n\n\n@models.member('line', facts=ModelFacts(modules=1))\n"
         "def line(classes, channels, height, width):\n    'A linear layer.'\n"
-        "    network = Network()\n    layers = nn.Sequential(nn.Flatten(), nn.LazyLinear(classes))\n"
+        "    network = Network()\n"
+        "    layers = nn.Sequential(nn.Flatten(), nn.LazyLinear(classes))\n"
         "    network.numbered = nn.ModuleList([layers])\n    return network\n"
     )
     written(home, {"lab/ours.py": text})
