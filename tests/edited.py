@@ -55,4 +55,4 @@ def moved(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
 
 def file_of(term: Term[Any]) -> str:
     """The component that declares a word of a registry."""
-    return closure.name_of(closure.path_of(closure.source_of(term.member.function)))
+    return closure.name_of(closure.path_of(next(iter(closure.sources_of(term.member.function)))))

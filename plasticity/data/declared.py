@@ -204,7 +204,7 @@ def files_of(source: Path | None, facts: DatasetFacts, checksums: Checksums | No
         for name, state in states.items()
     }
     checksums.remember()
-    return {**found, **{f"option {key}": str(value) for key, value in own.options.items()}}
+    return {**found, **{f"{origin.OPTION}{key}": str(value) for key, value in own.options.items()}}
 
 
 def of_configuration(config: Mapping[str, Any]) -> list[OwnData]:

@@ -25,6 +25,9 @@ wherever it comes from: made here, or verified against the checksums of the orig
 POINTER = b"version https://git-lfs.github.com/spec/"
 """The beginning of what Git LFS leaves in the place of a file that was not fetched."""
 
+OPTION = "option "
+"""What the name of an option begins with, where it is listed beside the files of a declared set."""
+
 PROSE = ("readme", "license", "licence", "copying", "citation", "changelog")
 """Beginnings of the names of files for people."""
 
@@ -156,6 +159,8 @@ def data_of(found: Files, recorded: Files | None = None) -> Files:
     Files for people and of the system never are. Of those that were added since, the ones that end
     as recorded data do are: a log beside images is not, another image is.
     """
+    if any(name.startswith(OPTION) for name in found):  # a declared set, which lists what it reads
+        return found
     recorded = {name: "" for name in recorded or {} if not _is_aside(name)}
     data = {PurePath(name).suffix.lower() for name in recorded} - NOTES
     counts = recorded or found

@@ -10,7 +10,7 @@ import numpy as np
 from plasticity.core.errors import UserError
 from plasticity.core.rng import numpy_generator
 from plasticity.runs import DatasetFacts, Term
-from plasticity.runs.workload import sizes_of
+from plasticity.runs.variants import sizes_of
 
 PARTS = ("train", "test")
 

@@ -25,14 +25,15 @@ RMS = 0.2
 class Muon(Optimizer):
     """One optimiser of two groups: hidden matrices by Muon, all other parameters by AdamW.
 
-    Hidden matrices are the parameters of two and more dimensions but the first and the last of
-    them, flattened to [out, rest]. All that it remembers is in the state of each parameter. Raises
-    `UserError` where there is none.
+    Hidden matrices are the parameters of two and more dimensions and of more than one row, but the
+    first and the last of them, flattened to [out, rest]. All that it remembers is in the state of
+    each parameter. Raises `UserError` where there is none.
     """
 
     def __init__(self, parameters: Iterable[Parameter], lr: float, weight_decay: float) -> None:
         every = list(parameters)
-        hidden = [parameter for parameter in every if parameter.ndim > 1][1:-1]
+        # What has one row, such as a class token or positions, is no matrix of a layer.
+        hidden = [one for one in every if one.ndim > 1 and len(one) > 1][1:-1]
         if not hidden:
             raise UserError(
                 "optimiser muon: the network has no weights between its first and its last layer, "

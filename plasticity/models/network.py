@@ -16,6 +16,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.parameter import UninitializedParameter
 
 from plasticity.core.errors import UserError
+from plasticity.core.rng import torch_generator
 from plasticity.models.numbering import NumberedModule, numbered_modules
 from plasticity.runs import ModelFacts, Term
 
@@ -121,6 +122,24 @@ def build(model: Term[ModelFacts], classes: int, channels: int, height: int, wid
     Layers that are lazy get their sizes from images of `height` x `width`. Raises `UserError` where
     its function returns something else, or a network with other modules than it declares.
     """
+    # The same each time: what a constructor draws and no state holds, such as an order of the
+    # channels, belongs to the architecture.
+    with _drawing(torch_generator(0, "architecture")):
+        network = _made(model, classes, channels, height, width)
+    network.build_anew = lambda: _made(model, classes, channels, height, width)
+    declared, parts = model.facts.count(**model.own), network.numbered_modules
+    found = len(parts)
+    if declared is not None and found != declared:
+        raise UserError(
+            f"model {model.member.name}: declares modules={declared} among its facts, and its "
+            f"network has {found} numbered modules ({', '.join(part.name for part in parts)}); "
+            "correct one of the two"
+        )
+    return network
+
+
+def _made(model: Term[ModelFacts], classes: int, channels: int, height: int, width: int) -> Network:
+    """What its function makes of `model`, with lazy layers sized; raises `UserError`."""
     made, name = model(classes, channels, height, width), model.member.name
     empty = isinstance(made, Network) and not hasattr(made, "numbered")
     if empty or not isinstance(made, nn.Module):
@@ -131,19 +150,10 @@ def build(model: Term[ModelFacts], classes: int, channels: int, height: int, wid
         )
     network = made if isinstance(made, Network) else Foreign(made)
     network.module_names = model.facts.names(**model.own)
-    network.build_anew = lambda: build(model, classes, channels, height, width)
     if any(isinstance(one, UninitializedParameter) for one in network.parameters()):
         with torch.no_grad():
             network.eval()(torch.zeros(1, channels, height, width))
         network.train()
-    declared, parts = model.facts.count(**model.own), network.numbered_modules
-    found = len(parts)
-    if declared is not None and found != declared:
-        raise UserError(
-            f"model {name}: declares modules={declared} among its facts, and its network has "
-            f"{found} numbered modules ({', '.join(part.name for part in parts)}); correct one of "
-            "the two"
-        )
     return network
 
 

@@ -171,7 +171,7 @@ def _unallocated(workload: Workload) -> tuple[Network, Optimizer]:
 
     A `Foreign` network has numbers: its function may compute with some, its buffers hold indices.
     """
-    size = (workload.classes, workload.channels, workload.pixels, workload.pixels)
+    size = (workload.classes, workload.channels, *workload.size)
     try:
         with torch.device("meta"):
             network = build(workload.model, *size)

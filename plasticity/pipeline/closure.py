@@ -25,7 +25,7 @@ MOVE_NO_NUMBER = (
 and what the words of its path mean are components of their own. `tests/mutations.py` breaks each of
 their functions and looks for numbers that move."""
 
-BUT = ("runs.cadence", "runs.costs", "runs.facts", "runs.metrics", "runs.registry")
+BUT = ("runs.cadence", "runs.costs", "runs.facts", "runs.metrics", "runs.registry", "runs.variants")
 """Modules among these that do move numbers."""
 
 NOTHING = tokens.digest_of("")
@@ -61,19 +61,21 @@ def every_file() -> dict[str, str]:
     """The digest of each file of the library, of the workflow's scripts, and of what is declared
     elsewhere.
     """
-    own = frozenset(source for source in map(source_of, _declared()) if "/" in source)
+    declared = frozenset(source for function in _declared() for source in sources_of(function))
+    own = frozenset(source for source in declared if "/" in source)
     paths = [*PACKAGE.rglob("*.py"), *(PACKAGE.parent / SCRIPTS).glob("*.py")]
     return _digests({name_of(path): path for path in paths}) | files(own)
 
 
 @cache
-def source_of(function: Callable[..., Any]) -> str:
-    """The source that declares `function`, a member of a registry or a quantity."""
+def sources_of(function: Callable[..., Any]) -> frozenset[str]:
+    """The sources that declare `function`, a member of a registry or a quantity."""
     for extension in extensions.in_use():
-        if any(function is one.function for one in extension.declared):
-            return extension.source_of(function)
+        for one in extension.declared:
+            if function is one.function:
+                return extension.sources_of(function, one.file)
     module = function.__module__
-    return module if module.startswith("plasticity.") else inspect.getfile(function)
+    return frozenset({module if module.startswith("plasticity.") else inspect.getfile(function)})
 
 
 def path_of(source: str) -> Path | None:
@@ -99,7 +101,7 @@ def name_of(path: Path) -> str:
 
 def forget() -> None:
     """Read all files anew: each is otherwise read once a process."""
-    for cached in (files, source_of, _digest, _imports):
+    for cached in (files, sources_of, _digest, _imports):
         cached.cache_clear()
 
 

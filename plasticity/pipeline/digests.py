@@ -161,7 +161,7 @@ def _declaring(job: Job) -> set[str]:
         if declared.kind == QUANTITY
     ]
     functions = [*(term.member.function for term in terms), *measured]
-    return {closure.source_of(function) for function in functions}
+    return {source for function in functions for source in closure.sources_of(function)}
 
 
 def _meant(term: Term[Any]) -> list[Any]:
@@ -175,10 +175,6 @@ def _meant(term: Term[Any]) -> list[Any]:
         if v is not None or k in FROM_THE_START
     }
     return [term.member.kind, term.member.name, options]
-
-
-_LATER = ("validation",)
-"""Options that words took on when there were results already, which count where they are spelt."""
 
 
 # What makes other results
@@ -200,7 +196,7 @@ def variant(name: Term[Any]) -> Code:
 
 
 def _of_data(script: str, module: str, term: Term[Any]) -> Code:
-    sources = frozenset({script, module, closure.source_of(term.member.function)})
+    sources = closure.sources_of(term.member.function) | {script, module}
     options = {"options": _hash(_canonical(_meant(term)))}
     return Code({**closure.files(sources), **options}, equivalences())
 
@@ -240,7 +236,7 @@ def preview(name: str, runs: Iterable[Run]) -> str:
 def _drawing(name: str) -> list[str]:
     """The sources that draw with `name`, a module of `analysis.figures` or of an extension."""
     figures = "plasticity.analysis.figures"
-    return [figures, extensions.source_of(name)] if "." in name else [f"{figures}.{name}"]
+    return [figures, *sorted(extensions.sources_of(name))] if "." in name else [f"{figures}.{name}"]
 
 
 def script(name: str) -> str:
@@ -267,9 +263,9 @@ def lengths(runs: Iterable[Run]) -> str:
 def digest(*roots: str, terms: Iterable[Term[Any]] = ()) -> str:
     """A digest of the modules `roots`, of those below them, and of `terms` with all options."""
     terms = list(terms)
-    sources = {*roots, *(closure.source_of(term.member.function) for term in terms)}
+    sources = frozenset(roots).union(*(closure.sources_of(t.member.function) for t in terms))
     meant = _canonical([_meant(term) for term in terms])
-    return _hash(f"{Code(closure.files(frozenset(sources))).digest} {meant}")
+    return _hash(f"{Code(closure.files(sources)).digest} {meant}")
 
 
 def forget() -> None:

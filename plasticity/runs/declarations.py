@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import os
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
+
+LIBRARY = f"{Path(__file__).parents[1]}{os.sep}"
 
 QUANTITY = "quantity"
 """The kind of what telemetry measures; all others are those of registries."""
@@ -16,7 +21,7 @@ class Declaration:
     """What a decorated `function` is declared as: the `name` of a `kind`, such as an optimiser.
 
     `add` makes it known, and raises `ValueError` where something else of that name is; `remove`
-    takes it back.
+    takes it back. `file` is that which declares it; the function may be written in another.
     """
 
     kind: str
@@ -24,6 +29,7 @@ class Declaration:
     function: Callable[..., Any]
     add: Callable[[], None]
     remove: Callable[[], None]
+    file: str = ""
 
 
 made: list[Declaration] = []
@@ -33,7 +39,15 @@ made: list[Declaration] = []
 def declare(declaration: Declaration) -> None:
     """Make `declaration` known; raises `ValueError`."""
     declaration.add()
-    made.append(declaration)
+    made.append(replace(declaration, file=_caller()))
+
+
+def _caller() -> str:
+    """The nearest file outside of the library whose code is at work; empty if there is none."""
+    frame = sys._getframe()
+    while frame and frame.f_code.co_filename.startswith(LIBRARY):
+        frame = frame.f_back  # type: ignore[assignment]
+    return frame.f_code.co_filename if frame else ""
 
 
 def place_of(function: Callable[..., Any]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import inspect
 import os
 import re
 import sys
@@ -60,12 +61,13 @@ class Extension:
         """The component that it is itself."""
         return self.component(self.file)
 
-    def source_of(self, function: Callable[..., Any]) -> str:
-        """The component that writes `function`, which it declares."""
-        code = getattr(function, "__code__", None)
-        path = Path(code.co_filename) if code else self.file
-        path = path if self.has(path) else path.resolve()
-        return self.component(path) if self.has(path) else self.main
+    def sources_of(self, function: Callable[..., Any], file: str) -> frozenset[str]:
+        """The components that write `function`, what wraps it, and its declaration in `file`."""
+        codes = [getattr(one, "__code__", None) for one in (function, inspect.unwrap(function))]
+        paths = [Path(code.co_filename) for code in codes if code] + [Path(file)]
+        there = [path if self.has(path) else path.resolve() for path in paths]
+        found = {self.component(path) for path in there if self.has(path)}
+        return frozenset(found or {self.main})
 
     def has(self, path: Path) -> bool:
         """Whether `path` is a file of it, which was imported."""
@@ -223,9 +225,10 @@ def function(text: str) -> Callable[..., Any]:
     return found
 
 
-def source_of(text: str) -> str:
-    """The component that writes the function that `text` names."""
-    return _used[text.partition(".")[0]].source_of(function(text))
+def sources_of(text: str) -> frozenset[str]:
+    """The components that write the function that `text` names."""
+    extension = _used[text.partition(".")[0]]
+    return extension.sources_of(function(text), str(extension.file))
 
 
 def _is_current(extension: Extension) -> bool:

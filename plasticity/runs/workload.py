@@ -14,6 +14,7 @@ from plasticity.runs import vocabulary
 from plasticity.runs.facts import DatasetFacts, ModelFacts, OptimiserFacts
 from plasticity.runs.registry import Term
 from plasticity.runs.run import Run
+from plasticity.runs.variants import sizes_of
 
 RATE = 0.001
 """The learning rate that stands for all: how fast a step is does not depend on it."""
@@ -36,17 +37,6 @@ def facts_of(dataset: Term[DatasetFacts]) -> DatasetFacts:
         validation=validation,
         pixels=facts.pixels if pixels is None else pixels,
     )
-
-
-def sizes_of(dataset: Term[DatasetFacts], there: int) -> tuple[int, int]:
-    """How many of the training examples that are `there` are trained on, and how many held out.
-
-    Raises `UserError` where there are too few.
-    """
-    wanted, held = dataset.options["examples"], dataset.options["validation"] or 0
-    if held >= there or (wanted or 0) + held > there:
-        raise UserError(too_many_examples(dataset, there))
-    return wanted or there - held, held
 
 
 @dataclass(frozen=True)
@@ -117,16 +107,6 @@ class Workload:
         return f"{image}/{self.model}/{self.optimiser}"
 
 
-def too_many_examples(dataset: Term[DatasetFacts], there: int) -> str:
-    """The message for a variant of more training examples than are `there`."""
-    parts = [f"-{key}" for key, one in (("n", "examples"), ("v", "validation"))
-             if dataset.options[one]]  # fmt: skip
-    return (
-        f"data set {dataset}: there are only {there} training examples; ask for fewer with "
-        f"{' and '.join(parts)}"
-    )
-
-
 def examples(run: Run) -> int:
     """The training examples that the last stage of `run` may see; raises `UserError`."""
     data, of = run.stage.data, facts_of(run.dataset)
@@ -175,8 +155,8 @@ def require_time_left(run: Run, begin: int, end: int) -> None:
         )
 
 
-def evaluations(run: Run) -> int:
-    """The epochs that the last stage of `run` trains on, begun ones too: each is evaluated."""
+def epochs_of(run: Run) -> int:
+    """The epochs that the last stage of `run` trains on, begun ones too."""
     begin, end = step_range(run)
     steps = max(1, steps_per_epoch(run))  # less than a batch is refused when it is to be trained
     return -(-end // steps) - begin // steps

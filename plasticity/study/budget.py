@@ -21,9 +21,10 @@ from plasticity.runs.kinds import PRETRAIN, TUNE, Job, Kind
 from plasticity.runs.metrics import evaluated_epochs
 from plasticity.runs.workload import (
     Workload,
-    evaluations,
+    epochs_of,
     facts_of,
     step_range,
+    steps_per_epoch,
 )
 from plasticity.study.fields import Keep
 from plasticity.study.pending import Present, pending
@@ -60,14 +61,15 @@ class Training(Job):
 
         Which are the last of a stage with a target is not known before: all of its are evaluated.
         """
-        last = evaluations(self.run)
+        _, end = step_range(self.run)
+        last = -(-end // max(1, steps_per_epoch(self.run)))  # on the clock, as in training
         every = 1 if self.run.stage.length.percent is not None else every
         return evaluated_epochs(last - self.epochs, last, every)
 
     @property
     def epochs(self) -> int:
         """The epochs that this job trains on itself, begun ones too."""
-        return evaluations(self.run) - (evaluations(self.rung) if self.rung else 0)
+        return epochs_of(self.run) - (epochs_of(self.rung) if self.rung else 0)
 
 
 def trainings(wanted: Iterable[Job], present: Present = lambda path: False) -> list[Training]:
@@ -161,7 +163,7 @@ class Rates:
             images += trained
             seconds += trained / throughput.training + tested / throughput.evaluation
             if job.kind.state and not present(layout.checkpoint(job.run)):
-                size = self.networks[workload].checkpoint(evaluations(job.run))
+                size = self.networks[workload].checkpoint(epochs_of(job.run))
                 for keep in stored:
                     stored[keep] += size if is_kept(job.run, keep) else 0
 

@@ -249,7 +249,7 @@ class CudaGraphExecution(EagerExecution):
         before = held_in_python(train_state.optimiser, examples.device)
         with put_back([*memory_of(train_state), sums]), generators.kept(sums.device):
             replay = self._recorded(lambda: by_hand(own), sums.device)
-        if held_in_python(train_state.optimiser, examples.images.device) != before:
+        if held_in_python(train_state.optimiser, examples.device) != before:
             raise UserError(
                 f"execution: {type(train_state.optimiser).__name__} counts its steps, changes its "
                 "rate, draws numbers or replaces tensors in Python, which a recording would leave "

@@ -80,7 +80,16 @@ def initial_state(
         # Another task has other labels: its head is drawn anew, as that of a run from scratch.
         left_out = frozenset() if tasks[-2] == tasks[-1] else network.head
         weights = {name: v for name, v in parent.network.items() if name not in left_out}
-        network.load_state_dict({**network.state_dict(), **weights})
+        state = network.state_dict()
+        other = [name for name, v in weights.items() if v.shape != state[name].shape]
+        if other:
+            raise UserError(
+                f"model {run.model.member.name}: '{other[0]}' has another shape with {outputs} "
+                "classes than in the stage before, and only the last of its numbered modules is "
+                "drawn anew between two tasks; declare them, the head last: "
+                "facts=ModelFacts(modules=(..., 'head'))"
+            )
+        network.load_state_dict({**state, **weights})
     before = {name: weight.clone() for name, weight in masks.prunable(network).items()}
     whole = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in before.items()}
     inherited_mask: Mapping[str, Tensor] = mask.layers if mask else parent.mask if parent else {}

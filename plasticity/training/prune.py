@@ -36,7 +36,7 @@ def make_mask(
     options = ticket.stage.start.options
     # Built only for the names of its weights, in their order.
     facts = facts_of(ticket.dataset)
-    network = build(ticket.model, facts.classes, facts.channels, facts.pixels, facts.pixels)
+    network = build(ticket.model, facts.classes, facts.channels, *facts.size)
     masks.require_prunable(network)
     weights = {name: trained.network[name] for name in masks.prunable(network)}
     diverged = trained.diverged.step if trained.diverged else None

@@ -191,13 +191,19 @@ def inherit(optimiser: Optimizer, path: Path | None, parent: Checkpoint) -> None
             f"{path}: left by an earlier version, without all of its optimiser, with which this "
             "stage goes on; delete it and run again to train it anew"
         )
-    rates = [group.get("lr") for group in optimiser.param_groups]
+    # The rate, and how steps are computed: on what device, and whether they can be recorded.
+    kept = ("lr", "capturable", "foreach", "fused")
+    own = [{k: group[k] for k in kept if k in group} for group in optimiser.param_groups]
     optimiser_state.put_back(optimiser, parent.plain, parent.optimiser)
-    for group, rate in zip(optimiser.param_groups, rates, strict=True):
+    for group, fresh in zip(optimiser.param_groups, own, strict=True):
         for name in ("initial_lr", "drops"):  # what the schedule before kept there
             group.pop(name, None)
-        if rate is not None:
-            group["lr"] = rate
+        group.update(fresh)
+        on_device = group.get("capturable") or group.get("fused")
+        for parameter in group["params"]:  # as torch does: counts of steps are where they are used
+            state = optimiser.state.get(parameter, {})
+            if isinstance(state.get("step"), torch.Tensor):
+                state["step"] = state["step"].to(parameter.device if on_device else "cpu")
 
 
 @dataclass(frozen=True)

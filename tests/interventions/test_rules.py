@@ -162,6 +162,16 @@ def test_muon_of_a_network_leaves_its_ends_to_adamw():
     assert len(hidden["params"]) + len(others["params"]) == len(list(network.parameters()))
 
 
+def test_muon_leaves_tokens_and_positions_to_adamw():
+    """Their one row is no matrix of a layer, and they come before the first layer."""
+    network = build(models.parse("vit-p4d2w8"), 10, 3, 8, 8)
+    hidden, _ = optimisers.parse("muon-lr0.1")(network.parameters()).param_groups
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    found = [names[id(parameter)] for parameter in hidden["params"]]
+    assert all(name.startswith(("numbered.1.", "numbered.2.")) for name in found)
+    assert len(found) == 2 * 4  # of each block: two matrices of attention, and two linear layers
+
+
 def test_muon_without_hidden_matrices_is_refused():
     with pytest.raises(UserError, match="no weights between its first and its last layer"):
         optimisers.parse("muon-lr0.1")([nn.Parameter(torch.zeros(2, 2))] * 1)

@@ -202,3 +202,28 @@ def test_a_function_that_takes_something_else_is_refused_where_it_is_declared(fu
 def test_facts_about_modules_are_checked(modules):
     with pytest.raises(ValueError, match="modules: got"):
         ModelFacts(modules=modules)
+
+
+class Shuffled(nn.Module):
+    """An order of the pixels that is drawn by the constructor and is in no state."""
+
+    def __init__(self):
+        super().__init__()
+        self.order = torch.randperm(64)
+        self.last = nn.Linear(64, 10)
+
+    def forward(self, images):
+        return self.last(images.flatten(1)[:, self.order])
+
+
+def test_what_a_constructor_draws_and_no_state_holds_is_the_same_each_time(declared):
+    """As in two stages of a run, whose global generators are seeded each for itself."""
+    torch.manual_seed(1)
+    network = declared(Shuffled)
+    initialise(network, torch_generator(0, "initialisation"))
+    torch.manual_seed(2)
+    later = network.fresh(torch_generator(1, "initialisation"))
+    again = build(models.parse("own"), 10, 1, 8, 8)
+    assert torch.equal(again.network.order, network.network.order)
+    assert torch.equal(later.network.order, network.network.order)
+    assert not torch.equal(later.network.last.weight, network.network.last.weight)

@@ -149,3 +149,46 @@ def test_why_a_result_is_made_again_is_told_without_a_configuration(lab):
     extensions.use({})
     append(lab / "other.py")
     assert list(explained(path))[-1] == "made again because of: extensions/ours/other.py"
+
+
+WRAPPED = """
+from helpers import halved, logged
+from plasticity.runs import starts
+
+
+@starts.member("wrapped")
+@logged
+def wrapped(network, generator):
+    'All weights smaller.'
+    for parameter in network.parameters():
+        parameter.mul_(0.5)
+
+
+starts.member("halved")(halved)
+"""
+HELPERS = """
+def logged(function):
+    def call(network, generator):
+        'As it says.'
+        return function(network, generator)
+
+    call.__name__ = function.__name__
+    call.__wrapped__ = function
+    return call
+
+
+def halved(network, generator):
+    'All weights halved.'
+"""
+
+
+@pytest.mark.parametrize("word", ["wrapped", "halved"])
+def test_a_function_that_is_written_or_wrapped_elsewhere_counts_with_its_declaration(lab, word):
+    written(lab, {"ours.py": WRAPPED, "helpers.py": HELPERS})
+    extensions.use(PLACES)
+    before = of_start(word)
+    for name in ("ours.py", "helpers.py"):
+        assert f"extensions/ours/{name}" in before
+        append(lab / name)
+        extensions.use(PLACES)
+        assert f"extensions/ours/{name}" in moved(before, of_start(word))

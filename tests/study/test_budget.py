@@ -392,18 +392,3 @@ def _overlay(config: dict[str, object], other: dict[str, object]) -> None:
             _overlay(inner, value)
         else:
             config[key] = value
-
-
-def test_a_cadence_of_evaluation_saves_its_images():
-    """Every fifth of 35 epochs, and the last 7: 35 // 5 - 1 of them before, and 7."""
-    study = small(evaluate_every=5)
-    job = next(
-        j for j in budget.trainings(study.jobs_of([study.figures["drift"]])) if j.epochs == 35
-    )
-    assert [job.evaluations(every) for every in (1, 5, 1000)] == [35, 5 + 7, 7]
-    found = {Workload.of(job.run)}
-    costs = dict.fromkeys(found, Throughput(100, 1000)), dict.fromkeys(found, COST)
-    often, seldom = (
-        budget.Rates(*costs, every).budget("", [job], lambda path: False) for every in (1, 5)
-    )
-    assert often.seconds - seldom.seconds == pytest.approx(23 * 10_000 / 1000)

@@ -1,7 +1,5 @@
-"""Recorded steps and evaluations: the same bits as operation by operation, resumed or not.
-
-A tape stands for CUDA graphs, which tests/training/test_gpu.py holds against the same outcome.
-"""
+"""Recorded steps and evaluations: the same bits as operation by operation, resumed or not. A tape
+stands for CUDA graphs, which tests/training/test_gpu.py holds against the same outcome."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from plasticity.observe import telemetry
 from plasticity.runs import Run, metrics
 from plasticity.runs.cadence import Cadence
 from plasticity.runs.length import Length
-from plasticity.runs.workload import evaluations, step_range
+from plasticity.runs.workload import epochs_of, step_range
 from plasticity.training import checkpoint
 
 PLACE = "digits-clutter/resnet-d1w2/seed0"
@@ -99,7 +99,7 @@ def test_it_counts_as_its_cap_and_has_no_rungs():
     assert run.rung is None
     capped = replace(run.stage, length=Length("e", 350))
     same = Run.of(run.dataset, run.model, run.seed, (capped,))
-    assert (step_range(run), evaluations(run)) == (step_range(same), 350)
+    assert (step_range(run), epochs_of(run)) == (step_range(same), 350)
     assert str(run.from_scratch) == str(run)
 
 

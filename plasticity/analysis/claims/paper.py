@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 from plasticity.analysis.claims.evidence import (
@@ -38,7 +39,8 @@ FASTER = 0.9
 
 HALF_AN_EPOCH = 0.5
 """The least standard deviation of epochs counted in whole numbers: that of a number which is one of
-two neighbours, each in half of the seeds."""
+two neighbours, each in half of the seeds. Where not every epoch is evaluated, neighbours are as far
+apart as evaluations."""
 
 TENFOLD = 10.0
 RATE_TOLERANCE = 0.02
@@ -113,7 +115,8 @@ def reset_speed(evidence: Evidence) -> Contrast:
         mean = pairs.mean()
         detail = f"{mean['kept']:.1f} epochs against {mean['cold']:.1f} from scratch"
         beyond = pairs["kept"] - FASTER * pairs["cold"]
-        cases.append(paired(name, beyond, detail, resolution=HALF_AN_EPOCH))
+        resolution = HALF_AN_EPOCH * _longest_step(evidence)
+        cases.append(paired(name, beyond, detail, resolution=resolution))
     return Contrast(tuple(cases), compared(*runs))
 
 
@@ -245,6 +248,13 @@ def _epochs_to(evidence: Evidence, role: str, target: pd.Series) -> pd.Series:
     epochs = reached.idxmax(axis="columns")
     last = table.notna().mul(table.columns, axis="columns").max(axis="columns")
     return epochs.where(reached.any(axis="columns"), last + 1)
+
+
+def _longest_step(evidence: Evidence) -> float:
+    """The most epochs of figure 11 from one that is evaluated to the next."""
+    curves = evidence.curves["fig11"]
+    evaluated = curves[curves["test_accuracy"].notna()]
+    return float(np.diff(sorted({0, *evaluated["epoch"]})).max())
 
 
 def _near(rate: float, rates: Iterable[float]) -> float | None:

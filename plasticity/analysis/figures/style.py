@@ -192,6 +192,19 @@ def log_axis(axes: Axes, ticks: Mapping[float, str]) -> None:
     axes.minorticks_off()
 
 
+def has_target(runs: pd.DataFrame) -> bool:
+    """Whether some of `runs` were to stop at a training accuracy, each at an epoch of its own."""
+    return "target_reached" in runs and bool(runs["target_reached"].notna().any())
+
+
+def of_all_seeds(curve: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Of a mean `curve` over `runs` the epochs that all seeds were trained for.
+
+    Behind them it would be that of the slower ones alone.
+    """
+    return curve[curve["n"] == curve["n"].max()] if has_target(runs) else curve
+
+
 def mark_window(axes: Axes, epochs: int) -> None:
     """Mark the last epochs, over which the final accuracy is taken."""
     window = final_epochs(epochs)
@@ -206,8 +219,12 @@ def mark_window(axes: Axes, epochs: int) -> None:
 
 
 def finish_curves(axes: Axes, title: str, runs: pd.DataFrame, curves: pd.DataFrame) -> None:
-    """What all figures of learning curves end with: the marked window, title, note, legend."""
-    mark_window(axes, int(runs["epochs"].max()))
+    """What all figures of learning curves end with: the marked window, title, note, legend.
+
+    Runs with a target have each a window of their own: none is marked.
+    """
+    if not has_target(runs):
+        mark_window(axes, int(runs["epochs"].max()))
     axes.set(ylabel=ACCURACY)
     finish(axes, title, curves)
     axes.legend(loc="lower right")

@@ -17,6 +17,7 @@ def draw(tables: Tables) -> Drawing:
     for position, role in enumerate(tables.runs["role"].unique()):
         color = style.series_color(role, position)
         table = style.over_seeds(tuning[tuning["role"] == role], ["epoch"], "test_accuracy")
+        table = style.of_all_seeds(table, tables.runs)
         table.insert(0, "x", table["epoch"])
         table.insert(0, "series", role)
         linestyle = ["-", "--", "-.", ":"][position % 4]

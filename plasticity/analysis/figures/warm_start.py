@@ -20,7 +20,9 @@ def draw(tables: Tables) -> Drawing:
         runs = tables.runs[tables.runs["role"] == role]
         tuning = tables.curves[(tables.curves["role"] == role) & (tables.curves["kind"] == "tune")]
         label = tables.labels[role]
-        numbers.append(_draw_stage(axes, tuning, role, 0, color=color, label=label, linestyle="-"))
+        numbers.append(
+            _draw_stage(axes, tuning, tables.runs, role, 0, color=color, label=label, linestyle="-")
+        )
         parents = set(runs["parent"].dropna()) - drawn
         drawn |= parents
         before = tables.curves[tables.curves["run"].isin(parents)]
@@ -28,7 +30,9 @@ def draw(tables: Tables) -> Drawing:
         if len(before):
             shift = -int(before["epoch"].max())
             line = {"color": color, "label": "its pretraining", "linestyle": "--"}
-            numbers.append(_draw_stage(axes, before, f"{role}, pretraining", shift, **line))
+            numbers.append(
+                _draw_stage(axes, before, tables.runs, f"{role}, pretraining", shift, **line)
+            )
     table = pd.concat(numbers, ignore_index=True)
     axes.axvline(0.5, color="0.4", linewidth=0.8, linestyle=":")
     axes.set(xlabel="Epoch of tuning (pretraining below 1)")
@@ -37,10 +41,11 @@ def draw(tables: Tables) -> Drawing:
 
 
 def _draw_stage(
-    axes: Axes, curves: pd.DataFrame, series: str, shift: int, **line: Any
+    axes: Axes, curves: pd.DataFrame, runs: pd.DataFrame, series: str, shift: int, **line: Any
 ) -> pd.DataFrame:
     evaluated = curves[curves["test_accuracy"].notna()]
     table = style.over_seeds(evaluated, ["epoch"], "test_accuracy")
+    table = style.of_all_seeds(table, runs)
     table.insert(0, "x", table["epoch"] + shift)
     table.insert(0, "series", series)
     style.curve(axes, table, **line)
