@@ -1,7 +1,8 @@
 """The training loop: one epoch of steps, then an evaluation, read from the device once.
 
-The data set lives on the device as uint8, or on the host where it is too large. Losses and correct answers add up there; nothing
-inside an epoch waits for the device, unless it is left off to be continued.
+The data set lives on the device as uint8, or on the host where it is too large. Losses and correct
+answers add up on the device; nothing inside an epoch waits for it, unless it is left off to be
+continued.
 """
 
 from __future__ import annotations
