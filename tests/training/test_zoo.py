@@ -18,9 +18,11 @@ RULE = "adam-lr0.01-b16"
 @pytest.fixture
 def zoo(monkeypatch):
     """The words of the block can be spelt."""
-    (block,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     monkeypatch.setattr(models, "_members", dict(models.members))
-    exec(compile(block, "lab/zoo.py", "exec"), {"__name__": "zoo"})
+    assert len(blocks) == 2
+    for block in blocks:
+        exec(compile(block, "lab/zoo.py", "exec"), {"__name__": "zoo"})
     yield
     monkeypatch.undo()
     models.parse.cache_clear()
