@@ -14,7 +14,7 @@ from torch import Tensor
 
 from plasticity.core.errors import UserError
 from plasticity.core.rng import torch_generator
-from plasticity.data import splits, storage
+from plasticity.data import declared, splits, storage
 from plasticity.data.apply import apply_to_data, classes_of
 from plasticity.data.storage import DataPart
 from plasticity.models.network import Network, build
@@ -112,7 +112,8 @@ class Loaded:
 def load(path: str | PathLike[str]) -> Loaded:
     """The finished run whose metrics, checkpoint or folder of both is in `path`.
 
-    Extensions that it used are used again. Raises `UserError` where there is none.
+    Extensions that it used are used again, and a data set that a configuration declared is known by
+    its scan. Raises `UserError` where there is none.
     """
     place = Path(path)
     folder = place if place.is_dir() else place.parent
@@ -125,10 +126,12 @@ def load(path: str | PathLike[str]) -> Loaded:
     rows, about = metrics.read(table)
     homes = [one.parent for one in table.absolute().parents if one.name == layout.RESULTS]
     extensions.use_recorded(about, table)
+    home = homes[0] if homes else folder
+    declared.use_recorded(about["run"], home / layout.RESULTS)
     return Loaded(
         run=Run.parse(about["run"]),
         about=about,
         history=rows.to_pandas(),
         _state=state if state.is_file() else None,
-        _home=homes[0] if homes else folder,
+        _home=home,
     )

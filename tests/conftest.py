@@ -24,7 +24,7 @@ settings.load_profile("plasticity")
 LONGEST = (
     *("test_slurm.py", "test_workflow.py", "test_faults.py", "test_docs.py"),
     *("test_workflow_study.py", "test_workflow_early.py", "test_workflow_extensions.py"),
-    "test_targets.py",
+    *("test_newcomers.py", "test_targets.py"),
     *("test_resuming.py", "test_budget.py"),
     *("test_claims_rule.py", "test_figures.py", "test_hostile.py", "test_figures_early.py"),
     *("test_claims_verdicts.py", "test_digests.py", "test_sparse_training.py", "test_gpu_slots.py"),

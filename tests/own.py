@@ -34,10 +34,10 @@ def folder(place, parts=(("train", 6), ("test", 4)), classes=("ant", "bee"), sha
     return place
 
 
-def parquet(path, count=4, seed=0, labels=None, **columns):
+def parquet(path, count=4, seed=0, labels=None, shape=(6, 6, 3), **columns):
     """A parquet file of encoded images and their labels."""
     cells = []
-    for image in pictures(count, seed):
+    for image in pictures(count, seed, shape):
         buffer = io.BytesIO()
         Image.fromarray(image).save(buffer, "PNG")
         cells.append({"bytes": buffer.getvalue(), "path": None})

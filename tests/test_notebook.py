@@ -1,8 +1,10 @@
 """`plasticity.load`: a finished run with its network, its data and its history."""
 
+import json
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,9 @@ from tiny import CODE, HARDWARE, Folder
 
 import plasticity
 from plasticity.core.errors import UserError
-from plasticity.data import splits, storage
+from plasticity.data import declared, splits, storage
 from plasticity.runs import Run, extensions, layout
+from plasticity.runs.own_data import OwnData
 from plasticity.runs.provenance import Code
 from plasticity.training.stages import Inputs, prepare
 from plasticity.training.train import Outputs, train_stage
@@ -65,6 +68,29 @@ def test_a_run_is_loaded_with_what_its_stage_saw(home: Path, name: str):
     assert float(right.double().mean()) == loaded.history["test_accuracy"].iloc[-1]
     assert not loaded.network.training
     assert loaded.history["epoch"].tolist() == [1, 2]
+
+
+def test_a_data_set_of_ones_own_is_known_by_its_scan(home: Path, monkeypatch):
+    (home / "results/data/digits-clutter").rename(home / "results/data/birds")
+    scan = {"train": 64, "test": 32, "classes": 2, "channels": 1, "height": 8, "width": 8}
+    own = OwnData.of("birds", {"images": "somewhere", "resize": 8})
+    monkeypatch.chdir(home)
+    record = declared.Record(asdict(own), {}, scan)
+    declared.place_of("birds").write_text(json.dumps(asdict(record)))
+    declared.use([own], renew=False)
+    folder = trained(home, RUN.replace("digits-clutter", "birds"))
+    declared.use([], renew=False)
+    monkeypatch.chdir("/")
+    loaded = plasticity.load(folder)
+    assert loaded.run.dataset.facts.own == own
+    assert loaded.network(loaded.test.images).shape == (32, 2)
+    other = replace(record, scan=scan | {"train": 65})
+    (home / declared.place_of("birds")).write_text(json.dumps(asdict(other)))
+    assert plasticity.load(folder).run.dataset.facts.train == 65
+    declared.use([], renew=False)
+    (home / declared.place_of("birds")).unlink()
+    with pytest.raises(UserError, match=r"birds.scan.json: records what the data set 'birds' is"):
+        plasticity.load(folder)
 
 
 def test_a_tuned_run_has_no_network(home: Path):

@@ -70,6 +70,29 @@ def use(declared: Iterable[OwnData], *, renew: bool) -> None:
             _declare(name, facts)
 
 
+def use_recorded(run: str, results: Path) -> None:
+    """Make the data set of `run` a word, by its scan below the folder `results`.
+
+    One of the same name that other data had takes its place. Raises `UserError` where the library
+    has none of its name, and there is no scan.
+    """
+    name = re.sub(f"{layout.VARIANT}$", "", run.partition("/")[0])
+    record, known = Record.read(name, results), datasets.members.get(name)
+    if _is_built_in(name) or (known and not record):
+        return
+    if not record:
+        raise UserError(
+            f"{place_of(name, results)}: records what the data set {shown(name)} is, and cannot be "
+            "read; put the folder results/data beside the results of the run"
+        )
+    facts = _as_facts(OwnData.recorded(record.declared), Scan(**record.scan))
+    if known and known.facts != facts:
+        datasets.remove(name)
+        Run.parse.cache_clear()
+    if not known or known.facts != facts:
+        _declare(name, facts)
+
+
 def _declare(name: str, facts: DatasetFacts) -> None:
     assert facts.own
     own, reader = facts.own, reader_of(facts.own)
@@ -96,13 +119,18 @@ def _spellable(declared: OwnData) -> OwnData:
             f"{declared.key}: the end of this name is that of a smaller variant of a data set; "
             "choose another name"
         )
-    for member in datasets.members.values():
-        if not member.facts.own and member.template.match(name) is not None:
-            raise UserError(
-                f"{declared.key}: the library has a data set of this name; choose another, or "
-                f"name a local copy of that one: sources: {{{name}: {declared.place}}}"
-            )
+    if _is_built_in(name):
+        raise UserError(
+            f"{declared.key}: the library has a data set of this name; choose another, or "
+            f"name a local copy of that one: sources: {{{name}: {declared.place}}}"
+        )
     return declared
+
+
+def _is_built_in(name: str) -> bool:
+    """Whether the library, or an extension, has a data set called `name`."""
+    members = [member for member in datasets.members.values() if not member.facts.own]
+    return any(member.template.match(name) is not None for member in members)
 
 
 # Scans
@@ -117,16 +145,16 @@ class Record:
     scan: dict[str, int]
 
     @classmethod
-    def read(cls, name: str) -> Record | None:
+    def read(cls, name: str, results: Path = Path(layout.RESULTS)) -> Record | None:
         """That of the data set `name`; None where there is none that can be used."""
         with suppress(OSError, ValueError, TypeError):
-            return cls(**json.loads(place_of(name).read_text(encoding="utf-8")))
+            return cls(**json.loads(place_of(name, results).read_text(encoding="utf-8")))
         return None
 
 
-def place_of(name: str) -> Path:
-    """Where the scan of the data set `name` is kept."""
-    return Path(layout.RESULTS) / "data" / f"{name}.scan.json"
+def place_of(name: str, results: Path = Path(layout.RESULTS)) -> Path:
+    """Where the scan of the data set `name` is kept, below the folder `results`."""
+    return results / "data" / f"{name}.scan.json"
 
 
 def facts_of(declared: OwnData, *, renew: bool) -> DatasetFacts:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from plasticity.core import files
+from plasticity.core import files, torchvision_import
 from plasticity.core.errors import UserError
 from plasticity.data.hub import CLASSES, from_parquet
 from plasticity.data.origin import require_fetched
@@ -121,25 +121,7 @@ def from_torchvision(name: str, root: Path, source: str) -> RawData:
 
 
 def _torchvision_datasets() -> Any:
-    """Torchvision's data sets, also where its compiled part does not fit this build of torch.
+    torchvision_import.mend()
+    import torchvision.datasets
 
-    A torch without CUDA beside a torchvision built for CUDA lacks two operators of torchvision's
-    that data sets never call; declaring them lets the import pass.
-    """
-    import torch
-
-    try:
-        import torchvision.datasets
-    except RuntimeError as error:
-        if "torchvision::nms" not in str(error):
-            raise
-        library: Any = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
-        box = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-        library.define(f"nms{box}")
-        library.define(f"qnms{box}")
-        _KEPT.append(library)  # the definitions last as long as the library object
-        import torchvision.datasets
     return torchvision.datasets
-
-
-_KEPT: list[Any] = []

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from plasticity.core import modules
+from plasticity.core import modules, torchvision_import
 from plasticity.core.errors import UserError, shown
 from plasticity.runs import declarations, vocabulary
 from plasticity.runs.declarations import Declaration
@@ -282,6 +282,7 @@ def _made_known(name: str, place: str, file: Path | None) -> Extension:
             raise UserError(f"extensions.{name}: {error}") from None
         return replace(known, name=name, place=place)
     first = len(declarations.made)
+    torchvision_import.mend()  # now, or when a function of it imports torchvision or timm
     imported_before = not file and place in sys.modules
     try:
         module = modules.load(name, file) if file else importlib.import_module(place)

@@ -141,17 +141,44 @@ class StartFacts:
       magnitude pruning, rewinding to the state that the network is given in.
     - `rewinds`: the stage trains a sub-network, with the mask of the stage before.
     - `keeps_optimiser`: the optimiser goes on with the state that the stage before left it in.
+    - `batches`: how many batches of the stage's data it is given after the generator, or a function
+      of its options that tells; not of a start that trains a sub-network.
     """
 
     inherits: bool | None = True
     prunes: bool = False
     rewinds: bool = False
     keeps_optimiser: bool = False
+    batches: int | Callable[..., int] = 0
+
+    def __post_init__(self) -> None:
+        if not callable(self.batches):
+            _require_batches(self.batches, least=0)
+        if self.batches and self.ticket:
+            raise ValueError("batches: a start that trains a sub-network is given none")
 
     @property
     def ticket(self) -> bool:
         """Whether the stage trains a sub-network."""
         return self.prunes or self.rewinds
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """What its function is given by position."""
+        third = ("ticket",) if self.ticket else ("batches",) if self.batches else ()
+        return ("network", "generator", *third)
+
+    def batches_for(self, **options: object) -> int:
+        """How many batches the start with these options is given; raises `ValueError`."""
+        if not callable(self.batches):
+            return self.batches
+        return _require_batches(self.batches(**options), least=1)
+
+
+def _require_batches(found: object, least: int) -> int:
+    if type(found) is not int or found < least:
+        raise ValueError(f"batches: got {found!r}, expected a whole number of at least {least}")
+    return found
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,12 @@ class OwnData:
             options["resize"] = size_of(options["resize"])
         return cls(name, reader, expanded(str(entry[reader])), **options)
 
+    @classmethod
+    def recorded(cls, fields: Mapping[str, Any]) -> OwnData:
+        """That whose `fields` were kept as JSON, which has lists only."""
+        resize = fields.get("resize")
+        return cls(**{**fields, "resize": tuple(resize) if resize else None})
+
     @property
     def key(self) -> str:
         """The key of the configuration that names it."""

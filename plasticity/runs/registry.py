@@ -94,7 +94,7 @@ class Registry(Generic[F]):
     themselves; `home` is the package that they live in. `suffix`
     and `common` are optional parts that every member takes and that the member's function is not
     given, such as the batch size of an optimiser. `given` are the names of what every function is
-    given by position, where that is checked.
+    given by position, where that is checked, or a function of its facts that tells.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Registry(Generic[F]):
         facts: type[F],
         home: str,
         suffix: str = "",
-        given: tuple[str, ...] = (),
+        given: tuple[str, ...] | Callable[[F], tuple[str, ...]] = (),
         **common: ValueKind,
     ) -> None:
         self.kind = kind
@@ -145,7 +145,6 @@ class Registry(Generic[F]):
             name = function.__name__
             if keywords != set(kinds):
                 raise ValueError(f"{self.kind} {name} takes {keywords}, declares {set(kinds)}")
-            self._require_given(function)
             if not function.__doc__:
                 raise ValueError(f"{self.kind} {name} has no docstring")
             common = {**(silent or {}), **self._common}
@@ -155,6 +154,7 @@ class Registry(Generic[F]):
                     f"{self.kind} {name}: no '_' or '/' in a template: paths split there"
                 )
             known = self._facts_of(name, facts)
+            self._require_given(function, known)
             short = {} if short_for is None else {short_for: parsed.text.partition("[")[0]}
             member = Member(self.kind, function, parsed, frozenset(common), known, check, short)
             declarations.declare(
@@ -166,15 +166,16 @@ class Registry(Generic[F]):
 
         return declare
 
-    def _require_given(self, function: Callable[..., Any]) -> None:
-        """Raise `ValueError` where `function` cannot be given what all of this registry are."""
+    def _require_given(self, function: Callable[..., Any], facts: F) -> None:
+        """Raise `ValueError` where `function` cannot be given what those of its `facts` are."""
+        given = self._given(facts) if callable(self._given) else self._given
         signature = inspect.signature(function)
         options = {p.name: None for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY}
         try:
-            if self._given:
-                signature.bind(*self._given, **options)
+            if given:
+                signature.bind(*given, **options)
         except TypeError:
-            given = [f"image_{name}" if name in options else name for name in self._given]
+            given = tuple(f"image_{name}" if name in options else name for name in given)
             taken = [f"*{p.name}" if p.kind is p.VAR_POSITIONAL else p.name
                      for p in signature.parameters.values() if p.name not in options]  # fmt: skip
             raise ValueError(

@@ -44,6 +44,11 @@ optimisers = Registry(
     schedule=Word(("cosine",), default=None),
 )
 transforms = Registry("transform", TransformFacts, home="plasticity.data.transforms")
-starts = Registry("start", StartFacts, home="plasticity.interventions.starts")
+starts = Registry(
+    "start",
+    StartFacts,
+    home="plasticity.interventions.starts",
+    given=lambda facts: facts.given,
+)
 
 REGISTRIES = (datasets, models, data_selections, optimisers, transforms, starts)

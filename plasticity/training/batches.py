@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import repeat
+from dataclasses import dataclass, replace
+from itertools import chain, count, islice, repeat
 
 import torch
 from torch import Tensor
 
+from plasticity.core.errors import UserError
 from plasticity.core.rng import torch_generator
 from plasticity.data import apply
 from plasticity.runs import Run, Term, TransformFacts
 from plasticity.runs.workload import require_a_batch, require_time_left
 from plasticity.training.checkpoint import Checkpoint
-from plasticity.training.examples import Batch
+from plasticity.training.examples import Batch, Examples
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,17 @@ class Order:
 
         They are copied to `device` at once.
         """
-        indices, draws = self.epoch_batches(done)
         first, last = self.steps.span(done)
-        here = indices[first + more : last]
-        drawn = repeat(None) if draws is None else draws[first + more : last].to(device)
+        return self._batches(done, device, slice(first + more, last))
+
+    def whole_epoch(self, done: int, device: torch.device) -> Iterator[Batch]:
+        """All batches of the epoch after `done` steps, copied to `device` at once."""
+        return self._batches(done, device, slice(None))
+
+    def _batches(self, done: int, device: torch.device, part: slice) -> Iterator[Batch]:
+        indices, draws = self.epoch_batches(done)
+        here = indices[part]
+        drawn = repeat(None) if draws is None else draws[part].to(device)
         return map(Batch, here.to(device), drawn, here)
 
     def epoch_batches(self, done: int) -> tuple[Tensor, Tensor | None]:
@@ -132,6 +140,39 @@ def order_of(run: Run, subset: Subset, parent: Checkpoint | None) -> Order:
         transforms=stage.transforms,
         fraction=fraction and (lambda progress: fraction(progress, **data.own)),
     )
+
+
+@dataclass(frozen=True)
+class ComingBatches:
+    """Batches as a stage will see them, for a start to look at: the same each time it goes through.
+
+    They are `number` of the order of the stage, but of a draw of their own. Each is images,
+    normalised float32 [b, c, h, w], and labels, int64 [b], on the device that trains.
+    """
+
+    order: Order
+    examples: Examples
+    number: int
+
+    @classmethod
+    def of(cls, run: Run, order: Order, examples: Examples) -> ComingBatches:
+        """Those for the start of the last stage of `run`; raises `UserError`."""
+        start = run.stage.start
+        try:
+            number = start.facts.batches_for(**start.own)
+        except ValueError as error:
+            raise UserError(f"start '{start}': {error}; correct its facts") from None
+        return cls(replace(order, stage=("start batches", len(run.stages))), examples, number)
+
+    def __len__(self) -> int:
+        return self.number
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        per_epoch = self.order.steps.per_epoch
+        first = self.order.steps.begin // per_epoch * per_epoch
+        epochs = (self.order.whole_epoch(done, self.examples.device)
+                  for done in count(first, per_epoch))  # fmt: skip
+        return map(self.examples.batch, islice(chain.from_iterable(epochs), self.number))
 
 
 def steps_of(run: Run, subset: Subset, parent: Checkpoint | None) -> StepRange:

@@ -17,7 +17,9 @@ EXPECTED = {
     "optimiser": "it is given the parameters and returns a torch optimiser, whose step is called "
     "once a batch, after its gradients were made, with a closure where its facts declare passes; "
     "a parameter may have no gradient",
-    "start": "it is given the network and a generator, and changes the network in place",
+    "start": "it is given the network and a generator, behind them batches of images and labels "
+    "where its facts ask for some, and changes the network in place; gradients are "
+    "made within torch.enable_grad()",
 }
 """How the functions of a user's own are called, by the kind of word that they declare."""
 

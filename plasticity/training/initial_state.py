@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,9 @@ from plasticity.interventions.perturbations import Ticket, effective_size
 from plasticity.models import masks
 from plasticity.models.masks import Mask
 from plasticity.models.network import Network, build, initialise, require_logits
-from plasticity.runs import Run
+from plasticity.runs import Run, StartFacts, Term
 from plasticity.training import generators
+from plasticity.training.batches import ComingBatches
 from plasticity.training.checkpoint import Checkpoint
 
 
@@ -53,11 +54,13 @@ def initial_state(
     parent: Checkpoint | None,
     mask: Mask | None,
     mask_file: Path | None,
+    coming: Callable[[], ComingBatches],
 ) -> InitialState:
     """The network of the last stage of `run`, for a data set with `classes` and images of `shape`.
 
     `parent` is the state that the stage before ended with; `mask`, from `mask_file`, the one that
-    the stage prunes with. Raises `UserError` where it is one for another network.
+    the stage prunes with; `coming` batches of its data are made for a start that asks for some.
+    Raises `UserError` where it is one for another network.
     """
     drawing = torch_generator(run.seed, "initialisation")
     starting = torch_generator(run.seed, "start", len(run.stages))
@@ -110,11 +113,25 @@ def initial_state(
             own_mask = stage.start(network, starting, Ticket.of(own_mask, initialised))
             inherited_mask = own_mask if stage.prunes else inherited_mask
         else:
-            stage.start(network, starting)
+            if stage.start.facts.batches:
+                start_with(coming(), stage.start, network, starting)
+            else:
+                stage.start(network, starting)
             if own_mask:
                 masks.assign(network, masks.prunable(network), own_mask)
     changed = effective_size(before, masks.prunable(network), own_mask or whole)
     return InitialState(network, own_mask, inherited_mask, changed, diverged)
+
+
+def start_with(
+    batches: ComingBatches, start: Term[StartFacts], network: Network, generator: torch.Generator
+) -> None:
+    """Apply `start` to `network` on the device of the `batches` that it asks for.
+
+    Gradients that it leaves are dropped, and `network` is back on the CPU afterwards.
+    """
+    start(network.to(batches.examples.device), generator, batches)
+    network.to("cpu").zero_grad()
 
 
 def require_modules(run: Run, network: Network) -> None:

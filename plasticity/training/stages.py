@@ -7,7 +7,7 @@ import inspect
 import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from plasticity.runs.compute import Precision
 from plasticity.runs.metrics import EpochMetrics, reaches
 from plasticity.runs.provenance import Code
 from plasticity.training import checkpoint, generators, optimiser_state
-from plasticity.training.batches import Order, StepRange, Subset, order_of
+from plasticity.training.batches import ComingBatches, Order, StepRange, Subset, order_of
 from plasticity.training.checkpoint import Checkpoint, Identity
 from plasticity.training.examples import Batch, Examples, on_device
 from plasticity.training.hardware import Hardware, Log
@@ -115,7 +115,16 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: Code, log: Log) 
     )
     _, *image = train.images.shape
     shape = (image[0], image[1], image[2])
-    initial = initial_state(run, len(train.header.classes), shape, parent, mask, inputs.mask)
+    trained_on = cache(lambda: seen(train, test=False, streamed=streams.train))
+    initial = initial_state(
+        run,
+        len(train.header.classes),
+        shape,
+        parent,
+        mask,
+        inputs.mask,
+        lambda: ComingBatches.of(run, order, trained_on()),
+    )
     network = initial.network.to(device)
     if passes == 1:  # rules with a closure, such as LBFGS, take views of gradients in a row
         network.to(memory_format=initial.network.memory_format)  # type: ignore[call-overload]
@@ -130,7 +139,7 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: Code, log: Log) 
         identity=identity,
         initial_state=initial,
         train_state=hardware.train_state(network, optimiser, initial.mask, passes),
-        train=seen(train, test=False, streamed=streams.train),
+        train=trained_on(),
         test=seen(test, test=True, streamed=streams.evaluated),
         validation=seen(validation, test=True, streamed=streams.evaluated) if validation else None,
         order=order,

@@ -12,6 +12,7 @@ from refusal import refusal
 from plasticity.data import declared, folders, origin
 from plasticity.data.origin import Checksums
 from plasticity.runs import Run, datasets
+from plasticity.runs.own_data import OwnData
 
 PATH = "own-n8-r3/resnet-d1w2/seed0/half_adam-lr0.01-b4_e1_init"
 
@@ -102,7 +103,7 @@ def test_a_damaged_record_is_made_again(birds, text):
     ],
 )
 def test_names_that_cannot_be_words(here, name, words):
-    wanted = declared.Declaration.of(name, {"images": "birds"})
+    wanted = OwnData.of(name, {"images": "birds"})
     message = refusal(lambda: use(wanted))
     assert message.startswith(f"datasets.{name}: {words}")
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from chain import Chain
 
-from plasticity.data import sources
+from plasticity.core import torchvision_import
 from plasticity.runs import Run, models
 from plasticity.training import checkpoint
 
@@ -18,9 +18,11 @@ RULE = "adam-lr0.01-b16"
 @pytest.fixture
 def zoo(monkeypatch):
     """The words of the block can be spelt."""
-    (block,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     monkeypatch.setattr(models, "_members", dict(models.members))
-    exec(compile(block, "lab/zoo.py", "exec"), {"__name__": "zoo"})
+    assert len(blocks) == 2
+    for block in blocks:
+        exec(compile(block, "lab/zoo.py", "exec"), {"__name__": "zoo"})
     yield
     monkeypatch.undo()
     models.parse.cache_clear()
@@ -36,7 +38,7 @@ def zoo(monkeypatch):
 )
 @pytest.mark.usefixtures("zoo")
 def test_a_network_of_a_library_is_trained_and_drawn_anew(chain: Chain, model: str, modules):
-    sources._torchvision_datasets()  # where it does not fit torch, both libraries need this first
+    torchvision_import.mend()
     library = model.partition("-")[0]
     pytest.importorskip(library)
     first = Run.parse(f"digits-clutter/{model}/seed0/half_{RULE}_e1_init")
