@@ -1,5 +1,4 @@
-"""Recorded steps and evaluations: the same bits as operation by operation, resumed or not. A tape
-stands for CUDA graphs, which tests/training/test_gpu.py holds against the same outcome."""
+"""Recorded steps and evaluations, on a tape that stands for CUDA graphs: the same bits as eagerly."""
 
 from __future__ import annotations
 
