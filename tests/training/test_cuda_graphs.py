@@ -1,4 +1,4 @@
-"""Recorded steps and evaluations, on a tape that stands for CUDA graphs: the same bits as eagerly."""
+"""Recorded steps and evaluations, on a tape in place of CUDA graphs: the same bits as eagerly."""
 
 from __future__ import annotations
 
