@@ -36,7 +36,7 @@ ifneq ($(wildcard $(READY)),)
   endif
 endif
 
-.PHONY: demo env study report test lint format
+.PHONY: demo env study report test test-long lint format
 .DEFAULT_GOAL := demo
 
 ## make demo: every figure on a small embedded data set, on the CPU, in minutes
@@ -62,7 +62,11 @@ report: study
 test: $(READY)
 	@# One more than there are cores: some tests wait for a cluster or a process most of the time.
 	@# The longest files come first (tests/conftest.py), not those with the most tests.
-	$(BIN)/python -m pytest -n $$(($(CORES) + 1)) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $$(($(CORES) + 1)) --dist loadfile --no-loadscope-reorder -m "not long"
+
+## make test-long: the tests that take longer, which `make test` leaves out
+test-long: $(READY)
+	$(BIN)/python -m pytest -n $(CORES) -m long
 
 ## make lint: formatter, linter, import contract, type checker, Snakemake's own linter
 lint: $(READY)

@@ -44,6 +44,7 @@ LOSSES = {
 """Mean cross-entropies at the end of each epoch, as measured on a processor with AVX2."""
 
 DRAWN = [
+    "0/architecture",
     "0/digits-clutter",
     "0/global/1",
     "0/global/2",

@@ -185,9 +185,12 @@ def _unallocated(workload: Workload) -> tuple[Network, Optimizer]:
 
 
 def _stand_ins(network: nn.Module) -> list[nn.Parameter]:
-    """A parameter of one number for each of `network`, of as many dimensions."""
+    """A small parameter for each of `network`, of as many dimensions; of one row where that has."""
     return [
-        nn.Parameter(torch.zeros([1] * parameter.dim()), requires_grad=parameter.requires_grad)
+        nn.Parameter(
+            torch.zeros([min(2, size) for size in parameter.shape]),
+            requires_grad=parameter.requires_grad,
+        )
         for parameter in network.parameters()
     ]
 

@@ -185,6 +185,7 @@ def test_the_script_takes_the_telemetry_where_it_is_given(tmp_path, how):
         output=SimpleNamespace(table=tmp_path / "claims.parquet", page=tmp_path / "claims.html"),
         params=SimpleNamespace(study="group", figures=json.dumps(figures)),
         log=[tmp_path / "log"],
+        config={},
     )
     runpy.run_path(str(ROOT / "workflow/scripts/claims.py"), {"snakemake": snakemake})
     rows = {row["id"]: row for row in pq.read_table(tmp_path / "claims.parquet").to_pylist()}

@@ -52,6 +52,7 @@ def drawn(work: Path, checkout: Clone, figures: list[str], files: dict[str, str]
     return folder
 
 
+@pytest.mark.long
 def test_figures_1_and_6_of_a_folder_of_300_images(tmp_path: Path, checkout: Clone):
     parts, classes = (("train", 80), ("test", 20)), ("finch", "robin", "wren")
     own.folder(tmp_path / "birds", parts, classes, (14, 12, 3))
@@ -69,6 +70,7 @@ figures: {fig06: {grid: {module: [1], top: [5+6], bottom: [1+2]}}}
     assert ends["mean"].between(0, 100).all()
 
 
+@pytest.mark.long
 def test_figure_2_of_a_parquet_with_a_network_of_timm(tmp_path: Path, checkout: Clone):
     for seed, (part, count) in enumerate((("train", 96), ("test", 30))):
         path = tmp_path / f"tissue/data/{part}-00000-of-00001.parquet"
@@ -92,6 +94,7 @@ figures: {fig02: {grid: {epochs: [1, 2]}}}
     assert pd.read_csv(folder / "fig02.csv")["pretrain_epochs"].dropna().tolist() == [1, 2]
 
 
+@pytest.mark.long
 def test_a_rule_a_start_that_looks_at_batches_and_a_quantity(tmp_path: Path, checkout: Clone):
     study = """
 extensions: {ours: lab/ours.py}

@@ -21,6 +21,7 @@ def broken(*arguments):
     return done.returncode, done.stdout
 
 
+@pytest.mark.long
 def test_numbers_that_move_are_noticed():
     status, printed = broken("--sample", "8", "--seed", "1")
     assert status == 0, printed

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from plasticity.scripts.call import quick_imports
 
 ROOT = Path(__file__).parents[2]
@@ -21,6 +23,7 @@ def test_imports_are_left_out_of_garbage_collection():
         gc.unfreeze()
 
 
+@pytest.mark.long
 def test_the_benchmark_tells_each_part(tmp_path: Path):
     output = tmp_path / "startup.md"
     small = ["--model", "resnet-d1w2", "--repeats", "1", "--output", str(output)]

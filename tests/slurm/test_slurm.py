@@ -38,6 +38,8 @@ LONG = f"{DEMO}/half_{TINY_RATE}_e1_init/full_{TINY_RATE}_e1_keep"
 """A run whose wildcards together are longer than a name of a file may be."""
 
 FIGURE = """
+dataset: digits-clutter
+lengths: {pretrain: 10, tune: 12, stage: 10, total: 8}
 study: demo1
 seeds: [0]
 targets: [fig01]

@@ -77,7 +77,10 @@ def test_words_lists_those_of_extensions(told):
     assert status == 0, printed
     assert "  shrink{factor}    (extension ours)\n      Every parameter times `factor`." in printed
     assert "factor, a number above 0 and of at most 1" in printed
-    assert "adam-lr{lr}[-wd{weight_decay}][-b{batch}][-drop{drops}]\n      Adam with" in printed
+    assert (
+        "adam-lr{lr}[-wd{weight_decay}][-b{batch}][-drop{drops}][-warm{warm}][-{schedule}]\n      Adam with"
+        in printed
+    )
     assert "weight_magnitude (weight)" in printed
     assert "tuning_curves\n" in printed
 
@@ -130,6 +133,7 @@ use rule * from inner
 """
 
 
+@pytest.mark.long
 def test_it_is_found_where_this_workflow_is_a_module_of_another(clone: Clone, told, work: Path):
     assert told("mine")[0] == 0
     (work / "outer.smk").write_text(OUTER.format(clone=clone.path))
