@@ -106,21 +106,22 @@ def test_other_data_are_told_where_results_rest_on_the_earlier(how: str):
 
 def test_of_a_folder_that_was_added_to_the_first_advice_is_to_take_that_out_again():
     """Notes do not count; what the hub's layout does not name is not read either."""
-    for part in ("train", "test"):
-        Path(f"one/data/{part}.parquet").rename(f"one/data/all-{part}.parquet")
     record = prepare()
     trained()
     Path("one/data/README.md").touch()
     assert f"'{told('one/data', *record)}'" in record
     for number in range(5):
-        Path(f"one/data/{number}.parquet").touch()
+        Path(f"one/data/train{number}.parquet").touch()
     with pytest.raises(UserError) as e:
         told("one/data", *record)
     message = str(e.value)
-    assert "(added: 0.parquet, 1.parquet, 2.parquet and 2 more), and results such as" in message
+    assert (
+        "(added: train0.parquet, train1.parquet, train2.parquet and 2 more), and results such"
+        in message
+    )
     assert message.index("Take them out again") < message.index("retrain=true")
-    Path("one/data/all-test.parquet").unlink()
-    with pytest.raises(UserError, match=r"\(without all-test.*; added: 0.p.*Name the earlier"):
+    Path("one/data/test.parquet").unlink()
+    with pytest.raises(UserError, match=r"\(without test.*; added: train0.*Name the earlier"):
         told("one/data", *record)
 
 

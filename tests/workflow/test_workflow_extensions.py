@@ -77,10 +77,7 @@ def test_words_lists_those_of_extensions(told):
     assert status == 0, printed
     assert "  shrink{factor}    (extension ours)\n      Every parameter times `factor`." in printed
     assert "factor, a number above 0 and of at most 1" in printed
-    assert (
-        "adam-lr{lr}[-wd{weight_decay}][-b{batch}][-drop{drops}][-warm{warm}][-{schedule}]\n      Adam with"
-        in printed
-    )
+    assert "[-b{batch}][-drop{drops}][-warm{warm}][-{schedule}]\n      Adam with" in printed
     assert "weight_magnitude (weight)" in printed
     assert "tuning_curves\n" in printed
 
