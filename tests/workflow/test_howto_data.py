@@ -55,6 +55,7 @@ def drawn(clone: Clone, name: str, *words: str) -> pd.DataFrame:
     return pd.read_parquet(clone.path / f"results/summary/{name}/figures/fig01/runs.parquet")
 
 
+@pytest.mark.long
 def test_a_folder_of_60_images(clone: Clone):
     runs = drawn(clone, "birds")
     assert {*runs["dataset"]} == {"birds"}
@@ -77,6 +78,7 @@ def test_parquet_files_and_what_is_held_out(clone: Clone):
     assert "note: there is no test part: validation is tested on" in log
 
 
+@pytest.mark.long
 def test_arrays_that_are_not_square(clone: Clone):
     runs = drawn(clone, "blobs", "small")
     assert runs["validation_accuracy"].isna().all()

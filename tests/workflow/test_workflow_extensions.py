@@ -82,6 +82,7 @@ def test_words_lists_those_of_extensions(told):
     assert "tuning_curves\n" in printed
 
 
+@pytest.mark.long
 def test_a_study_uses_it_and_an_edit_makes_exactly_its_runs_again(told, work: Path):
     status, printed = told("mine")
     assert status == 0, printed
