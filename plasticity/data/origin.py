@@ -34,8 +34,6 @@ PROSE = ("readme", "license", "licence", "copying", "citation", "changelog")
 OF_PROGRAMS = {"thumbs.db", "desktop.ini", "__pycache__", "__macosx"}
 """Names of files and folders that programs leave."""
 
-ELSEWHERE = "name another place"
-
 NOTES = {".txt", ".md", ".rst", ".log", ".json", ".yaml", ".yml", ".cache"}
 """Endings of files that are data where they were when these were prepared, and not if added."""
 
@@ -65,7 +63,7 @@ class Checksums:
             if self._known.get(key, [])[:3] != state:
                 self._known[key] = [*state, _checksum(path)]
         except OSError as error:
-            raise files.unreadable(path, f"cannot be read ({error.strerror})", ELSEWHERE) from error
+            raise _unreadable(path, error) from error
         return str(self._known[key][3])
 
     def of_all(self, key: str, state: str, paths: Callable[[], Iterable[str]]) -> str:
@@ -93,9 +91,7 @@ def state_of(paths: Sequence[str]) -> str:
     try:
         found = [os.stat(path) for path in paths]  # noqa: PTH116 (a hundred thousand of them)
     except OSError as error:
-        raise files.unreadable(
-            error.filename, f"cannot be read ({error.strerror})", ELSEWHERE
-        ) from error
+        raise _unreadable(error.filename, error) from error
     lines = [
         f"{path} {now.st_size} {now.st_mtime_ns} {now.st_ctime_ns}"
         for path, now in zip(paths, found, strict=True)
@@ -110,7 +106,11 @@ def _checksum(path: Path) -> str:
             file.seek(0)
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise files.unreadable(path, f"cannot be read ({error.strerror})", ELSEWHERE) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: str | Path, error: OSError) -> UserError:
+    return files.unreadable(path, f"cannot be read ({error.strerror})", "name another place")
 
 
 def require_fetched(path: Path) -> None:
@@ -198,9 +198,7 @@ def _part(name: str) -> str | None:
 def _parts_in(source: Path, facts: DatasetFacts) -> Mapping[str, list[Path]]:
     """The parquet files of a data set in the hub's layouts, by part; of one's own in `source`."""
     found = files_in(source) if source.is_dir() else {}
-    # A reader of one's own may read parquet files of whatever name.
-    names = [path.name for paths in found.values() for group in paths.values() for path in group]
-    is_certain = len(found) == 1 and (facts.archived or ("." in found and all(map(_part, names))))
+    is_certain = len(found) == 1 and (facts.archived or "." in found)
     return next(iter(found.values())) if is_certain else {}
 
 
