@@ -177,7 +177,7 @@ def _unallocated(workload: Workload) -> tuple[Network, Optimizer]:
             network = build(workload.model, *size)
             optimiser = workload.optimiser(network.parameters())
     except (NotImplementedError, RuntimeError, TypeError):
-        network = None
+        network = None  # built with numbers below, where any other reason is raised again
     if network is None or isinstance(network, Foreign):
         network = build(workload.model, *size)
         optimiser = workload.optimiser(network.parameters())

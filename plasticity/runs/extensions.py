@@ -24,6 +24,7 @@ from plasticity.core import modules, torchvision_import
 from plasticity.core.errors import UserError, shown
 from plasticity.runs import declarations, vocabulary
 from plasticity.runs.declarations import Declaration
+from plasticity.runs.own_data import expanded
 from plasticity.runs.run import Run
 from plasticity.runs.stage import Stage
 
@@ -253,8 +254,7 @@ def _remove(declared: Sequence[Declaration]) -> None:
 
 def _file(name: str, place: str, base: Path | None) -> Path | None:
     """The file in `place`, or None where that is a module; raises `UserError`."""
-    # Not `Path.expanduser`, which raises where there is no such home.
-    path = os.path.expanduser(os.path.expandvars(place))  # noqa: PTH111
+    path = expanded(place)
     if not path.endswith(".py") and all(part.isidentifier() for part in path.split(".")):
         return None
     found = Path(base or "", path)

@@ -26,6 +26,7 @@ from plasticity.analysis.claims.evidence import (
 )
 from plasticity.analysis.claims.phases import growth, momentum_alone, trend
 from plasticity.analysis.reported import BORDERS, SMALLEST_GAP
+from plasticity.runs import optimisers
 
 FRANKLE = Paper(
     "Frankle et al. 2020", "The early phase of neural network training", presumes_fit=False
@@ -352,10 +353,11 @@ def _pretrained(
 
 def _at_one_rate_until(run: pd.Series) -> float:
     """The last iteration of `run` before its learning rate changes."""
-    if re.search(r"-warm\d|-cosine", run["optimiser"]):
+    options = optimisers.parse(run["optimiser"]).options
+    if options["warm"] or options["schedule"]:
         return 0.0
-    drop = re.search(r"-drop(\d+)", run["optimiser"])
-    return int(drop[1]) * run["iterations"] / run["epochs"] if drop else np.inf
+    drops = options["drops"]
+    return drops[0] * run["iterations"] / run["epochs"] if drops else np.inf
 
 
 def _curves(observed: pd.DataFrame, quantity: str, until: pd.Series) -> dict[Hashable, pd.Series]:

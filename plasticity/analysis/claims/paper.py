@@ -106,6 +106,7 @@ def reset_speed(evidence: Evidence) -> Contrast:
     cold = evidence.played("fig11", "cold")
     target = points(cold).dropna() * TO_REACH
     scratch = _epochs_to(evidence, "cold", target)
+    resolution = HALF_AN_EPOCH * _longest_step(evidence)
     cases, runs = [], [cold]
     for role, name in (("keep1", "module 1 kept"), ("keep2", "modules 1 and 2 kept")):
         runs.append(evidence.played("fig11", role))
@@ -115,7 +116,6 @@ def reset_speed(evidence: Evidence) -> Contrast:
         mean = pairs.mean()
         detail = f"{mean['kept']:.1f} epochs against {mean['cold']:.1f} from scratch"
         beyond = pairs["kept"] - FASTER * pairs["cold"]
-        resolution = HALF_AN_EPOCH * _longest_step(evidence)
         cases.append(paired(name, beyond, detail, resolution=resolution))
     return Contrast(tuple(cases), compared(*runs))
 

@@ -12,10 +12,8 @@ from plasticity.core.errors import UserError
 def draw(tables: Tables) -> Drawing:
     """Above: accuracy by width, a panel a depth. Below: cold minus warm, paired by seed."""
     runs = tables.runs
-    models, sizeless = (
-        runs["run"].str.split("/").str[1],
-        runs[["depth", "width"]].isna().any(axis=1),
-    )
+    models = runs["run"].str.split("/").str[1]
+    sizeless = runs[["depth", "width"]].isna().any(axis=1)
     if sizeless.any():
         model = models[sizeless].iloc[0]
         raise UserError(
