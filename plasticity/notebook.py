@@ -59,7 +59,7 @@ class Loaded:
         outputs = classes_of(self.run.stage.transforms, len(part.header.classes))
         channels, height, width = part.images.shape[1:]
         network = build(self.run.model, outputs, channels, height, width)
-        network.load_state_dict(found.network)
+        network.load_state_dict(found.weights)
         return network.eval()
 
     @cached_property

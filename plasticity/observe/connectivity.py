@@ -90,7 +90,7 @@ class Line:
 
 
 def barrier(
-    network: nn.Module,
+    network: Network,
     one: Mapping[str, Tensor],
     other: Mapping[str, Tensor],
     train: Examples,
@@ -279,7 +279,7 @@ def observe_connectivity(
         if reason:
             table = no_line(line)
         else:
-            one, other = (state.network for state in states.values())
+            one, other = (state.weights for state in states.values())
             table = barrier(
                 stage.train_state.network,
                 one,

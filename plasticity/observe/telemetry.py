@@ -273,5 +273,5 @@ def observe_telemetry(
         end = final_state(run, final, stage)
         diverged = end.diverged.step if end.diverged else None
         ended = end.iteration if run.stage.length.unit == "until" else None
-        table = observe(stage, None if diverged else end.network, cadence, log, diverged, ended)
+        table = observe(stage, None if diverged else end.weights, cadence, log, diverged, ended)
         write(output, table, {**describe(stage, hardware), "diverged_step": diverged})

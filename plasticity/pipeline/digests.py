@@ -144,7 +144,8 @@ def _terms(run: Run) -> list[Term[Any]]:
     """All that the path of `run` says but its seed and lengths; transforms as they are applied."""
     terms: list[Term[Any]] = [run.dataset, run.model]
     for stage in run.stages:
-        terms += (stage.data, *applied(stage.transforms), stage.optimiser, stage.start)
+        terms += (stage.data, *applied(stage.transforms))
+        terms += (stage.optimiser, *stage.methods, stage.start)
     return terms
 
 

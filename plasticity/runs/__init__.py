@@ -2,6 +2,7 @@
 
 from plasticity.runs.facts import (
     DatasetFacts,
+    MethodFacts,
     ModelFacts,
     OptimiserFacts,
     SelectionFacts,
@@ -17,6 +18,7 @@ from plasticity.runs.values import Ascending, Integer, Number, Word
 from plasticity.runs.vocabulary import (
     data_selections,
     datasets,
+    methods,
     models,
     optimisers,
     starts,
@@ -30,6 +32,7 @@ __all__ = [
     "Integer",
     "Length",
     "Member",
+    "MethodFacts",
     "ModelFacts",
     "Number",
     "OptimiserFacts",
@@ -46,6 +49,7 @@ __all__ = [
     "ancestors",
     "data_selections",
     "datasets",
+    "methods",
     "models",
     "optimisers",
     "starts",

@@ -37,6 +37,7 @@ def require_sound(
         if position == 0 and stage.prunes:
             _require_sources(stage)
         _require_modules(model, stage)
+        _require_one_pass(stage)
         if stage.data.facts.classes:
             needed = stage.data.facts.classes(**stage.data.own)
             if needed > classes:
@@ -69,6 +70,22 @@ def _require_modules(model: Term[ModelFacts], stage: Stage) -> None:
             f"start '{stage.start}': {model} has the modules 1 to {modules}{said}, "
             f"there is no module {impossible[0]}"
         )
+
+
+def _require_one_pass(stage: Stage) -> None:
+    """Raise `SpellingError` where the rule and a method of `stage` both make passes of their own.
+
+    A rule with a closure has the gradients of each pass to itself.
+    """
+    if stage.optimiser.facts.passes == 1:
+        return
+    for method in stage.methods:
+        if method.facts.acts == "gradient" or method.facts.passes:
+            raise SpellingError(
+                f"stage '{stage}': '{method}' acts on the gradients of a step, of which "
+                f"'{stage.optimiser}' evaluates several; take another optimiser, or leave "
+                "the method out"
+            )
 
 
 def _require_sources(stage: Stage) -> None:

@@ -1,4 +1,4 @@
-"""Which transforms of the data go together, how they are ordered in a path, and when applied."""
+"""Which transforms of the data, and which methods, go together, and in which order."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import get_args
 
-from plasticity.runs.facts import Acts, Changes, TransformFacts
+from plasticity.runs.facts import Acts, Changes, MethodFacts, Part, TransformFacts
 from plasticity.runs.registry import Term
 
 
@@ -45,6 +45,28 @@ def applied(terms: Iterable[Term[TransformFacts]]) -> tuple[Term[TransformFacts]
         return _when(facts), facts.classes is not None, acts, term.member.name
 
     return tuple(sorted(terms, key=place))
+
+
+def methods_in_order(terms: Iterable[Term[MethodFacts]]) -> tuple[Term[MethodFacts], ...]:
+    """The methods `terms` in the one order in which a path spells them and they take their turns.
+
+    By what they act on, then by name. Raises `ValueError` where two are of one member, or more than
+    one makes passes of its own: each would undo what the other is at.
+    """
+    parts = get_args(Part)
+    ordered = tuple(sorted(terms, key=lambda one: (parts.index(one.facts.acts), one.member.name)))
+    passing = [term for term in ordered if term.facts.passes]
+    if len(passing) > 1:
+        raise ValueError(
+            f"the methods '{passing[0]}' and '{passing[1]}' both make passes of their own in a "
+            "step: take one of them"
+        )
+    for first, second in pairwise(ordered):
+        if first.member is second.member:
+            raise ValueError(
+                f"the methods '{first}' and '{second}' are of one kind: take one of them"
+            )
+    return ordered
 
 
 def _place(term: Term[TransformFacts]) -> tuple[int, bool, str]:

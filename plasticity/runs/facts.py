@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from plasticity.runs.own_data import OwnData
 
@@ -197,3 +197,51 @@ class OptimiserFacts:
                 f"passes: got {self.passes!r}, expected a whole number of at least 1: how often a "
                 "step evaluates the loss and its gradient"
             )
+
+
+Part = Literal["loss", "gradient", "weights", "units", "second"]
+"""What a method acts on, in the order in which methods are spelt and take their turns: the loss,
+gradients, weights after a step, single units, a second network that is trained along."""
+
+Every = tuple[int, Literal["steps", "epochs"]]
+"""How often an event happens."""
+
+
+@dataclass(frozen=True)
+class MethodFacts:
+    """A method, which acts during a stage besides its update rule.
+
+    - `acts`: on what, first of all.
+    - `passes`: how many forward and backward passes it makes a step besides the usual one. It asks
+      for them while gradients are there, so that one method alone of a stage may have some.
+    - `every`: how often its event happens, or a function of its options that tells; None where it
+      has no event.
+    """
+
+    acts: Part
+    passes: int = 0
+    every: Every | Callable[..., Every] | None = None
+
+    def __post_init__(self) -> None:
+        if self.acts not in get_args(Part):
+            raise ValueError(
+                f"acts: got {self.acts!r}, expected one of {', '.join(get_args(Part))}"
+            )
+        if type(self.passes) is not int or self.passes < 0:
+            raise ValueError(f"passes: got {self.passes!r}, expected a whole number of at least 0")
+        if self.every is not None and not callable(self.every):
+            _require_every(self.every)
+
+    def every_of(self, **options: object) -> Every | None:
+        """How often the event of the method with these options happens; raises `ValueError`."""
+        return _require_every(self.every(**options)) if callable(self.every) else self.every
+
+
+def _require_every(found: Any) -> Every:
+    sound = isinstance(found, tuple) and len(found) == 2 and type(found[0]) is int
+    if not sound or found[0] < 1 or found[1] not in ("steps", "epochs"):
+        raise ValueError(
+            f"every: got {found!r}, expected a number of at least 1 and its unit, such as "
+            "(1000, 'steps') or (10, 'epochs')"
+        )
+    return found  # type: ignore[no-any-return]

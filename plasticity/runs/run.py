@@ -184,7 +184,7 @@ class Run:
         first, *later = self.stages
         straight = all(
             stage.length.unit == "till"
-            and (stage.seen, stage.optimiser) == (first.seen, first.optimiser)
+            and (stage.seen, stage.trained_by) == (first.seen, first.trained_by)
             and not stage.depends_on_length
             for stage in later
         )

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
 from plasticity.core.errors import shown
 from plasticity.runs import vocabulary
-from plasticity.runs.combination import combination
-from plasticity.runs.facts import OptimiserFacts, SelectionFacts, StartFacts, TransformFacts
+from plasticity.runs.combination import combination, methods_in_order
+from plasticity.runs.facts import (
+    MethodFacts,
+    OptimiserFacts,
+    SelectionFacts,
+    StartFacts,
+    TransformFacts,
+)
 from plasticity.runs.grammar import SpellingError
 from plasticity.runs.length import Length
 from plasticity.runs.registry import Term
@@ -22,7 +29,8 @@ Token = str | Term[Any]
 class Stage:
     """One stage of training: which examples, which update rule, how long, starting from what.
 
-    `transforms` say how the stage sees its examples, in their one order.
+    `transforms` say how the stage sees its examples, `methods` act beside its optimiser: both in
+    their one order.
     """
 
     data: Term[SelectionFacts]
@@ -30,6 +38,7 @@ class Stage:
     length: Length
     start: Term[StartFacts]
     transforms: tuple[Term[TransformFacts], ...] = ()
+    methods: tuple[Term[MethodFacts], ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> Stage:
@@ -46,18 +55,25 @@ class Stage:
                 "<data>_<optimiser>_<length>_<start>, such as half_adam-lr0.001_e350_init"
             )
         data, optimiser, length, start = tokens
+        rule, methods = rule_and_methods(optimiser)
         return cls(
             data=vocabulary.data_selections.parse(str(data).partition("+")[0]),
-            optimiser=vocabulary.optimisers.known(optimiser),
+            optimiser=rule,
             length=Length.parse(str(length)),
             start=vocabulary.starts.known(start),
             transforms=transforms_of(str(data)),
+            methods=methods,
         )
 
     @cached_property
     def seen(self) -> str:
         """The data token: which examples, and how they are seen."""
         return "+".join(map(str, (self.data, *self.transforms)))
+
+    @cached_property
+    def trained_by(self) -> str:
+        """The optimiser token: the update rule, and the methods beside it."""
+        return "+".join(map(str, (self.optimiser, *self.methods)))
 
     def __hash__(self) -> int:
         # Equal stages have the same spelling, and text keeps its hash.
@@ -82,7 +98,7 @@ class Stage:
     @cached_property
     def spelling(self) -> str:
         """The folder name itself, in its one spelling."""
-        return f"{self.seen}_{self.optimiser}_{self.length}_{self.start}"
+        return f"{self.seen}_{self.trained_by}_{self.length}_{self.start}"
 
     def __str__(self) -> str:
         return self.spelling
@@ -100,3 +116,21 @@ def transforms_of(text: str) -> tuple[Term[TransformFacts], ...]:
         right = "+".join([selection, *map(str, ordered)])
         raise SpellingError(f"data {shown(text)} is spelt {right!r}")
     return transforms
+
+
+def rule_and_methods(
+    token: Token,
+) -> tuple[Term[OptimiserFacts], tuple[Term[MethodFacts], ...]]:
+    """The update rule and the methods in the optimiser `token`; raises `SpellingError`."""
+    if isinstance(token, Term):
+        return vocabulary.optimisers.known(token), ()
+    rule, *spelt = re.split(r"\+(?![\d.])", token)  # one before a number is a sign
+    methods = tuple(vocabulary.methods.parse(method) for method in spelt)
+    try:
+        ordered = methods_in_order(methods)
+    except ValueError as error:
+        raise SpellingError(f"optimiser {shown(token)}: {error}") from None
+    if ordered != methods:
+        right = "+".join([rule, *map(str, ordered)])
+        raise SpellingError(f"optimiser {shown(token)} is spelt {right!r}")
+    return vocabulary.optimisers.known(rule), methods

@@ -1,8 +1,9 @@
-"""The six registries whose words make up a path."""
+"""The seven registries whose words make up a path."""
 
 from plasticity.runs.bounds import MOST_EPOCHS
 from plasticity.runs.facts import (
     DatasetFacts,
+    MethodFacts,
     ModelFacts,
     OptimiserFacts,
     SelectionFacts,
@@ -43,6 +44,12 @@ optimisers = Registry(
     warm=Integer(at_least=1, at_most=MOST_EPOCHS, default=None),
     schedule=Word(("cosine",), default=None),
 )
+methods = Registry(
+    "method",
+    MethodFacts,
+    home="plasticity.interventions.methods",
+    given=("network", "initial"),
+)
 transforms = Registry("transform", TransformFacts, home="plasticity.data.transforms")
 starts = Registry(
     "start",
@@ -51,4 +58,4 @@ starts = Registry(
     given=lambda facts: facts.given,
 )
 
-REGISTRIES = (datasets, models, data_selections, optimisers, transforms, starts)
+REGISTRIES = (datasets, models, data_selections, optimisers, methods, transforms, starts)

@@ -24,6 +24,7 @@ from plasticity.runs import Run
 from plasticity.runs.metrics import EpochMetrics, as_rows, from_rows
 from plasticity.runs.provenance import LINEAGE, Code
 from plasticity.training import generators, optimiser_state
+from plasticity.training.methods import NONE, Methods
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,8 @@ class Checkpoint:
     epoch follows then. `plain` is what the optimiser remembers besides tensors, as
     `optimiser_state` has it: None in a state that another version left without it, which only later
     stages start from. `generators` are the states of the global ones. `mask` says, by name, which
-    weights of a pruned network are left, bool of their shape.
+    weights of a pruned network are left, bool of their shape. `evaluated` is the network
+    that a method trained along and that was evaluated in its place, at the end of a stage.
     """
 
     identity: Identity
@@ -109,6 +111,12 @@ class Checkpoint:
     plain: Any = None
     generators: Mapping[str, Tensor] = field(default_factory=dict)
     diverged: Divergence | None = None
+    evaluated: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def weights(self) -> Mapping[str, Tensor]:
+        """The state of the network that was evaluated, and that later stages start from."""
+        return self.evaluated or self.network
 
     @cached_property
     def digest(self) -> str:
@@ -119,7 +127,7 @@ class Checkpoint:
         dropped and trained again is the same parent.
         """
         facts = {k: v for k, v in self.identity.facts.items() if k not in ("code", "gpu")}
-        return tensors.checksum(facts, {**self.network, **self._masks()})
+        return tensors.checksum(facts, {**self.weights, **self._masks()})
 
     def _tensors(self) -> dict[str, Tensor]:
         """The state as it is stored: one name a tensor."""
@@ -130,6 +138,7 @@ class Checkpoint:
             **({} if self.part is None else {"part": self.part}),
             **{f"generators/{name}": value for name, value in self.generators.items()},
             **self._masks(),
+            **{f"evaluated/{name}": value for name, value in self.evaluated.items()},
         }
 
     def _masks(self) -> dict[str, Tensor]:
@@ -159,9 +168,12 @@ def capture(
     part: Tensor | None = None,
     mask: Mapping[str, Tensor] = MappingProxyType({}),
     diverged: Divergence | None = None,
+    methods: Methods = NONE,
 ) -> Checkpoint:
     """A copy of the present state; raises `UserError` for what cannot be saved."""
-    plain, slots = require_storable(network, optimiser)
+    plain, slots = require_storable(network, optimiser, methods)
+    evaluated = methods.evaluated(network)
+    other = {} if evaluated is network else evaluated.state_dict()
     return Checkpoint(
         identity=identity,
         network={name: _copy(value) for name, value in network.state_dict().items()},
@@ -172,11 +184,14 @@ def capture(
         plain=plain,
         generators=generators.states(next(network.parameters()).device),
         diverged=diverged,
+        evaluated={name: _copy(value) for name, value in other.items()},
     )
 
 
-def require_storable(network: nn.Module, optimiser: Optimizer) -> tuple[Any, dict[str, Tensor]]:
-    """What `optimiser` remembers, as `optimiser_state.taken_apart` has it.
+def require_storable(
+    network: nn.Module, optimiser: Optimizer, methods: Methods = NONE
+) -> tuple[Any, dict[str, Tensor]]:
+    """What `optimiser` and `methods` remember, as `optimiser_state.taken_apart` has it.
 
     Raises `UserError` where that or the state of `network` cannot be saved.
     """
@@ -186,16 +201,19 @@ def require_storable(network: nn.Module, optimiser: Optimizer) -> tuple[Any, dic
                 f"network {type(network).__name__}: its state holds {name}, which is of the type "
                 f"{type(value).__name__} and cannot be saved; keep it in a buffer"
             )
-    return optimiser_state.taken_apart(optimiser)
+    return optimiser_state.taken_apart(optimiser, methods.members, network)
 
 
-def restore(checkpoint: Checkpoint, network: nn.Module, optimiser: Optimizer) -> None:
-    """Put `network` and `optimiser`, freshly built, into the state of `checkpoint`.
+def restore(
+    checkpoint: Checkpoint, network: nn.Module, optimiser: Optimizer, methods: Methods = NONE
+) -> None:
+    """Put `network`, `optimiser` and `methods`, freshly built, into the state of `checkpoint`.
 
     So are the global generators.
     """
     network.load_state_dict(checkpoint.network)
-    optimiser_state.put_back(optimiser, checkpoint.plain, checkpoint.optimiser)
+    remembered = (checkpoint.plain, checkpoint.optimiser)
+    optimiser_state.put_back(optimiser, *remembered, methods.members, network)
     generators.restore(checkpoint.generators)
 
 
@@ -225,6 +243,7 @@ def load(path: str | Path) -> Checkpoint:
             plain=file.header.get("optimiser"),
             generators=_below("generators/", found),
             diverged=Divergence(**diverged) if diverged else None,
+            evaluated=_below("evaluated/", found),
         )
 
 

@@ -225,11 +225,11 @@ class CudaGraphExecution(EagerExecution):
         if self._has_begun:
             return False
         self._has_begun = True
-        optimiser, device = train_state.optimiser, sums.device
-        before, drawn = held_in_python(optimiser, device), generators.states(device)
+        device = sums.device
+        before, drawn = outside_of(train_state, device), generators.states(device)
         undo = undoing([*memory_of(train_state), sums])
         by_hand(batch)
-        if held_in_python(optimiser, device) != before:
+        if outside_of(train_state, device) != before:
             return True
         undo()
         generators.restore(drawn)
@@ -240,20 +240,22 @@ class CudaGraphExecution(EagerExecution):
     ) -> Recording:
         """A recording of the step on such a batch; changes nothing.
 
-        Raises `UserError` where the optimiser is changed by more than operations on the device.
+        Raises `UserError` where the optimiser or a method is changed by more than operations on
+        the device.
         """
         require_on_device(train_state.optimiser, examples.device)
         # Those of the recording before keep all of its memory; the work begins with new ones.
         train_state.optimiser.zero_grad()
         own = replace(batch, **{name: one.clone() for name, one in named_tensors(batch).items()})
-        before = held_in_python(train_state.optimiser, examples.device)
+        before = outside_of(train_state, examples.device)
         with put_back([*memory_of(train_state), sums]), generators.kept(sums.device):
             replay = self._recorded(lambda: by_hand(own), sums.device)
-        if held_in_python(train_state.optimiser, examples.device) != before:
+        if outside_of(train_state, examples.device) != before:
+            names = [train_state.optimiser, *train_state.methods.members]
             raise UserError(
-                f"execution: {type(train_state.optimiser).__name__} counts its steps, changes its "
-                "rate, draws numbers or replaces tensors in Python, which a recording would leave "
-                "out; train with execution: eager"
+                f"execution: {' or '.join(type(one).__name__ for one in names)} counts its steps, "
+                "changes its rate, draws numbers or replaces tensors in Python, which a recording "
+                "would leave out; train with execution: eager"
             )
         return Recording(examples, learning_rates_of(train_state.optimiser), own, replay)
 
@@ -285,8 +287,15 @@ def require_on_device(optimiser: Optimizer, device: torch.device) -> None:
 def memory_of(train_state: TrainState) -> list[Tensor]:
     """All that a step of `train_state` changes."""
     network = train_state.network
-    _, remembered = taken_apart(train_state.optimiser)
+    _, remembered = taken_apart(train_state.optimiser, train_state.methods.members, network)
     return [*network.parameters(), *network.buffers(), *remembered.values()]
+
+
+def outside_of(train_state: TrainState, device: torch.device) -> object:
+    """What its optimiser and its methods hold that no operation on `device` changes."""
+    return held_in_python(
+        train_state.optimiser, device, train_state.methods.members, train_state.network
+    )
 
 
 def drawn_outside(device: torch.device) -> str:

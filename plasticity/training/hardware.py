@@ -11,11 +11,12 @@ from pathlib import Path
 from types import MappingProxyType
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 from plasticity.core.errors import PlaceError, UserError
 from plasticity.core.gpus import claim_gpu
+from plasticity.models.network import Network
 from plasticity.runs.compute import (
     EXECUTIONS,
     PRECISIONS,
@@ -27,6 +28,7 @@ from plasticity.runs.compute import (
 from plasticity.training.backends import prepare_backends
 from plasticity.training.cuda_graphs import CudaGraphExecution, CudaGraphs
 from plasticity.training.loop import EagerExecution, TrainState
+from plasticity.training.methods import NONE, Methods
 
 Log = Callable[[str], None]
 
@@ -123,15 +125,16 @@ class Hardware:
 
     def train_state(
         self,
-        network: nn.Module,
+        network: Network,
         optimiser: Optimizer,
         mask: Mapping[str, Tensor] = MappingProxyType({}),
         passes: int = 1,
+        methods: Methods = NONE,
     ) -> TrainState:
         """`network`, on the device, with its `optimiser`, which has made no step yet.
 
         `mask` says, by name, which weights of a pruned network are left; the optimiser makes so
-        many `passes` a step.
+        many `passes` a step; `methods` act beside it.
         """
         if self.carried_out == "compiled":
             network.compile(dynamic=False)
@@ -141,7 +144,7 @@ class Hardware:
             # In the memory order of the weight, which makes multiplying fast.
             masks.append((weight, torch.empty_like(weight).copy_(layer).detach()))
         execution = self._execution(optimiser)
-        return TrainState(network, optimiser, self.precision, masks, execution, passes)
+        return TrainState(network, optimiser, self.precision, masks, execution, passes, methods)
 
     def _execution(self, optimiser: Optimizer) -> EagerExecution:
         if self.device != "cuda" or self.carried_out == "eager":

@@ -31,7 +31,8 @@ class InitialState:
     `inherited_mask` is the one that later stages have from this stage, which differs where this one
     has a head of its own. `changed` is by how much the start moved what is left: the standard
     deviation. `diverged` is the step at which a stage that it comes from diverged, where one did:
-    the network then means nothing.
+    the network then means nothing. `initial` is another one as the run was initialised, where a
+    method asks for it.
     """
 
     network: Network
@@ -39,6 +40,7 @@ class InitialState:
     inherited_mask: Mapping[str, Tensor]
     changed: float
     diverged: int | None = None
+    initial: Network | None = None
 
     @property
     def density(self) -> float:
@@ -78,11 +80,12 @@ def initial_state(
     if mask and mask_file:
         mask.require_fits(mask_file, network)
     is_ticket = stage.start.facts.ticket
-    initialised = deepcopy(network) if is_ticket else network  # which no other start is given
+    # Which no other start is given.
+    initialised = deepcopy(network) if is_ticket or stage.methods else network
     if parent:
         # Another task has other labels: its head is drawn anew, as that of a run from scratch.
         left_out = frozenset() if tasks[-2] == tasks[-1] else network.head
-        weights = {name: v for name, v in parent.network.items() if name not in left_out}
+        weights = {name: v for name, v in parent.weights.items() if name not in left_out}
         state = network.state_dict()
         other = [name for name, v in weights.items() if v.shape != state[name].shape]
         if other:
@@ -120,7 +123,8 @@ def initial_state(
             if own_mask:
                 masks.assign(network, masks.prunable(network), own_mask)
     changed = effective_size(before, masks.prunable(network), own_mask or whole)
-    return InitialState(network, own_mask, inherited_mask, changed, diverged)
+    acting = initialised if stage.methods and diverged is None else None
+    return InitialState(network, own_mask, inherited_mask, changed, diverged, acting)
 
 
 def start_with(

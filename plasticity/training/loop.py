@@ -19,11 +19,14 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
+from plasticity.interventions.method import Pass
+from plasticity.models.network import Network
 from plasticity.runs.compute import Precision
 from plasticity.runs.metrics import EVALUATED, EpochMetrics
-from plasticity.training import generators
+from plasticity.training import generators, methods
 from plasticity.training.backends import DTYPES, bare_step, refusing_shortages
 from plasticity.training.examples import Batch, Examples
+from plasticity.training.methods import Methods
 
 EVALUATION_BATCH = 1000
 """Test images that are evaluated at once: it bounds memory."""
@@ -37,7 +40,7 @@ Step = Callable[[Batch], object]
 class TrainState:
     """A network, its optimiser, and the arithmetic that they are trained in."""
 
-    network: nn.Module
+    network: Network
     optimiser: Optimizer
     precision: Precision
     masks: Sequence[tuple[nn.Parameter, Tensor]] = ()
@@ -47,25 +50,40 @@ class TrainState:
     passes: int = 1
     """How often the rule evaluates the loss in a step: it is given a closure where more than once.
     """
+    methods: Methods = methods.NONE
 
-    def backward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss and the logits of a batch, whose gradients the parameters are left with.
+    def backward(self, images: Tensor, labels: Tensor) -> Pass:
+        """A pass over a batch, whose gradients the parameters are left with.
 
-        They are masked, so that momentum keeps nothing of what was pruned.
+        Those of the loss with the terms of the methods. They are masked, so that momentum keeps
+        nothing of what was pruned.
         """
-        with self.autocast(images.device):
+        with self.autocast(images.device), self.methods.watching() as activations:
             logits = self.network(images)
-        loss = cross_entropy(logits.float(), labels)
+        made = Pass(
+            network=self.network,
+            optimiser=self.optimiser,
+            images=images,
+            labels=labels,
+            logits=logits,
+            loss=cross_entropy(logits.float(), labels),
+            again=self.closure(images, labels),
+            activations=activations,
+        )
+        objective = self.methods.objective(made)
         self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        objective.backward()  # type: ignore[no-untyped-call]
+        self._mask_gradients()
+        return made.detached()
+
+    def _mask_gradients(self) -> None:
         # A layer that is frozen or not used has no gradient.
         pairs: Any = [(w.grad, mask) for w, mask in self.masks if w.grad is not None]
         if pairs:
             torch._foreach_mul_(*map(list, zip(*pairs, strict=True)))
-        return loss.detach(), logits.detach()
 
-    def step(self) -> Callable[[Tensor, Tensor], object]:
-        """What makes a step by the gradients of a batch, its images and labels.
+    def step(self) -> Callable[[Pass], object]:
+        """What makes a step by the gradients that a pass has left.
 
         Pruned weights stay at 0.
         """
@@ -73,11 +91,18 @@ class TrainState:
         weights: list[Tensor] = [weight for weight, _ in self.masks]
         masks: Any = [mask for _, mask in self.masks]
 
-        def step(images: Tensor, labels: Tensor) -> None:
+        def step(made: Pass) -> None:
+            if self.methods.members:
+                with torch.no_grad():
+                    self.methods.change_gradients(made)
+                self._mask_gradients()
             if self.passes == 1:
                 bare()
             else:
-                bare(self.closure(images, labels))
+                bare(made.again)
+            if self.methods.members:
+                with torch.no_grad():
+                    self.methods.change_weights(made)
             if weights:
                 with torch.no_grad():
                     torch._foreach_mul_(weights, masks)
@@ -92,7 +117,7 @@ class TrainState:
 
         def evaluate() -> Tensor:
             with torch.enable_grad(), put_back(list(self.network.buffers())):
-                return self.backward(images, labels)[0]
+                return self.backward(images, labels).loss
 
         return evaluate
 
@@ -171,9 +196,9 @@ class EagerExecution:
 
         def step(batch: Batch) -> None:
             images, labels = examples.batch(batch)
-            loss, logits = train_state.backward(images, labels)
-            optimiser_step(images, labels)
-            add_batch(sums, loss, logits, labels)
+            made = train_state.backward(images, labels)
+            optimiser_step(made)
+            add_batch(sums, made.loss, made.logits, labels)
 
         yield step
 
@@ -284,11 +309,11 @@ def evaluate_all(
 ) -> bool:
     """Fill `sums` for `evaluate`; whether it came to the end: `stop` is asked after each batch."""
     sums.zero_()
-    train_state.network.eval()
+    network = train_state.methods.evaluated(train_state.network).eval()
     for first in range(0, len(examples), EVALUATION_BATCH):
         images, labels = examples.batch(Batch(slice(first, first + EVALUATION_BATCH)))
         with train_state.autocast(images.device):
-            logits = train_state.network(images)
+            logits = network(images)
         add_batch(sums, cross_entropy(logits.float(), labels), logits, labels)
         if stop():
             return False

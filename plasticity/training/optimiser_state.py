@@ -1,7 +1,8 @@
-"""All that an optimiser remembers, as JSON and tensors, so that nothing is pickled; and back.
+"""All that an optimiser and methods remember, as JSON and tensors, unpickled; and back.
 
 That is its `state_dict`, with whatever numbers, texts, lists and dicts a rule keeps in there, and
-the attributes in which a rule keeps more. What is kept twice is one thing again afterwards.
+the attributes in which a rule keeps more; of a method its attributes. What is kept twice is one
+thing again afterwards.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import enum
 import functools
 import types
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -21,6 +22,7 @@ from torch.optim import Optimizer
 
 from plasticity.core.errors import UserError
 from plasticity.core.tensors import checksum
+from plasticity.interventions.method import Method
 
 REMEMBER_NOTHING = (
     *(types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, type),
@@ -32,34 +34,67 @@ OF_FUSED_RULES = ("_step_supports_amp_scaling", "_need_device_dtype_check_for_fu
 """Attributes of torch's own rules that say how a step is carried out, and not where training is."""
 
 
-def taken_apart(optimiser: Optimizer) -> tuple[Any, dict[str, Tensor]]:
-    """What `optimiser` remembers, as JSON, and the tensors that this names, uncopied.
+def taken_apart(
+    optimiser: Optimizer, methods: Sequence[Method] = (), network: nn.Module | None = None
+) -> tuple[Any, dict[str, Tensor]]:
+    """What `optimiser` remembers, and `methods` of a `network`: JSON, and its tensors, uncopied.
 
     Raises `UserError` for what cannot be saved, by the place where it is kept.
     """
-    plain, packer = _packed(optimiser)
-    return plain, packer.tensors
+    plain, packers = _packed(optimiser, methods, network)
+    return plain, {name: one for packer in packers for name, one in packer.tensors.items()}
 
 
-def held_in_python(optimiser: Optimizer, device: torch.device) -> object:
-    """All of `optimiser` that no operation on `device` changes, to be compared with later.
+def held_in_python(
+    optimiser: Optimizer,
+    device: torch.device,
+    methods: Sequence[Method] = (),
+    network: nn.Module | None = None,
+) -> object:
+    """All of both that no operation on `device` changes, to be compared with later.
 
     Of a tensor on `device` that is where it lies. Of everything else it is the value: also of
     tensors elsewhere, of NumPy's arrays and of generators. Raises as `taken_apart` does.
     """
-    plain, packer = _packed(optimiser)
+    plain, packers = _packed(optimiser, methods, network)
     values = {
         name: tensor.data_ptr()
         if name in packer.live and tensor.device.type == device.type
         else checksum(None, {name: tensor.cpu()})
+        for packer in packers
         for name, tensor in packer.tensors.items()
     }
-    rest = {n: v for n, v in vars(optimiser).items() if isinstance(v, REMEMBER_NOTHING)}
+    rest = [
+        {n: v for n, v in vars(one).items() if isinstance(v, REMEMBER_NOTHING)}
+        for one in (optimiser, *methods)
+    ]
     return plain, values, rest
 
 
-def _packed(optimiser: Optimizer) -> tuple[Any, _Packer]:
-    packer = _Packer(optimiser)
+def _packed(
+    optimiser: Optimizer, methods: Sequence[Method], network: nn.Module | None
+) -> tuple[dict[str, Any], list[_Packer]]:
+    plain, packer = _packed_optimiser(optimiser)
+    packers = [packer]
+    if methods:
+        plain["methods"] = []
+    for number, method in enumerate(methods):
+        assert network is not None
+        own = _Packer(f"method {type(method).__name__}", list(network.parameters()), network)
+        for memory, ranges in packer.memory.items():
+            own.memory[memory] += ranges
+        remembered = {
+            name: own.pack(value, f"method {number}/{name}")
+            for name, value in vars(method).items()
+            if not isinstance(value, REMEMBER_NOTHING)
+        }
+        plain["methods"].append(remembered)
+        packers.append(own)
+    return plain, packers
+
+
+def _packed_optimiser(optimiser: Optimizer) -> tuple[dict[str, Any], _Packer]:
+    packer = _Packer(f"optimiser {type(optimiser).__name__}", _parameters(optimiser))
     plain = packer.pack(optimiser.state_dict(), "")
     packer.known |= {id(optimiser.state): "state", id(optimiser.param_groups): "param_groups"}
     for number, group in enumerate(optimiser.param_groups):
@@ -72,8 +107,22 @@ def _packed(optimiser: Optimizer) -> tuple[Any, _Packer]:
     return {"state": plain, "attributes": attributes}, packer
 
 
-def put_back(optimiser: Optimizer, plain: Any, tensors: Mapping[str, Tensor]) -> None:
-    """Let `optimiser`, freshly made, remember what was `taken_apart`; copies `tensors`."""
+def put_back(
+    optimiser: Optimizer,
+    plain: Any,
+    tensors: Mapping[str, Tensor],
+    methods: Sequence[Method] = (),
+    network: nn.Module | None = None,
+) -> None:
+    """Let `optimiser` and `methods`, freshly made, remember what was `taken_apart`; copies."""
+    for number, method in enumerate(methods):
+        assert network is not None
+        mine = _Unpacker(list(network.parameters()), tensors, network)
+        for name, value in plain["methods"][number].items():
+            if isinstance(value, dict) and "network" in value:  # which others may hold: in place
+                vars(method)[name].load_state_dict(_below(f"{value['network']}/", tensors))
+            else:
+                setattr(method, name, mine.unpack(value, f"method {number}/{name}"))
     parameters = _parameters(optimiser)
     unpacker = _Unpacker(parameters, tensors)
     found = unpacker.unpack(plain["state"], "")
@@ -95,15 +144,19 @@ def put_back(optimiser: Optimizer, plain: Any, tensors: Mapping[str, Tensor]) ->
 class _Packer:
     """Takes values apart; `known` is where each object was found first, by its identity."""
 
-    def __init__(self, optimiser: Optimizer) -> None:
-        self.rule = type(optimiser).__name__
-        self.parameters = {id(p): number for number, p in enumerate(_parameters(optimiser))}
+    def __init__(
+        self, owner: str, parameters: Sequence[Tensor], network: nn.Module | None = None
+    ) -> None:
+        self.owner = owner
+        self.parameters = {id(p): number for number, p in enumerate(parameters)}
+        modules = network.named_modules() if network is not None else ()
+        self.modules = {id(module): name for name, module in modules}
         self.memory: dict[int, list[tuple[int, int]]] = defaultdict(list)
         self.known: dict[int, str] = {}
         self.tensors: dict[str, Tensor] = {}
         self.live: set[str] = set()  # the tensors that are no copies
         self.kept: list[object] = []  # so that no identity is given to another object meanwhile
-        for parameter in _parameters(optimiser):
+        for parameter in parameters:
             self.memory[parameter.untyped_storage().data_ptr()].append(_range(parameter))
 
     def pack(self, value: Any, path: str) -> Any:
@@ -115,6 +168,8 @@ class _Packer:
                 return number(value)
         if id(value) in self.parameters:
             return {"parameter": self.parameters[id(value)]}
+        if id(value) in self.modules:
+            return {"module": self.modules[id(value)]}
         if id(value) in self.known:
             return {"same": self.known[id(value)]}
         self.known[id(value)] = path
@@ -122,6 +177,10 @@ class _Packer:
         kind = type(value)
         if kind in (Tensor, nn.Parameter):
             return self._tensor(value, path)
+        if isinstance(value, nn.Module) and path.count("/") == 1:
+            for name, one in value.state_dict().items():
+                self.pack(one.detach(), f"{path}/{name}")
+            return {"network": path}
         if kind in (list, tuple, deque):
             items = [self.pack(one, f"{path}/{number}") for number, one in enumerate(value)]
             most = {"most": value.maxlen} if kind is deque else {}
@@ -156,8 +215,8 @@ class _Packer:
 
     def _refused(self, path: str, what: str) -> UserError:
         return UserError(
-            f"optimiser {self.rule}: {path} {what}, which cannot be saved, so that a "
-            "stage that was ended could not go on as if it had not; let the rule keep numbers, "
+            f"{self.owner}: {path} {what}, which cannot be saved, so that a "
+            "stage that was ended could not go on as if it had not; let it keep numbers, "
             "texts, and tensors with memory of their own, alone or in lists, tuples and dicts"
         )
 
@@ -165,8 +224,14 @@ class _Packer:
 class _Unpacker:
     """Puts together what a `_Packer` took apart; `known` are the objects by their place."""
 
-    def __init__(self, parameters: list[Tensor], tensors: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self,
+        parameters: list[Tensor],
+        tensors: Mapping[str, Tensor],
+        network: nn.Module | None = None,
+    ) -> None:
         self.parameters = parameters
+        self.network = network
         self.tensors = tensors
         self.known: dict[str, Any] = {}
 
@@ -176,6 +241,9 @@ class _Unpacker:
             return plain
         if "parameter" in plain:
             return self.parameters[plain["parameter"]]
+        if "module" in plain:
+            assert self.network is not None
+            return self.network.get_submodule(plain["module"])
         if "same" in plain:
             return self.known[plain["same"]]
         self.known[path] = self._made(plain, path)
@@ -217,6 +285,10 @@ def _range(tensor: Tensor) -> tuple[int, int]:
 
 def _in(path: str, key: object) -> str:
     return f"{path}/{key}" if path else str(key)
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def _parameters(optimiser: Optimizer) -> list[Tensor]:

@@ -38,7 +38,7 @@ def make_mask(
     facts = facts_of(ticket.dataset)
     network = build(ticket.model, facts.classes, facts.channels, *facts.size)
     masks.require_prunable(network)
-    weights = {name: trained.network[name] for name in masks.prunable(network)}
+    weights = {name: trained.weights[name] for name in masks.prunable(network)}
     diverged = trained.diverged.step if trained.diverged else None
     if diverged is None and not all(bool(weight.isfinite().all()) for weight in weights.values()):
         diverged = trained.iteration  # by a version that did not record it

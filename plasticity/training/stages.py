@@ -33,6 +33,7 @@ from plasticity.training.examples import Batch, Examples, on_device
 from plasticity.training.hardware import Hardware, Log
 from plasticity.training.initial_state import InitialState, initial_state
 from plasticity.training.loop import TrainState
+from plasticity.training.methods import Methods
 from plasticity.training.schedule import Schedule
 
 
@@ -84,10 +85,14 @@ class Stage:
     def batches(self, done: int, more: int = 0) -> Iterator[Batch]:
         """The batches of the epoch after `done` steps, less those `more` that are done as well.
 
-        When one is taken, the learning rate is that of its step.
+        When one is taken, the learning rate is that of its step, and what methods do before it is
+        done.
         """
+        state = self.train_state
         batches = self.order.rest_of_epoch(done, self.device, more)
-        return self.schedule.followed(batches, self.train_state.optimiser, done + more)
+        batches = self.schedule.followed(batches, state.optimiser, done + more)
+        made = done + more - self.steps.begin
+        return state.methods.followed(batches, made, state.network, state.optimiser, self.train)
 
 
 def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: Code, log: Log) -> Stage:
@@ -133,12 +138,14 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: Code, log: Log) 
         inherit(optimiser, inputs.parent, parent)
     schedule = Schedule.of(run, order.steps)
     schedule.prepare(optimiser)
+    started = initial.initial.to(device) if initial.initial else None
+    methods = Methods.of(run, network, started, order.steps.per_epoch)
     return Stage(
         run=run,
         code=code,
         identity=identity,
         initial_state=initial,
-        train_state=hardware.train_state(network, optimiser, initial.mask, passes),
+        train_state=hardware.train_state(network, optimiser, initial.mask, passes, methods),
         train=trained_on(),
         test=seen(test, test=True, streamed=streams.evaluated),
         validation=seen(validation, test=True, streamed=streams.evaluated) if validation else None,
@@ -348,6 +355,7 @@ def describe(stage: Stage, hardware: Hardware) -> dict[str, Any]:
             {
                 "data": one.seen,
                 "optimiser": {"name": one.optimiser.member.name, **_given(one.optimiser)},
+                **({"methods": [str(method) for method in one.methods]} if one.methods else {}),
                 "length": str(one.length),
                 "start": str(one.start),
             }

@@ -115,7 +115,7 @@ def train(
         return [], stage.diverged_before
     earlier = checkpoint.to_continue(resume, rung, stage.run, stage.identity, stage.code, log)
     if earlier:
-        checkpoint.restore(earlier, train_state.network, train_state.optimiser)
+        checkpoint.restore(earlier, train_state.network, train_state.optimiser, train_state.methods)
     history = earlier.history if earlier else []
     diverged = earlier.diverged.step if earlier and earlier.diverged else None
     part = EpochProgress.begin(stage.device, earlier.part if earlier else None)
@@ -128,7 +128,9 @@ def train(
         nonlocal first
         if first:  # what cannot be saved is refused after a step, and not after the training
             first = False
-            checkpoint.require_storable(train_state.network, train_state.optimiser)
+            checkpoint.require_storable(
+                train_state.network, train_state.optimiser, train_state.methods
+            )
         return bool(request) or time.monotonic() - saved >= pause
 
     def save() -> None:
@@ -194,11 +196,20 @@ def state_of(
 
     Or where it `diverged` at this step.
     """
-    network, optimiser = stage.train_state.network, stage.train_state.optimiser
+    state = stage.train_state
     unfinished = part.as_tensor() if part and part.batches else None
     mask = stage.initial_state.inherited_mask
     dead = None if diverged is None else Divergence(diverged, stage.steps.end)
-    return checkpoint.capture(stage.identity, network, optimiser, history, unfinished, mask, dead)
+    return checkpoint.capture(
+        stage.identity,
+        state.network,
+        state.optimiser,
+        history,
+        unfinished,
+        mask,
+        dead,
+        state.methods,
+    )
 
 
 def progress(history: Sequence[EpochMetrics], steps: StepRange, batch: int) -> str:

@@ -374,6 +374,5 @@ def test_the_gradients_of_removed_weights_are_zeros_after_a_step():
     kept = ((network.weight, torch.tensor([[1.0, 0.0, 1.0], [1.0, 1.0, 0.0]])),)
     state = loop.TrainState(network, optimiser, "float32", kept)
     images, labels = torch.ones(4, 3), torch.zeros(4, dtype=torch.int64)
-    state.backward(images, labels)
-    state.step()(images, labels)
+    state.step()(state.backward(images, labels))
     assert torch.equal(network.weight.grad != 0, kept[0][1] == 1)
