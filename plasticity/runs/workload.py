@@ -11,7 +11,7 @@ from functools import cache
 
 from plasticity.core.errors import UserError
 from plasticity.runs import vocabulary
-from plasticity.runs.facts import DatasetFacts, ModelFacts, OptimiserFacts
+from plasticity.runs.facts import DatasetFacts, ModelFacts, OptimiserFacts, batches_of
 from plasticity.runs.registry import Term
 from plasticity.runs.run import Run
 from plasticity.runs.variants import sizes_of
@@ -118,6 +118,17 @@ def examples(run: Run) -> int:
 def steps_per_epoch(run: Run) -> int:
     """The steps in an epoch of the last stage of `run`: its whole batches."""
     return int(examples(run) // run.stage.optimiser.options["batch"])
+
+
+def start_passes(run: Run) -> int:
+    """The passes, forward and backward over a batch, that the start of its last stage makes.
+
+    Raises `UserError`.
+    """
+    start = run.stage.start
+    batches = batches_of(start)
+    number = steps_per_epoch(run) if batches == "epoch" else batches
+    return number * start.facts.passes_per_batch
 
 
 def require_a_batch(run: Run, count: int) -> None:
