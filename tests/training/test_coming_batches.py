@@ -118,6 +118,7 @@ def test_passes_of_a_start_are_counted(looks):
     first = f"{PLACE}/half_{RULE}_e1_init"
     per_epoch = workload.steps_per_epoch(Run.parse(f"{first}/full_{RULE}_e1_keep"))
     counts = {"keep": 0, "look": 6, "glance4": 3, "survey": per_epoch, "recall": 0}
+    counts["dash0.3"] = per_epoch
     for start, passes in counts.items():
         assert workload.start_passes(Run.parse(f"{first}/full_{RULE}_e1_{start}")) == passes
     assert per_epoch > 6
