@@ -123,7 +123,8 @@ class TestCounts:
     def test_the_passes_of_a_start_take_time_and_its_rungs_make_them_once(self):
         found = {}
         for start in ("keep", "dash0.3"):
-            run = f"half_{{adam}}_e10_init/full_{{adam}}_e{{pretrain}}_{start}/full_{{adam}}_e{{tune}}_keep"
+            stages = ("half_{adam}_e10_init", f"full_{{adam}}_e{{pretrain}}_{start}")
+            run = "/".join((*stages, "full_{adam}_e{tune}_keep"))
             figure = {"title": "", "caption": "", "draw": "warm_start", "runs": {"warm": run}}
             found[start] = budgets(figures={"lengths": figure}, targets=["lengths"])["lengths"]
         assert found["dash0.3"].pretrain == (4, 0)

@@ -39,8 +39,8 @@ def dash(
 
     The network is in training mode, in float32, and batches are those of an epoch of the stage:
     its size, shuffled and augmented. In the public code the network is in evaluation mode, which is
-    `-eval` here, and a batch is a whole chunk of the data, the oldest first. It also takes norms
-    below 1e-8 for this number; here cosines are exact.
+    `-eval` here, and a batch is a whole chunk of the data, the oldest first, not augmented. It also
+    takes norms below 1e-8 for this number; here cosines are exact.
     """
     from plasticity.interventions import directions
     from plasticity.interventions.layers import layers
