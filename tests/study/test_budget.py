@@ -120,17 +120,6 @@ class TestCounts:
         assert (found.pretrain, found.tune, found.epochs) == ((0, 0), (1, 0), 35)
         assert found.images == 35 * 896
 
-    def test_the_passes_of_a_start_take_time_and_its_rungs_make_them_once(self):
-        found = {}
-        for start in ("keep", "dash0.3"):
-            stages = ("half_{adam}_e10_init", f"full_{{adam}}_e{{pretrain}}_{start}")
-            run = "/".join((*stages, "full_{adam}_e{tune}_keep"))
-            figure = {"title": "", "caption": "", "draw": "warm_start", "runs": {"warm": run}}
-            found[start] = budgets(figures={"lengths": figure}, targets=["lengths"])["lengths"]
-        assert found["dash0.3"].pretrain == (4, 0)
-        assert found["dash0.3"].images == found["keep"].images
-        assert found["dash0.3"].seconds == pytest.approx(found["keep"].seconds + 896 / 100)
-
     def test_together_counts_what_figures_share_once(self):
         found = budgets()["together"]
         assert (found.pretrain, found.tune) == ((7, 0), (3, 0))
