@@ -11,7 +11,13 @@ from functools import cache
 
 from plasticity.core.errors import UserError
 from plasticity.runs import vocabulary
-from plasticity.runs.facts import DatasetFacts, MethodFacts, ModelFacts, OptimiserFacts
+from plasticity.runs.facts import (
+    DatasetFacts,
+    MethodFacts,
+    ModelFacts,
+    OptimiserFacts,
+    batches_of,
+)
 from plasticity.runs.registry import Term
 from plasticity.runs.run import Run
 from plasticity.runs.stage import rule_and_methods
@@ -128,6 +134,17 @@ def examples(run: Run) -> int:
 def steps_per_epoch(run: Run) -> int:
     """The steps in an epoch of the last stage of `run`: its whole batches."""
     return int(examples(run) // run.stage.optimiser.options["batch"])
+
+
+def start_passes(run: Run) -> int:
+    """The passes, forward and backward over a batch, that the start of its last stage makes.
+
+    Raises `UserError`.
+    """
+    start = run.stage.start
+    batches = batches_of(start)
+    number = steps_per_epoch(run) if batches == "epoch" else batches
+    return number * start.facts.passes_per_batch
 
 
 def require_a_batch(run: Run, count: int) -> None:

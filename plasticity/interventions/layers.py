@@ -1,0 +1,65 @@
+"""The layers of a network whose weights a start shrinks, turns or rescales."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+from torch.nn import Parameter
+from torch.nn.modules.conv import _ConvNd
+
+from plasticity.core.errors import UserError
+from plasticity.models import masks
+from plasticity.models.network import Network
+
+BIASES = {"weight": "bias", "in_proj_weight": "in_proj_bias"}
+"""The name of the bias that belongs to a weight."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A convolution, a linear layer or a projection of attention.
+
+    `weight` is [out, in / groups, kernel, ..], or [in, out / groups, kernel, ..] where it is
+    `transposed`, as of a transposed convolution; `bias` is [out] or None. A layer that makes
+    queries, keys and values at once is one layer.
+    """
+
+    weight: Parameter
+    bias: Parameter | None
+    groups: int = 1
+    transposed: bool = False
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Its weight, and its bias where it has one."""
+        return (self.weight,) if self.bias is None else (self.weight, self.bias)
+
+
+def layers(network: Network) -> list[Layer]:
+    """The layers of `network`, in its order; a weight that several share is listed once.
+
+    Frozen ones are among them. Raises `UserError` where there is none, and where one computes its
+    weight from other parameters, so that it cannot be set.
+    """
+    found = []
+    for name, module in network.named_modules():
+        if isinstance(module, _ConvNd | nn.Linear) and "weight" not in module._parameters:
+            raise UserError(
+                f"layer {name} of the network computes its weight from other parameters, as weight "
+                "or spectral normalisation does: no start can set it; take a network without, or "
+                "a start that changes all parameters alike, such as shrink0.4-fresh0.1"
+            )
+    for name in masks.prunable(network):
+        path, _, entry = name.rpartition(".")
+        module = network.get_submodule(path)
+        bias = module._parameters.get(BIASES.get(entry, ""))
+        groups, transposed = getattr(module, "groups", 1), getattr(module, "transposed", False)
+        found.append(Layer(network.get_parameter(name), bias, groups, transposed))
+    if not found:
+        raise UserError(
+            f"network {type(network).__name__} has no weights of convolutions, linear layers or "
+            "attention, which this start changes; take a start that changes all parameters alike, "
+            "such as shrink0.4-fresh0.1"
+        )
+    return found
