@@ -124,9 +124,9 @@ class Methods:
                 step = Step(network, optimiser, *examples.batch(batch))
                 for member in due:
                     self._happen(member, step)
-                with torch.no_grad():
-                    for weight, mask in masks:
-                        weight.mul_(mask)
+                    with torch.no_grad():
+                        for weight, mask in masks:
+                            weight.mul_(mask)
             yield batch
 
     def _happen(self, member: Method, step: Step) -> None:

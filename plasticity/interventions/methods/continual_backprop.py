@@ -109,12 +109,13 @@ def continual_backprop(
     beginning at zero, as in the public code. Which units a network has: `plasticity.models.units`.
     Draws are made every `maturity` steps, for all units, so that none has the same one twice.
 
-    Published settings: 0.0001 (`cbp0.0001`) to 0.00001, maturity 100 to 10,000. The paper's public
-    code takes the mean of |outgoing weights|, which ranks alike; adds what a fully connected unit
-    gave on average to the biases behind it, which is not in the algorithm; draws at random whether
-    a unit is replaced, unless told to add up; has biases begin at zero; and has a rule Adam of its
-    own that counts steps by weight, from 0 again for a new unit. Here counts go on: the first steps
-    of Adam from moments of zero are not corrected and up to three times as long.
+    Published settings: 0.00001 for a ResNet; 0.0001, with maturity 100 to 10,000, elsewhere. The
+    public code takes the mean of |outgoing weights|, which ranks alike; adds what a fully connected
+    unit gave on average to the biases behind it; draws at random whether a unit is replaced, unless
+    told to add up; and has biases begin at zero. Its Adam counts steps by weight, from 0 again for
+    a new unit; here counts go on, so that the first steps from moments of zero are not corrected
+    and up to three times as long. In a ResNet it replaces channels of the residual stream as well,
+    of whose readers it knows one; does not let the average forget; and leaves momentum as it was.
     """
     from plasticity.models.units import unit_layers
 

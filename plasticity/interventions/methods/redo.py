@@ -61,10 +61,10 @@ def redo(network: Network, initial: Network, *, tau: float, number: int, unit: s
 
     Published settings: 0.1 every 1,000 steps (in the paper's reinforcement learning), 0.5 every
     epoch (FIRE). The public code of the paper sets biases to zero, leaves their moments as they
-    are, and draws weights from Glorot's distribution whatever the initial one was. Ports to torch
-    find moments by the number of a parameter, which is that of another one where layers have no
-    bias or are normalised: the right ones are left stale, and take new weights where the old ones
-    went. Behind batch normalisation units are rarely below 0.5 of the mean: nothing happens then.
+    are, and draws weights from Glorot's distribution whatever the initial one was. Other public
+    code leaves all moments stale, so that they take new weights where the old ones went, or finds
+    them by the number of a parameter, which is another one's where layers have no bias or are
+    normalised. Behind batch normalisation units are rarely below 0.5 of the mean: nothing happens.
     """
     from plasticity.models.units import unit_layers
 
