@@ -272,10 +272,16 @@ class _Finder:
             and self.calls[id(layer)] == 1
         )
 
-    def _normalises(self, made: UnitLayer, module: nn.Module) -> bool:
+    def _normalises(
+        self, made: UnitLayer, module: _BatchNorm | nn.GroupNorm | nn.LayerNorm
+    ) -> bool:
         """Whether `module` has, of each of the units `made`, entries of its own, if any."""
-        over = getattr(module, "normalized_shape", (made.units,))
-        return over == (made.units,) and self.calls[id(module)] == 1
+        if self.calls[id(module)] > 1:
+            return False
+        if isinstance(module, nn.LayerNorm):  # over the last axis, which of images is the width
+            return made.axis == -1 and module.normalized_shape == (made.units,)
+        entries = module.num_channels if isinstance(module, nn.GroupNorm) else module.num_features
+        return entries == made.units
 
     def _path(self, node: fx.Node) -> str:
         return self.prefix + str(node.target)
@@ -289,7 +295,7 @@ class _Finder:
         if module is not None:
             known = type(module).__module__.startswith("torch.nn.") or isinstance(module, Halving)
             return type(module).__name__.lower() if known else ""
-        word = node.target if isinstance(node.target, str) else node.target.__name__
+        word = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
         return word.replace("_", "").lower()
 
 
@@ -337,9 +343,9 @@ def _flattens(word: str, node: fx.Node, module: nn.Module | None) -> bool:
         return False
     rest = [*node.args[1:], *node.kwargs.values()]
     if word == "flatten":
-        return rest == [1]
+        return rest in ([1], [1, -1])
     if word in ("view", "reshape"):
         sizes = rest[0] if len(rest) == 1 and isinstance(rest[0], tuple | list) else rest
         return len(sizes) == 2
-    positions = rest[0] if word in ("mean", "amax") and rest else ()
-    return isinstance(positions, tuple | list) and sorted(p % 4 for p in positions) == [2, 3]
+    axes = rest[0] if word in ("mean", "amax") and rest else ()
+    return axes in ((2, 3), (-2, -1), [2, 3], [-2, -1])

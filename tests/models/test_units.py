@@ -150,6 +150,23 @@ def test_a_layer_that_is_frozen_shared_or_computed_is_left_out():
         unit_layers(Foreign(computed))
 
 
+@pytest.mark.parametrize(
+    "between",
+    [
+        (nn.LayerNorm(6), nn.ReLU(), nn.Flatten()),  # over the width, which is 6 as well
+        (nn.Flatten(), nn.BatchNorm1d(216), nn.ReLU()),
+        (nn.ReLU(), nn.BatchNorm2d(6), nn.Flatten()),
+        (nn.Flatten(),),
+        (nn.Softmax(1), nn.Flatten()),
+    ],
+    ids=lambda layers: type(layers[0]).__name__,
+)
+def test_what_mixes_units_or_is_no_activation_is_passed_over(between):
+    layers = [nn.Conv2d(1, 6, 3), *between, nn.Linear(216, 5), nn.ReLU(), nn.Linear(5, 10)]
+    found = unit_layers(Foreign(nn.Sequential(*layers)))
+    assert [layer.incoming for layer in found] == [f"network.{len(between) + 1}"]
+
+
 def test_a_network_that_cannot_be_followed_is_named():
     with pytest.raises(UserError, match=r"Tokens: no hidden units .* pass of Tokens: "):
         unit_layers(Foreign(Tokens(*SIZE)))
