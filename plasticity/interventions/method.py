@@ -109,7 +109,8 @@ class Method:
     def event(self, at: Step) -> None:
         """What happens every so many steps or epochs, before the step `at`, never the first one.
 
-        Weights, and what the optimiser remembers of them, are changed in place.
+        Weights, and what the optimiser remembers of them, are changed in place. What was pruned is
+        0 again afterwards.
         """
 
     def evaluated(self) -> nn.Module | None:

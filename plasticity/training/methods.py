@@ -98,14 +98,16 @@ class Methods:
         network: Network,
         optimiser: Optimizer,
         examples: Examples,
+        masks: Sequence[tuple[nn.Parameter, Tensor]] = (),
     ) -> Iterator[Batch]:
         """`batches`, which come after so many steps `made` of the stage.
 
-        When one is taken, the events that come before its step have happened.
+        When one is taken, the events that come before its step have happened. Weights that `masks`
+        prunes stay 0.
         """
         if not any(self.every):
             return batches
-        return self._one_by_one(batches, made, network, optimiser, examples)
+        return self._one_by_one(batches, made, network, optimiser, examples, masks)
 
     def _one_by_one(
         self,
@@ -114,6 +116,7 @@ class Methods:
         network: Network,
         optimiser: Optimizer,
         examples: Examples,
+        masks: Sequence[tuple[nn.Parameter, Tensor]],
     ) -> Iterator[Batch]:
         for number, batch in enumerate(batches, start=made):
             due = [
@@ -125,6 +128,9 @@ class Methods:
                 step = Step(network, optimiser, *examples.batch(batch))
                 for member in due:
                     self._happen(member, step)
+                    with torch.no_grad():
+                        for weight, mask in masks:
+                            weight.mul_(mask)
             yield batch
 
     def _happen(self, member: Method, step: Step) -> None:

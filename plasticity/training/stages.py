@@ -92,7 +92,9 @@ class Stage:
         batches = self.order.rest_of_epoch(done, self.device, more)
         batches = self.schedule.followed(batches, state.optimiser, done + more)
         made = done + more - self.steps.begin
-        return state.methods.followed(batches, made, state.network, state.optimiser, self.train)
+        return state.methods.followed(
+            batches, made, state.network, state.optimiser, self.train, state.masks
+        )
 
 
 def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: Code, log: Log) -> Stage:
