@@ -1,17 +1,13 @@
 """Methods at work beside update rules: to the same bits however a stage is trained."""
 
-from pathlib import Path
 
 import pytest
-import torch
-from chain import Chain
 from killed import killed_everywhere, whole
 from own_methods import KINDS, own_methods  # noqa: F401 (a fixture)
 from test_cuda_graphs import Taped
 from tiny import Folder, equal
 
 from plasticity.runs import Run
-from plasticity.training import checkpoint
 
 PLACE = "digits-clutter/resnet-d1w2/seed0"
 pytestmark = pytest.mark.usefixtures("own_methods")
