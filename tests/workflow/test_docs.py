@@ -56,11 +56,11 @@ def test_all_that_the_page_declares_is_used_in_an_experiment(tmp_path: Path):
     numbers = pd.read_csv(figures / "shrinking.csv")
     # The remedy is drawn beside the plain warm start, without having been named in the figure.
     series = ["cold", "warm", "warm-shrunk", "half", "tenth", "calmed", "taught"]
-    series += ["steps", "negative"]
+    series += ["taught-shrunk", "steps", "negative"]
     assert numbers["series"].unique().tolist() == series
-    assert pd.read_csv(figures / "ends.csv")["role"].tolist() == series[:7]
+    assert pd.read_csv(figures / "ends.csv")["role"].tolist() == series[:8]
     curves = pd.read_parquet(work / "results/summary/mine/figures/shrinking/curves.parquet")
-    assert curves[curves["epoch"] == 2]["train_loss"].nunique() == 9  # no two are the same
+    assert curves[curves["epoch"] == 2]["train_loss"].nunique() == 10  # no two are the same
     watched = pd.read_csv(figures / "watched.csv")
     assert (watched[watched["quantity"] == "largest_weight"]["mean"] > 0).all()
 
