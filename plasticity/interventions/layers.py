@@ -1,16 +1,19 @@
-"""The layers of a network whose weights a start shrinks, turns or rescales."""
+"""The parts of a network that remedies act on: its layers with weights, and what of it is trained.
+
+What stands here is read without torch, as methods are declared with it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from torch import nn
-from torch.nn import Parameter
-from torch.nn.modules.conv import _ConvNd
+from typing import TYPE_CHECKING
 
 from plasticity.core.errors import UserError
-from plasticity.models import masks
-from plasticity.models.network import Network
+
+if TYPE_CHECKING:
+    from torch.nn import Parameter
+
+    from plasticity.models.network import Network
 
 BIASES = {"weight": "bias", "in_proj_weight": "in_proj_bias"}
 """The name of the bias that belongs to a weight."""
@@ -36,30 +39,43 @@ class Layer:
         return (self.weight,) if self.bias is None else (self.weight, self.bias)
 
 
-def layers(network: Network) -> list[Layer]:
-    """The layers of `network`, in its order; a weight that several share is listed once.
+def layers(network: Network) -> dict[str, Layer]:
+    """The layers of `network` by the names of their weights, in its order.
 
-    Frozen ones are among them. Raises `UserError` where there is none, and where one computes its
-    weight from other parameters, so that it cannot be set.
+    A weight that several share is listed once; frozen ones are among them. Raises `UserError` where
+    there is none, and where one computes its weight from other parameters, so that it cannot be
+    set.
     """
-    found = []
+    from torch import nn
+    from torch.nn.modules.conv import _ConvNd
+
+    from plasticity.models import masks
+
+    others = (
+        "take another network, or a remedy that treats all parameters alike, such as "
+        "shrink0.4-fresh0.1 or l2init0.001"
+    )
     for name, module in network.named_modules():
         if isinstance(module, _ConvNd | nn.Linear) and "weight" not in module._parameters:
             raise UserError(
                 f"layer {name} of the network computes its weight from other parameters, as weight "
-                "or spectral normalisation does: no start can set it; take a network without, or "
-                "a start that changes all parameters alike, such as shrink0.4-fresh0.1"
+                f"or spectral normalisation does: this remedy cannot act on it; {others}"
             )
+    found = {}
     for name in masks.prunable(network):
         path, _, entry = name.rpartition(".")
         module = network.get_submodule(path)
         bias = module._parameters.get(BIASES.get(entry, ""))
         groups, transposed = getattr(module, "groups", 1), getattr(module, "transposed", False)
-        found.append(Layer(network.get_parameter(name), bias, groups, transposed))
+        found[name] = Layer(network.get_parameter(name), bias, groups, transposed)
     if not found:
         raise UserError(
             f"network {type(network).__name__} has no weights of convolutions, linear layers or "
-            "attention, which this start changes; take a start that changes all parameters alike, "
-            "such as shrink0.4-fresh0.1"
+            f"attention, on which this remedy acts; {others}"
         )
     return found
+
+
+def trained(network: Network) -> list[Parameter]:
+    """The parameters of `network` that are not frozen."""
+    return [one for one in network.parameters() if one.requires_grad]

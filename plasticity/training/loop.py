@@ -91,6 +91,10 @@ class TrainState:
         weights: list[Tensor] = [weight for weight, _ in self.masks]
         masks: Any = [mask for _, mask in self.masks]
 
+        def prune() -> None:
+            if weights:
+                torch._foreach_mul_(weights, masks)
+
         def step(made: Pass) -> None:
             if self.methods.members:
                 with torch.no_grad():
@@ -100,12 +104,9 @@ class TrainState:
                 bare()
             else:
                 bare(made.again)
-            if self.methods.members:
-                with torch.no_grad():
-                    self.methods.change_weights(made)
-            if weights:
-                with torch.no_grad():
-                    torch._foreach_mul_(weights, masks)
+            with torch.no_grad():
+                prune()
+                self.methods.change_weights(made, prune)
 
         return step
 

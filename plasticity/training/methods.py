@@ -81,10 +81,14 @@ class Methods:
         for member in self.members:
             member.change_gradients(at)
 
-    def change_weights(self, at: Pass) -> None:
-        """Let each method change the weights after a step."""
+    def change_weights(self, at: Pass, prune: Callable[[], None]) -> None:
+        """Let each method change the weights after a step, and `prune` them before the next one.
+
+        What averages them is thus given those of the sub-network.
+        """
         for member in self.members:
             member.change_weights(at)
+            prune()
 
     def evaluated(self, network: nn.Module) -> nn.Module:
         """The network to evaluate: that of the last method that has one, or else `network`."""

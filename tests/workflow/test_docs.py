@@ -40,7 +40,7 @@ def test_all_that_the_page_declares_is_used_in_an_experiment(tmp_path: Path):
     clone = Clone(tmp_path / "project")
     page = (ROOT / "docs/howto-extend.md").read_text()
     blocks = re.findall(r"```(?:python|yaml)\n# (\S+)\n(.*?)```", page, re.DOTALL)
-    assert [name for name, _ in blocks] == ["mine.yaml", *["lab/ours.py"] * 8, "mine.yaml"]
+    assert [name for name, _ in blocks] == ["mine.yaml", *["lab/ours.py"] * 10, "mine.yaml"]
     texts: dict[str, str] = {"small.yaml": SMALL}
     for name, text in blocks:
         texts[name] = texts.get(name, "") + f"\n\n{text}"
@@ -55,11 +55,12 @@ def test_all_that_the_page_declares_is_used_in_an_experiment(tmp_path: Path):
     figures = work / "results/figures/mine"
     numbers = pd.read_csv(figures / "shrinking.csv")
     # The remedy is drawn beside the plain warm start, without having been named in the figure.
-    series = ["cold", "warm", "warm-shrunk", "half", "tenth", "calmed", "steps", "negative"]
+    series = ["cold", "warm", "warm-shrunk", "half", "tenth", "calmed", "taught"]
+    series += ["taught-shrunk", "steps", "negative"]
     assert numbers["series"].unique().tolist() == series
-    assert pd.read_csv(figures / "ends.csv")["role"].tolist() == series[:6]
+    assert pd.read_csv(figures / "ends.csv")["role"].tolist() == series[:8]
     curves = pd.read_parquet(work / "results/summary/mine/figures/shrinking/curves.parquet")
-    assert curves[curves["epoch"] == 2]["train_loss"].nunique() == 8  # no two are the same
+    assert curves[curves["epoch"] == 2]["train_loss"].nunique() == 10  # no two are the same
     watched = pd.read_csv(figures / "watched.csv")
     assert (watched[watched["quantity"] == "largest_weight"]["mean"] > 0).all()
 

@@ -45,7 +45,8 @@ def dash(
     from plasticity.interventions import directions
     from plasticity.interventions.layers import layers
 
-    trained = [one for layer in layers(network) for one in layer.parameters if one.requires_grad]
+    own = [one for layer in layers(network).values() for one in layer.parameters]
+    trained = [one for one in own if one.requires_grad]
     if not trained:
         return
     training = network.training

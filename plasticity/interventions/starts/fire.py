@@ -24,5 +24,5 @@ def fire(network: Network, generator: torch.Generator, *, iterations: int) -> No
     from plasticity.interventions.isometries import isometric
     from plasticity.interventions.layers import layers
 
-    for layer in layers(network):
+    for layer in layers(network).values():
         layer.weight.copy_(isometric(layer, iterations))

@@ -24,7 +24,7 @@ def rescale(network: Network, generator: torch.Generator, initial: Network) -> N
 
     from plasticity.interventions.layers import layers
 
-    for layer, first in zip(layers(network), layers(initial), strict=True):
+    for layer, first in zip(layers(network).values(), layers(initial).values(), strict=True):
         norm = float(vector_norm(layer.weight.double()))
         if norm > 0:
             layer.weight.mul_(float(vector_norm(first.weight.double())) / norm)

@@ -31,7 +31,7 @@ def shrink_noise(
 
     from plasticity.interventions.layers import layers
 
-    for layer in layers(network):
+    for layer in layers(network).values():
         for parameter in layer.parameters:
             # Drawn aside, in the order of the indices, whatever the order in memory.
             noise = torch.empty(parameter.shape).normal_(generator=generator)
