@@ -160,7 +160,11 @@ NONE = Methods()
 
 def _made(term: Term[MethodFacts], network: Network, initial: Network) -> Method:
     """The method that `term` spells; raises `UserError` where that is none."""
-    made, name = term(network, initial), term.member.name
+    name = term.member.name
+    try:
+        made = term(network, initial)
+    except UserError as error:
+        raise UserError(f"method '{term}': {error}") from None
     if not isinstance(made, Method):
         raise UserError(
             f"method {name}: returns {type(made).__name__}; expected a "

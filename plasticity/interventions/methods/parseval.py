@@ -24,8 +24,8 @@ class Parseval(Method):
         self.weights = [layer.weight for layer in layers(network).values()][:-1]
         if not self.weights:
             raise UserError(
-                "method parseval: the network has no weights before its last layer, which is left "
-                "out; take a deeper network, or leave the method out"
+                "the network has no weights before its last layer, which is left out; take a "
+                "deeper network, or leave the method out"
             )
 
     def loss(self, at: Pass) -> Tensor:
