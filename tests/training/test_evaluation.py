@@ -34,9 +34,14 @@ def folder(tmp_path: Path) -> Folder:
 
 
 def trained(
-    folder: Folder, name: str, hardware: Hardware = HARDWARE, every: int = 1, run: Run = RUN
+    folder: Folder,
+    name: str,
+    hardware: Hardware = HARDWARE,
+    every: int = 1,
+    run: Run = RUN,
+    rung: Path | None = None,
 ) -> Outputs:
-    inputs = Inputs(folder.train_file, folder.test_file, folder.split(run))
+    inputs = Inputs(folder.train_file, folder.test_file, folder.split(run), rung=rung)
     outputs = folder.outputs(run, name)
     train_stage(run, inputs, outputs, hardware, CODE, print, evaluate_every=every)
     return outputs
@@ -68,6 +73,18 @@ def test_what_is_evaluated_does_not_depend_on_how_often(folder: Folder):
     assert all(torch.equal(states[0].network[n], states[1].network[n]) for n in states[0].network)
     assert states[0].digest == states[1].digest
     assert [one.test_loss for one in states[1].history] == [one["test_loss"] for one in rows(some)]
+
+
+def test_the_last_epochs_of_a_rung_are_not_those_of_a_longer_training(folder: Folder):
+    rung = trained(folder, "rung", every=4, run=RUN.rung)
+    straight, longer = (
+        trained(folder, name, every=4, rung=state)
+        for name, state in (("straight", None), ("longer", rung.checkpoint))
+    )
+    assert [row["epoch"] for row in rows(rung) if row["test_loss"]] == [4, 8, 9, 10]
+    assert [row["epoch"] for row in rows(longer) if row["test_loss"]] == [4, 8, 10, 11]
+    assert rows(longer) == rows(straight)
+    assert equal(*(checkpoint.load(outputs.checkpoint) for outputs in (longer, straight)))
 
 
 @pytest.mark.parametrize("epochs", [1, 4, 5, 11, 350])
