@@ -70,7 +70,7 @@ def as_evaluated(history: Sequence[EpochMetrics], epochs: int, every: int) -> li
 
     A shorter training that it goes on from was evaluated in its own last epochs besides.
     """
-    unmeasured = dict.fromkeys(EVALUATED)
+    unmeasured: dict[str, Any] = dict.fromkeys(EVALUATED)
     return [
         one if is_evaluated(one.epoch, epochs, every) else replace(one, **unmeasured)
         for one in history

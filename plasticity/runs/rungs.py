@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from plasticity.runs.registry import Member
 from plasticity.runs.run import RUNGS
@@ -25,5 +26,5 @@ def pattern() -> str:
     return r"(?:[^/]+/)+" + "_".join(stage)
 
 
-def _any(members: Iterable[Member]) -> str:
+def _any(members: Iterable[Member[Any]]) -> str:
     return rf"(?:{'|'.join(member.template.pattern for member in members)})"
