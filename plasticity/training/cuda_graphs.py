@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 
 from plasticity.core.errors import UserError
 from plasticity.core.tensors import checksum
-from plasticity.training import generators
+from plasticity.models import generators
 from plasticity.training.backends import is_out_of_memory, refusing_shortages
 from plasticity.training.examples import Batch, Examples
 from plasticity.training.loop import (

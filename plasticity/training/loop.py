@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
+from plasticity.models import generators
 from plasticity.runs.compute import Precision
 from plasticity.runs.metrics import EVALUATED, EpochMetrics
-from plasticity.training import generators
 from plasticity.training.backends import DTYPES, bare_step, refusing_shortages
 from plasticity.training.examples import Batch, Examples
 

@@ -20,13 +20,13 @@ from plasticity.core.errors import UserError
 from plasticity.core.rng import torch_generator
 from plasticity.data import splits, storage
 from plasticity.data.storage import DataPart
-from plasticity.models import masks
+from plasticity.models import generators, masks
 from plasticity.models.masks import Mask
 from plasticity.runs import Run, Term, extensions
 from plasticity.runs.compute import Precision
 from plasticity.runs.metrics import EpochMetrics, reaches
 from plasticity.runs.provenance import Code
-from plasticity.training import checkpoint, generators, optimiser_state
+from plasticity.training import checkpoint, optimiser_state
 from plasticity.training.batches import ComingBatches, Order, StepRange, Subset, order_of
 from plasticity.training.checkpoint import Checkpoint, Identity
 from plasticity.training.examples import Batch, Examples, on_device
