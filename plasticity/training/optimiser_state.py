@@ -72,10 +72,16 @@ def _packed(optimiser: Optimizer) -> tuple[Any, _Packer]:
     return {"state": plain, "attributes": attributes}, packer
 
 
-def put_back(optimiser: Optimizer, plain: Any, tensors: Mapping[str, Tensor]) -> None:
-    """Let `optimiser`, freshly made, remember what was `taken_apart`; copies `tensors`."""
+def put_back(
+    optimiser: Optimizer, plain: Any, tensors: Mapping[str, Tensor], *, follow: bool = False
+) -> None:
+    """Let `optimiser`, freshly made, remember what was `taken_apart`; copies `tensors`.
+
+    Those that lay on the CPU are there again or, to `follow` parameters that lay there and no
+    longer do, beside these; but for numbers, which `place_numbers` places.
+    """
     parameters = _parameters(optimiser)
-    unpacker = _Unpacker(parameters, tensors)
+    unpacker = _Unpacker(parameters, tensors, follow)
     found = unpacker.unpack(plain["state"], "")
     # Torch would convert state to the type of the parameters, and lists to other lists.
     usual = type(optimiser).load_state_dict is Optimizer.load_state_dict
@@ -90,6 +96,18 @@ def put_back(optimiser: Optimizer, plain: Any, tensors: Mapping[str, Tensor]) ->
     unpacker.known |= {"state": optimiser.state, "param_groups": optimiser.param_groups}
     for name, value in plain["attributes"].items():
         setattr(optimiser, name, unpacker.unpack(value, f"attribute {name}"))
+
+
+def place_numbers(optimiser: Optimizer, group: Mapping[str, Any], *, on_cpu: bool) -> None:
+    """Let the numbers in the state of the parameters of a `group` be on the CPU, or beside these.
+
+    They are tensors without dimensions, such as the count of steps.
+    """
+    for parameter in group["params"]:
+        slots = optimiser.state.get(parameter, {})
+        for name, slot in slots.items():
+            if isinstance(slot, Tensor) and not slot.dim():
+                slots[name] = slot.to("cpu" if on_cpu else parameter.device)
 
 
 class _Packer:
@@ -165,9 +183,12 @@ class _Packer:
 class _Unpacker:
     """Puts together what a `_Packer` took apart; `known` are the objects by their place."""
 
-    def __init__(self, parameters: list[Tensor], tensors: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self, parameters: list[Tensor], tensors: Mapping[str, Tensor], follow: bool
+    ) -> None:
         self.parameters = parameters
         self.tensors = tensors
+        self.follow = follow
         self.known: dict[str, Any] = {}
 
     def unpack(self, plain: Any, path: str) -> Any:
@@ -182,9 +203,11 @@ class _Unpacker:
         return self.known[path]
 
     def _made(self, plain: dict[str, Any], path: str) -> Any:
-        device = torch.device("cpu") if plain.get("cpu", True) else self.parameters[0].device
+        beside = self.parameters[0].device
+        device = torch.device("cpu") if plain.get("cpu", True) else beside
         if "tensor" in plain:
             stored = self.tensors[plain["tensor"]]
+            device = beside if self.follow and stored.dim() else device
             # In the memory order that it had, as if it had never left: vectorised kernels round by
             # position.
             order = torch.empty_strided(
