@@ -17,7 +17,7 @@ from plasticity.runs.metrics import EVALUATED, evaluated_epochs, final_epochs, i
 from plasticity.training import checkpoint
 from plasticity.training.hardware import Hardware
 from plasticity.training.stages import Inputs, Streams, prepare, stays_on_host
-from plasticity.training.train import Outputs, train_stage
+from plasticity.training.train import Outputs, train, train_stage
 
 RUN = Run.parse(PRETRAIN.format(epochs=11))
 
@@ -168,6 +168,31 @@ def test_images_on_the_host_give_the_same_bits(tmp_path: Path, path: str):
         outputs = folder.train(run, name, hardware=hardware, log=told.append, resume_every=0)
         assert equal(checkpoint.load(outputs.checkpoint), usual)
     assert any("stay in the memory of the host" in line for line in told)
+
+
+class OnHost(torch.Tensor):
+    """Images whose device is another one than that of their batches, as beside a GPU."""
+
+    __torch_function__ = torch._C._disabled_torch_function_impl
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device("meta")
+
+
+def test_steps_on_images_from_the_host_are_recorded_where_their_batches_are(tmp_path: Path):
+    folder = Folder.prepare(tmp_path)
+    run = Run.parse(PRETRAIN.format(epochs=2))
+    usual = checkpoint.load(folder.train(run).checkpoint)
+    inputs = Inputs(folder.train_file, folder.test_file, folder.split(run))
+    hardware = SmallTaped()
+    stage = prepare(run, inputs, hardware, CODE, print)
+    images = stage.train.images.as_subclass(OnHost)
+    stage = replace(stage, train=replace(stage.train, images=images))
+    assert stage.train.images.device != stage.train.device
+    history, _ = train(stage, None, tmp_path / "resume", print, 1e9)
+    assert hardware.tape.replayed > 0
+    assert [one.train_loss for one in history] == [one.train_loss for one in usual.history]
 
 
 @pytest.mark.parametrize(

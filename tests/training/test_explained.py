@@ -93,6 +93,17 @@ def test_a_network_that_is_wrong_is_refused_by_name(folder: Folder, model: str, 
         folder.train(run_of(model))
 
 
+def test_a_head_that_is_not_the_last_module_cannot_be_drawn_for_another_task(folder: Folder):
+    turned = Run.parse(str(run_of("headfirst")).replace("full_", "full+rotation_"))
+    parent = folder.train(turned).checkpoint
+    run = Run.parse(f"{turned}/full_adam-lr0.01-b16_e1_keep")
+    words = (
+        r"model headfirst: 'network\.head\..*' has another shape with 2 .* the head last: facts="
+    )
+    with pytest.raises(UserError, match=words):
+        folder.train(run, parent=parent)
+
+
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
