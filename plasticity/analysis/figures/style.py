@@ -202,7 +202,8 @@ def of_all_seeds(curve: pd.DataFrame) -> pd.DataFrame:
 
     Behind them it would be that of the slower ones alone.
     """
-    return curve[curve["n"] == curve["n"].max()]
+    found: pd.DataFrame = curve[curve["n"] == curve["n"].max()]
+    return found
 
 
 def mark_window(axes: Axes, epochs: int) -> None:
