@@ -56,7 +56,7 @@ def tried(case: Case, folder: Path) -> Outcome:
     """Run the steps of `case`, whose inputs are below `folder`, in a temporary folder."""
     began, differences = time.monotonic(), []
     with tempfile.TemporaryDirectory(prefix="case-") as scratch:
-        bench = Bench(Path(scratch), folder, case.name, case.addition)
+        bench = Bench(Path(scratch), folder, case.name, case.addition, case.rewritten)
         for number, step in enumerate(case.steps, 1):
             status, printed = bench.run(step)
             about = f"step {number}: " if len(case.steps) > 1 else ""

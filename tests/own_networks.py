@@ -124,6 +124,21 @@ class _Unpool(nn.Linear):
         return super().forward(max_unpool2d(pooled, places, 2).flatten(1))
 
 
+def headfirst(classes, channels, height, width):
+    """Whose head is not the last of its modules."""
+
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(8, classes)
+            self.body = nn.Sequential(nn.Flatten(), nn.Linear(channels * height * width, 8))
+
+        def forward(self, images):
+            return self.head(self.body(images).relu())
+
+    return Network()
+
+
 def unpoolnet(classes, channels, height, width):
     """With an operation that is not reproducible."""
     return _Unpool(channels * height * width, classes)
@@ -212,5 +227,5 @@ def countingnet(classes, channels, height, width):
 NETWORKS = {
     dropnet: 2, frozennet: 3, sparenet: 2, eightnet: 8, noisynet: 2, lazynet: 2, normnet: 3,
     wrongnet: 2, othernet: 2, scalednet: 3, manynet: 2, pairnet: 1, unpoolnet: 1, lenet: None,
-    tokens: None, normednet: None, countingnet: None,
+    tokens: None, normednet: None, countingnet: None, headfirst: None,
 }  # fmt: skip

@@ -100,6 +100,13 @@ def test_jobs_of_a_dry_run():
     assert dryruns.run_folders(jobs) == {run}
 
 
+def test_studies_on_data_that_are_not_there_are_not_planned(tmp_path):
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies/demo.yaml").write_text("study: demo\n")
+    (tmp_path / "studies/mine.yaml").write_text("datasets: {mine: {images: gone}}\n")
+    assert {plan.study for plan in dryruns.plans(tmp_path)} == {None, "demo"}
+
+
 def test_another_rule_is_a_name_and_another_output_is_not():
     jobs = dryruns.parse(PRINTED)
     renamed = dryruns.parse(PRINTED.replace("rule pretrain", "rule train"))

@@ -11,7 +11,7 @@ import numpy as np
 
 from plasticity.core.errors import UserError
 from plasticity.data import images, parts
-from plasticity.data.origin import require_fetched
+from plasticity.data.origin import OF_PROGRAMS, require_fetched
 from plasticity.data.parts import Parts
 from plasticity.data.raw import RawData
 from plasticity.data.scan import Scan
@@ -177,7 +177,7 @@ def _annotated(folder: Path, annotations: Path, wanted: OwnData) -> _Part:
 
 def _folders(folder: Path) -> Iterator[Path]:
     with os.scandir(folder) as entries:
-        names = sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
+        names = sorted(e.name for e in entries if e.is_dir() and not _is_left(e.name))
     return (folder / name for name in names)
 
 
@@ -191,7 +191,7 @@ def _images_below(folder: str, others: list[str]) -> Iterator[str]:
     for entry in found:
         if _is_image(entry.name):
             yield entry.path
-        elif entry.name.startswith(".") or entry.name in _SYSTEMS:
+        elif _is_left(entry.name):
             continue
         elif entry.is_dir():
             yield from _images_below(entry.path, others)
@@ -199,8 +199,9 @@ def _images_below(folder: str, others: list[str]) -> Iterator[str]:
             others.append(entry.path)
 
 
-_SYSTEMS = ("Thumbs.db", "desktop.ini")
-"""What systems leave in folders of images."""
+def _is_left(name: str) -> bool:
+    """Whether a file or folder is hidden, or was left by a program."""
+    return name.startswith(".") or name.lower() in OF_PROGRAMS
 
 
 def _is_image(name: str) -> bool:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Self
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
@@ -17,6 +14,7 @@ from torch.nn.parameter import UninitializedParameter
 
 from plasticity.core.errors import UserError
 from plasticity.core.rng import torch_generator
+from plasticity.models import generators
 from plasticity.models.numbering import NumberedModule, numbered_modules
 from plasticity.runs import ModelFacts, Term
 
@@ -124,7 +122,7 @@ def build(model: Term[ModelFacts], classes: int, channels: int, height: int, wid
     """
     # The same each time: what a constructor draws and no state holds, such as an order of the
     # channels, belongs to the architecture.
-    with _drawing(torch_generator(0, "architecture")):
+    with generators.seeded(torch_generator(0, "architecture")):
         network = _made(model, classes, channels, height, width)
     network.build_anew = lambda: _made(model, classes, channels, height, width)
     declared, parts = model.facts.count(**model.own), network.numbered_modules
@@ -201,7 +199,7 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
             if (reset := getattr(layer, "reset_parameters", None)) is None:
                 unknown[name] = layer
             else:
-                with _drawing(generator):
+                with generators.seeded(generator):
                     reset()
         elif getattr(network, "build_anew", None) and any(
             True for _ in layer.buffers(recurse=False)
@@ -232,24 +230,8 @@ def _anew(network: nn.Module, generator: torch.Generator) -> Network:
             f"network {type(network).__name__}: no initial distribution is known for its "
             f"layer {', '.join(unknown)}; give that a method reset_parameters"
         )
-    with _drawing(generator):
+    with generators.seeded(generator):
         return network.build_anew().to("cpu")
-
-
-@contextmanager
-def _drawing(generator: torch.Generator) -> Iterator[None]:
-    """Seed the global generators from `generator` in here; afterwards they are as they were."""
-    numpy, python = np.random.get_state(), random.getstate()
-    with torch.random.fork_rng(devices=[]):
-        seed = int(torch.randint(2**62, (), generator=generator))
-        torch.default_generator.manual_seed(seed)
-        np.random.seed(seed % 2**32)
-        random.seed(seed)
-        try:
-            yield
-        finally:
-            np.random.set_state(numpy)
-            random.setstate(python)
 
 
 def draw_uniform(layer: nn.Conv2d | nn.Linear, generator: torch.Generator) -> None:

@@ -20,11 +20,12 @@ from torch.optim import Optimizer
 from torch.utils.flop_counter import FlopCounterMode
 
 from plasticity.core.rng import torch_generator
+from plasticity.models import generators
 from plasticity.models.network import Foreign, Network, build
 from plasticity.runs.costs import Calibration, NetworkCost, Throughput
 from plasticity.runs.metrics import EpochMetrics, as_rows
 from plasticity.runs.workload import Workload
-from plasticity.training import generators, optimiser_state
+from plasticity.training import optimiser_state
 from plasticity.training.backends import bare_step
 from plasticity.training.examples import Batch, Examples
 from plasticity.training.hardware import Hardware, Log

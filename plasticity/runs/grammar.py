@@ -74,6 +74,18 @@ class Template:
         """The head, without the names of its fields: two that share it would be spelt alike."""
         return "{}".join(self._head[::2])
 
+    @property
+    def pattern(self) -> str:
+        """A regular expression without groups for all that it spells."""
+        head = "".join(
+            f"(?:{self.kinds[piece].pattern})" if position % 2 else re.escape(piece)
+            for position, piece in enumerate(self._head)
+        )
+        parts = "|".join(
+            f"{re.escape(part.key)}(?:{self.kinds[part.field].pattern})" for part in self.parts
+        )
+        return f"{head}(?:{parts})*"
+
     def match(self, text: str) -> dict[str, Value] | None:
         """The options spelt in `text`, unchecked, or None where it has another form.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,18 @@ def evaluated_epochs(before: int, epochs: int, every: int) -> int:
     """How many of the epochs after the one `before` are evaluated; see `is_evaluated`."""
     window = max(before, epochs - final_epochs(epochs))
     return window // every - before // every + epochs - window
+
+
+def as_evaluated(history: Sequence[EpochMetrics], epochs: int, every: int) -> list[EpochMetrics]:
+    """`history` as a stage of `epochs` on the clock evaluates it itself; see `is_evaluated`.
+
+    A shorter training that it goes on from was evaluated in its own last epochs besides.
+    """
+    unmeasured: dict[str, Any] = dict.fromkeys(EVALUATED)
+    return [
+        one if is_evaluated(one.epoch, epochs, every) else replace(one, **unmeasured)
+        for one in history
+    ]
 
 
 def reaches(accuracy: float, percent: float | None) -> bool:

@@ -136,11 +136,15 @@ class Run:
         None where there is none, or where what a batch holds, its learning rate, or which weights
         are pruned, depends on the length of the stage.
         """
-        stage = self.stage
-        if stage.length.unit != "e" or stage.prunes or stage.depends_on_length:
+        if not self.stage.is_beginning:
             return None
-        lower = [epochs for epochs in RUNGS if epochs < stage.length.number]
+        lower = [epochs for epochs in RUNGS if epochs < self.stage.length.number]
         return self.ending(length=Length("e", max(lower))) if lower else None
+
+    @property
+    def is_rung(self) -> bool:
+        """Whether longer pretrainings continue from this one."""
+        return self.stage.is_beginning and self.stage.length.number in RUNGS
 
     @property
     def from_scratch(self) -> Run:

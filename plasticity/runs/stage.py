@@ -95,6 +95,11 @@ class Stage:
         to_the_end = self.optimiser.options["schedule"] is not None
         return to_the_end or self.data.facts.fraction_of_all is not None
 
+    @property
+    def is_beginning(self) -> bool:
+        """Whether a longer stage of the same words does the same up to where this one ends."""
+        return self.length.unit == "e" and not self.prunes and not self.depends_on_length
+
     @cached_property
     def spelling(self) -> str:
         """The folder name itself, in its one spelling."""

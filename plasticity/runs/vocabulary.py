@@ -13,6 +13,9 @@ from plasticity.runs.facts import (
 from plasticity.runs.registry import Registry
 from plasticity.runs.values import Ascending, Integer, Word
 
+SCHEDULES = ("cosine",)
+"""How the learning rate of a stage can follow the whole of its length."""
+
 datasets = Registry(
     "data set",
     DatasetFacts,
@@ -42,7 +45,7 @@ optimisers = Registry(
     batch=Integer(at_least=1, default=128),
     drops=Ascending(at_least=1, separator="x", default=()),
     warm=Integer(at_least=1, at_most=MOST_EPOCHS, default=None),
-    schedule=Word(("cosine",), default=None),
+    schedule=Word(SCHEDULES, default=None),
 )
 methods = Registry(
     "method",

@@ -15,7 +15,7 @@ from typing import get_args
 from tabulate import tabulate
 
 from plasticity.core.errors import UserError
-from plasticity.runs import RUNGS, Run, datasets, layout, models
+from plasticity.runs import Run, datasets, layout, models
 from plasticity.runs.costs import Calibration, NetworkCost, Throughput
 from plasticity.runs.kinds import PRETRAIN, TUNE, Job, Kind
 from plasticity.runs.metrics import evaluated_epochs
@@ -90,13 +90,7 @@ def trainings(wanted: Iterable[Job], present: Present = lambda path: False) -> l
 
 def is_kept(run: Run, keep: str) -> bool:
     """Whether the checkpoint of a pretraining stays where the setting ``keep`` is `keep`."""
-    return keep == "all" or (keep == "rungs" and is_rung(run))
-
-
-def is_rung(run: Run) -> bool:
-    """Whether a longer pretraining may continue from `run`."""
-    stage = run.stage
-    return stage.length.unit == "e" and stage.length.number in RUNGS and not stage.prunes
+    return keep == "all" or (keep == "rungs" and run.is_rung)
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,11 @@ from torch.optim import Optimizer
 
 from plasticity.core import files, tensors
 from plasticity.core.errors import UserError
+from plasticity.models import generators
 from plasticity.runs import Run
 from plasticity.runs.metrics import EpochMetrics, as_rows, from_rows
 from plasticity.runs.provenance import LINEAGE, Code
-from plasticity.training import generators, optimiser_state
+from plasticity.training import optimiser_state
 from plasticity.training.methods import NONE, Methods
 
 

@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 
 from plasticity.core.errors import UserError
 from plasticity.core.tensors import checksum
-from plasticity.training import generators
+from plasticity.models import generators
 from plasticity.training.backends import is_out_of_memory, refusing_shortages
 from plasticity.training.examples import Batch, Examples
 from plasticity.training.loop import (
@@ -31,7 +31,7 @@ from plasticity.training.loop import (
     put_back,
     undoing,
 )
-from plasticity.training.optimiser_state import held_in_python, taken_apart
+from plasticity.training.optimiser_state import held_in_python, place_numbers, taken_apart
 
 Work = Callable[[], object]
 
@@ -65,9 +65,7 @@ class CudaGraphs:
 
     def prepare(self, optimiser: Optimizer) -> None:
         """Let the count of steps, and a rate of every step, live on the device to be recorded."""
-        for group in optimiser.param_groups:
-            if "capturable" in group:
-                group["capturable"] = True
+        put_counts_on_device(optimiser)
         put_rates_on_device(optimiser)
         # Its first step is not recorded, of which torch would warn.
         warnings.filterwarnings("ignore", "This instance was constructed with capturable=True")
@@ -303,6 +301,17 @@ def drawn_outside(device: torch.device) -> str:
     own = "cuda" if device.type == "cuda" else "torch"
     states = generators.states(device)
     return checksum(None, {name: state for name, state in states.items() if name != own})
+
+
+def put_counts_on_device(optimiser: Optimizer) -> None:
+    """Let the counts of torch's rules be beside the parameters, which some know a way to do.
+
+    There are some already where the state of the stage before was taken over.
+    """
+    for group in optimiser.param_groups:
+        if "capturable" in group:
+            group["capturable"] = True
+            place_numbers(optimiser, group, on_cpu=False)
 
 
 def put_rates_on_device(optimiser: Optimizer) -> None:

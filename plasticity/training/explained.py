@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import inspect
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from plasticity.core.errors import UserError, shown
-from plasticity.runs import Run
+from plasticity.runs import Member, Run, extensions
 from plasticity.training.backends import is_out_of_memory
 
 EXPECTED = {
@@ -26,13 +29,16 @@ EXPECTED = {
 MADE = {"optimiser": "/torch/optim/", "model": "/plasticity/models/network.py"}
 """Where what they make may be at work, in code that is not their own."""
 
+CALLED = {**MADE, "start": "/plasticity/training/initial_state.py"}
+"""By which file they are called: of several words of one file, the one called last has failed."""
+
 
 @contextmanager
 def explained(run: Run, log: Callable[[str], None]) -> Iterator[None]:
     """Raise `UserError`, which says what to do, for what ends the last stage of `run` in here.
 
-    An error of code of a user's own names its place, and its traceback is left in the log. Any
-    other error is left as it is.
+    An error of code of a user's own names its place, and the lines of that code that led there are
+    left in the log. Any other error is left as it is.
     """
     try:
         yield
@@ -44,32 +50,61 @@ def explained(run: Run, log: Callable[[str], None]) -> Iterator[None]:
             raise too_few_values(run) from error
         if "deterministic implementation" in str(error):
             raise not_deterministic(run, error) from error
-        if blamed := own_code(run, error):
-            log(traceback.format_exc())
+        if blamed := own_code(run, error, log):
             raise blamed from error
         raise
 
 
-def own_code(run: Run, error: Exception) -> UserError | None:
+def own_code(run: Run, error: Exception, log: Callable[[str], None]) -> UserError | None:
     """What to say of an `error` in what a word of `run` declares; None where it is in none."""
     frames = traceback.extract_tb(error.__traceback__)
     stage = run.stage
     first = (str(error).strip() or "no message").splitlines()[0]
     if "CUDA" in first or "cuDNN" in first:  # of the device, wherever it comes to light
         return None
-    for term in (stage.optimiser, stage.start, run.model):
-        member = term.member
-        file = inspect.getsourcefile(member.function) or ""
-        inside = MADE.get(member.kind)
-        own = [frame for frame in frames if frame.filename == file]
-        if own or (inside and any(inside in frame.filename for frame in frames)):
-            where = f"{own[-1].filename}, line {own[-1].lineno}" if own else file
-            return UserError(
-                f"{member.kind} {member.name}: its code failed in stage '{stage}' "
-                f"({type(error).__name__}: {shown(first)}); correct {where}: "
-                f"{EXPECTED[member.kind]}"
-            )
-    return None
+    words = [term.member for term in (stage.optimiser, stage.start, run.model)]
+    suspects = [one for member in words if (one := _suspected(member, frames))]
+    if not suspects:
+        return None
+    one = max(suspects, key=lambda one: (one.is_own, one.called))
+    log("".join(traceback.format_list(one.lines)).rstrip())
+    last = one.lines[-1]
+    where = f"{last.filename}, line {last.lineno}" if one.is_own else _file_of(one.member)
+    return UserError(
+        f"{one.member.kind} {one.member.name}: its code failed in stage '{stage}' "
+        f"({type(error).__name__}: {shown(first)}); correct {where}: {EXPECTED[one.member.kind]}"
+    )
+
+
+@dataclass(frozen=True)
+class _Suspect:
+    """A word whose code may have failed: the `lines` that led there, and since when it ran."""
+
+    member: Member[Any]
+    lines: Sequence[traceback.FrameSummary]
+    is_own: bool
+    called: int
+
+
+def _suspected(member: Member[Any], frames: Sequence[traceback.FrameSummary]) -> _Suspect | None:
+    """`member`, if it is at work in `frames`: in its own files, or by what it made."""
+    file = _file_of(member)
+    beside = [one.has for one in extensions.in_use() if one.has(Path(file))]
+    own = [
+        frame
+        for frame in frames
+        if frame.filename == file or any(has(Path(frame.filename)) for has in beside)
+    ]
+    by = CALLED[member.kind]
+    called = max((at for at, frame in enumerate(frames) if by in frame.filename), default=-1)
+    if own:
+        return _Suspect(member, own, True, called)
+    is_made = member.kind in MADE and called >= 0
+    return _Suspect(member, frames[called:], False, called) if is_made else None
+
+
+def _file_of(member: Member[Any]) -> str:
+    return inspect.getsourcefile(member.function) or ""
 
 
 def out_of_memory(run: Run, error: Exception) -> UserError:

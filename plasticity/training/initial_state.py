@@ -14,11 +14,10 @@ from plasticity.core.errors import UserError
 from plasticity.core.rng import torch_generator
 from plasticity.data.apply import classes_of, task_of
 from plasticity.interventions.perturbations import Ticket, effective_size
-from plasticity.models import masks
+from plasticity.models import generators, masks
 from plasticity.models.masks import Mask
 from plasticity.models.network import Network, build, initialise, require_logits
 from plasticity.runs import Run
-from plasticity.training import generators
 from plasticity.training.batches import ComingBatches
 from plasticity.training.checkpoint import Checkpoint
 

@@ -20,10 +20,11 @@ from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from plasticity.interventions.method import Again, Pass
+from plasticity.models import generators
 from plasticity.models.network import Network
 from plasticity.runs.compute import Precision
 from plasticity.runs.metrics import EVALUATED, EpochMetrics
-from plasticity.training import generators, methods
+from plasticity.training import methods
 from plasticity.training.backends import DTYPES, bare_step, refusing_shortages
 from plasticity.training.examples import Batch, Examples
 from plasticity.training.methods import Methods

@@ -113,18 +113,24 @@ def put_back(
     tensors: Mapping[str, Tensor],
     methods: Sequence[Method] = (),
     network: nn.Module | None = None,
+    *,
+    follow: bool = False,
 ) -> None:
-    """Let `optimiser` and `methods`, freshly made, remember what was `taken_apart`; copies."""
+    """Let `optimiser` and `methods`, freshly made, remember what was `taken_apart`; copies.
+
+    Tensors that lay on the CPU are there again or, to `follow` parameters that lay there and no
+    longer do, beside these; but for numbers, which `place_numbers` places.
+    """
     for number, method in enumerate(methods):
         assert network is not None
-        mine = _Unpacker(list(network.parameters()), tensors, network)
+        mine = _Unpacker(list(network.parameters()), tensors, follow, network)
         for name, value in plain["methods"][number].items():
             if isinstance(value, dict) and "network" in value:  # which others may hold: in place
                 vars(method)[name].load_state_dict(_below(f"{value['network']}/", tensors))
             else:
                 setattr(method, name, mine.unpack(value, f"method {number}/{name}"))
     parameters = _parameters(optimiser)
-    unpacker = _Unpacker(parameters, tensors)
+    unpacker = _Unpacker(parameters, tensors, follow)
     found = unpacker.unpack(plain["state"], "")
     # Torch would convert state to the type of the parameters, and lists to other lists.
     usual = type(optimiser).load_state_dict is Optimizer.load_state_dict
@@ -139,6 +145,18 @@ def put_back(
     unpacker.known |= {"state": optimiser.state, "param_groups": optimiser.param_groups}
     for name, value in plain["attributes"].items():
         setattr(optimiser, name, unpacker.unpack(value, f"attribute {name}"))
+
+
+def place_numbers(optimiser: Optimizer, group: Mapping[str, Any], *, on_cpu: bool) -> None:
+    """Let the numbers in the state of the parameters of a `group` be on the CPU, or beside these.
+
+    They are tensors without dimensions, such as the count of steps.
+    """
+    for parameter in group["params"]:
+        slots = optimiser.state.get(parameter, {})
+        for name, slot in slots.items():
+            if isinstance(slot, Tensor) and not slot.dim():
+                slots[name] = slot.to("cpu" if on_cpu else parameter.device)
 
 
 class _Packer:
@@ -228,11 +246,13 @@ class _Unpacker:
         self,
         parameters: list[Tensor],
         tensors: Mapping[str, Tensor],
+        follow: bool,
         network: nn.Module | None = None,
     ) -> None:
         self.parameters = parameters
         self.network = network
         self.tensors = tensors
+        self.follow = follow
         self.known: dict[str, Any] = {}
 
     def unpack(self, plain: Any, path: str) -> Any:
@@ -250,9 +270,11 @@ class _Unpacker:
         return self.known[path]
 
     def _made(self, plain: dict[str, Any], path: str) -> Any:
-        device = torch.device("cpu") if plain.get("cpu", True) else self.parameters[0].device
+        beside = self.parameters[0].device
+        device = torch.device("cpu") if plain.get("cpu", True) else beside
         if "tensor" in plain:
             stored = self.tensors[plain["tensor"]]
+            device = beside if self.follow and stored.dim() else device
             # In the memory order that it had, as if it had never left: vectorised kernels round by
             # position.
             order = torch.empty_strided(

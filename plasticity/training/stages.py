@@ -20,13 +20,13 @@ from plasticity.core.errors import UserError
 from plasticity.core.rng import torch_generator
 from plasticity.data import splits, storage
 from plasticity.data.storage import DataPart
-from plasticity.models import masks
+from plasticity.models import generators, masks
 from plasticity.models.masks import Mask
 from plasticity.runs import Run, Term, extensions
 from plasticity.runs.compute import Precision
 from plasticity.runs.metrics import EpochMetrics, reaches
 from plasticity.runs.provenance import Code
-from plasticity.training import checkpoint, generators, optimiser_state
+from plasticity.training import checkpoint, optimiser_state
 from plasticity.training.batches import ComingBatches, Order, StepRange, Subset, order_of
 from plasticity.training.checkpoint import Checkpoint, Identity
 from plasticity.training.examples import Batch, Examples, on_device
@@ -214,16 +214,17 @@ def inherit(optimiser: Optimizer, path: Path | None, parent: Checkpoint) -> None
     # The rate, and how steps are computed: on what device, and whether they can be recorded.
     kept = ("lr", "capturable", "foreach", "fused")
     own = [{k: group[k] for k in kept if k in group} for group in optimiser.param_groups]
-    optimiser_state.put_back(optimiser, parent.plain, parent.optimiser)
+    came_from_cpu = parent.identity.device == "cpu"
+    optimiser_state.put_back(optimiser, parent.plain, parent.optimiser, follow=came_from_cpu)
     for group, fresh in zip(optimiser.param_groups, own, strict=True):
         for name in ("initial_lr", "drops"):  # what the schedule before kept there
             group.pop(name, None)
         group.update(fresh)
-        on_device = group.get("capturable") or group.get("fused")
-        for parameter in group["params"]:  # as torch does: counts of steps are where they are used
-            state = optimiser.state.get(parameter, {})
-            if isinstance(state.get("step"), torch.Tensor):
-                state["step"] = state["step"].to(parameter.device if on_device else "cpu")
+        if "capturable" in group:  # torch's rules have them where they compute with them
+            on_cpu = not (group["capturable"] or group.get("fused"))
+            optimiser_state.place_numbers(optimiser, group, on_cpu=on_cpu)
+        elif came_from_cpu:
+            optimiser_state.place_numbers(optimiser, group, on_cpu=False)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 from plasticity.core import files
 from plasticity.core.shutdown import graceful_shutdown
 from plasticity.runs import Run, metrics
-from plasticity.runs.metrics import EpochMetrics, is_evaluated
+from plasticity.runs.metrics import EpochMetrics, as_evaluated, is_evaluated
 from plasticity.runs.provenance import Code
 from plasticity.training import checkpoint
 from plasticity.training.batches import StepRange
@@ -60,9 +60,10 @@ def train_stage(
     """Train the last stage of `run` and write its outputs.
 
     `code` is what trains it; states written under another one are refused. One epoch in
-    `evaluate_every` is evaluated, and all whose test accuracy counts at the end; what is trained
-    is the same. Raises `UserError` for inputs that cannot be used, and `shutdown.Ended` where this
-    process was asked to end: the state is then saved, and another call continues from it.
+    `evaluate_every` is evaluated, and all whose test accuracy counts at the end; with a rung, whose
+    own last epochs were evaluated too, the metrics are the same, and so is what is trained in any
+    case. Raises `UserError` for inputs that cannot be used, and `shutdown.Ended` where this process
+    was asked to end: the state is then saved, and another call continues from it.
     """
     with files.held(outputs.resume.with_name(".lock"), log) as waited:
         with explained(run, log):
@@ -116,12 +117,13 @@ def train(
     earlier = checkpoint.to_continue(resume, rung, stage.run, stage.identity, stage.code, log)
     if earlier:
         checkpoint.restore(earlier, train_state.network, train_state.optimiser, train_state.methods)
-    history = earlier.history if earlier else []
+    # Which epochs are the last of a stage with a target is known only afterwards.
+    every = 1 if stage.run.stage.length.percent is not None else evaluate_every
+    last = steps.epoch(steps.end - 1)
+    history = as_evaluated(earlier.history, last, every) if earlier else []
     diverged = earlier.diverged.step if earlier and earlier.diverged else None
     part = EpochProgress.begin(stage.device, earlier.part if earlier else None)
     first = True
-    # Which epochs are the last of a stage with a target is known only afterwards.
-    every = 1 if stage.run.stage.length.percent is not None else evaluate_every
     saved, pause = time.monotonic(), resume_every
 
     def due() -> bool:
@@ -151,7 +153,7 @@ def train(
             batches = stage.batches(done, part.batches)
             while not train_on(train_state, stage.train, batches, part, due):
                 save()
-            due_now = is_evaluated(epoch, steps.epoch(steps.end - 1), every)
+            due_now = is_evaluated(epoch, last, every)
             measured = finish_epoch(
                 train_state,
                 epoch,

@@ -104,6 +104,17 @@ def test_speed_is_decided_where_all_seeds_agree(kept, verdict):
     assert found.high - found.estimate == pytest.approx(2.776445 * 0.5 / math.sqrt(5))
 
 
+def test_speed_is_known_as_exactly_as_evaluations_are_frequent():
+    """Every fourth epoch and the last fifth of 40: what leaps at 17 is seen at 20, as cold is."""
+    reached = {"cold": [20] * 5, "keep1": [17] * 5, "keep2": [34] * 5}
+    curves = leaps(reached)
+    curves.loc[(curves["epoch"] % 4 > 0) & (curves["epoch"] <= 32), "test_accuracy"] = math.nan
+    accuracies = [played("fig11", role, np.full(5, 80.0)) for role in reached]
+    cases = CLAIMS["reset-speed"].read(evidence_of(*accuracies, curves=curves)).cases
+    assert [case.resolution for case in cases] == [0.5 * 4] * 2
+    assert [case.values.tolist() for case in cases] == [[2.0] * 5, [16.0] * 5]
+
+
 def test_drift_is_judged_without_the_second_control_too():
     runs = made("gap-drift", 3.0).runs["fig03"]
     found = only("gap-drift", Evidence({"fig03": runs[runs["role"] != "resampled"]}, {}))

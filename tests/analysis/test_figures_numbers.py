@@ -4,8 +4,10 @@ Over seeds 0, 1 and 2 accuracies rise by two points each: the mean is that of se
 deviation two points, and in epoch e of 5 it is e fifths of that.
 """
 
+from dataclasses import replace
+
 import pytest
-from figure_tables import DRAWINGS
+from figure_tables import COLD, DRAWINGS, LENGTHS, Synthetic, drawing_of, texts_of
 
 from plasticity.analysis.figures import capacity, resets
 from plasticity.core.errors import UserError
@@ -38,6 +40,33 @@ def test_the_numbers_of_tuning_curves(rows_of):
         [16.4, 32.8, 49.2, 65.6, 82, 14.4, 28.8, 43.2, 57.6, 72]
     )
     assert [row["deviation"] for row in rows] == pytest.approx([0.4, 0.8, 1.2, 1.6, 2] * 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "before"), [("warm_start", [(-1, 1), (0, 2)]), ("tuning_curves", [])]
+)
+def test_curves_of_stages_with_a_target_end_where_the_first_seed_does(name, before):
+    """Tuned for 3, 4 and 5 epochs, after 2, 3 and 4 of pretraining: later ones have fewer seeds."""
+    drawing = drawing_of(name, with_targets((0, 1, 2)))
+    rows = drawing.numbers.to_dict("records")
+    assert {row["n"] for row in rows} == {3}
+    for role in ("cold", "warm"):
+        assert [row["x"] for row in series(rows, role)] == [1, 2, 3]
+    found = series(rows, "warm, pretraining")
+    assert [(row["x"], row["epoch"]) for row in found] == before
+    assert not any(text.startswith("last") for text in texts_of(drawing.picture))
+
+
+def with_targets(seeds):
+    made = Synthetic()
+    for seed in seeds:
+        made.add("cold", COLD.replace("_e5", "_until90x5"), seed, 0.8)
+        made.add("warm", LENGTHS[4].replace("_e", "_until90x"), seed, 0.7)
+    tables = made.tables()
+    tables.runs["target_reached"] = True
+    shortest = tables.curves["kind"].map({"tune": 3, "pretrain": 2})
+    ended = tables.curves["epoch"] > shortest + tables.curves["seed"]
+    return replace(tables, curves=tables.curves[~ended])
 
 
 def test_the_numbers_by_length_of_pretraining(rows_of):

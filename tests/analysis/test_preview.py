@@ -40,10 +40,20 @@ def config(*overlays: str) -> dict:
 REMEDY = "{study: remedy, remedies: {shrunk: reset6}, targets: [fig05, fig07]}"
 
 
+OF_A_FAMILY = "{seeds: [0], model: %s, figures: {fig05: {model: '%s'}, fig07: {seeds: [0]}}}"
+FAMILIES = {
+    "mlp": OF_A_FAMILY % ("mlp-d2w100", "mlp-d{depth}w{width}"),
+    "vit": OF_A_FAMILY % ("vit-p4d6w192", "vit-p4d{depth}w{width}"),
+}
+"""Studies of other networks than residual ones."""
+
+
 @cache
 def study_of(name: str) -> Study:
     if name == "paper":
         return Study(config())
+    if name in FAMILIES:
+        return Study(config(FAMILIES[name]))
     if name == "remedy":
         return Study(config(REMEDY))
     return Study(config((ROOT / f"studies/{name}.yaml").read_text()))
@@ -75,12 +85,15 @@ def drawn(study: Study, name: str) -> Drawing:
         *(("demo", name) for name in paper().figures),
         *(("cifar10-mini", name) for name in ("fig04", "fig06", "early_connectivity")),
         *(("remedy", name) for name in ("fig05", "fig07")),
+        *((family, name) for family in FAMILIES for name in ("fig02", "fig05", "fig07")),
     ],
 )
 def test_the_figures_of_a_study_can_be_drawn(study: str, name: str):
     tables = tables_of(study_of(study), name)
     assert set(tables.runs["role"]) == set(study_of(study).figures[name].roles)
     assert len(drawn(study_of(study), name).numbers)
+    if study in FAMILIES:
+        assert all(f"/{study}-" in run for run in tables.runs["run"])
 
 
 def test_only_the_picture_is_written_and_it_says_what_it_is(tmp_path: Path):

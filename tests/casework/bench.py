@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,8 @@ from plasticity.data import sources
 from plasticity.data.raw import RawData
 from plasticity.interventions.options import LEARNING_RATE
 from plasticity.runs import (
-    DatasetFacts as _facts, ModelFacts, Number, datasets, models, optimisers, starts,
+    DatasetFacts as _facts, ModelFacts, Number, OptimiserFacts,
+    datasets, models, optimisers, starts,
 )
 '''
 
@@ -52,9 +53,19 @@ class Step:
 
 
 class Bench:
-    """A temporary folder for the `case` in `folder`, with its `addition`, if any, as extension."""
+    """A temporary folder for the `case` in `folder`, with its `addition`, if any, as extension.
 
-    def __init__(self, scratch: Path, folder: Path, case: str, addition: str | None) -> None:
+    In which texts are `rewritten`, pairs of one that must be there and what is in its place.
+    """
+
+    def __init__(
+        self,
+        scratch: Path,
+        folder: Path,
+        case: str,
+        addition: str | None,
+        rewritten: Sequence[tuple[str, str]] = (),
+    ) -> None:
         self.scratch, self.folder, self.case = scratch, folder, folder / case
         self.overlay: Path | None = None
         if addition:
@@ -65,6 +76,9 @@ class Bench:
                 "(classes: int, channels: int)",
                 "(classes: int, channels: int, height: int, width: int)",
             )
+            for before, after in rewritten:
+                assert before in facts
+                facts = facts.replace(before, after)
             (scratch / "of_the_case.py").write_text(PRELUDE + facts)
             self.overlay = scratch / "extension.yaml"
             self.overlay.write_text(f"extensions: {{case: {scratch / 'of_the_case.py'}}}\n")

@@ -11,8 +11,9 @@ from casework.bench import Step
 class Case:
     """A case in the folder `name`, told from others there by `part`.
 
-    With an `addition` its ``<addition>_addition.py`` is an extension. A capability is something
-    that may come later.
+    With an `addition` its ``<addition>_addition.py`` is an extension, in which texts are
+    `rewritten` that have another form since the case was reported. A capability is something that
+    may come later.
     """
 
     name: str
@@ -20,6 +21,7 @@ class Case:
     part: str = ""
     addition: str | None = None
     is_capability: bool = False
+    rewritten: tuple[tuple[str, str], ...] = ()
 
     @property
     def title(self) -> str:
@@ -95,6 +97,13 @@ def _small(name: str, run: str) -> Step:
     return _runs(f"tune/{name}/resnet-d1w4/seed0/{run}", fails=True)
 
 
+OPTIMISERS = (
+    # A muon is built in since then, and a rule says how often it asks for its closure.
+    ('"muon-lr', '"mu-lr'), ("def muon(", "def mu("),
+    ('"sharp-lr{lr}", ', '"sharp-lr{lr}", facts=OptimiserFacts(passes=2), '),
+    ('"quasinewton-lr{lr}", ', '"quasinewton-lr{lr}", facts=OptimiserFacts(passes=20), '),
+)  # fmt: skip
+
 FINITE = "losses that are no numbers: 0"
 DECODED = r"as Pillow decodes: 80 of 80"
 OTHER = "holds other data than what results/data/.* was prepared from"
@@ -109,15 +118,16 @@ DATA = [
     *_hub("06-alpha", DECODED, fails=False),
     *_hub("07-cmyk", DECODED, fails=False),
     *_hub("08-path-only", "names the file .* and does not hold the image itself"),
-    *_hub("09-labels", "expected whole numbers", "string", "float"),
-    *_hub("09-labels", "they go from -1 to", "minus1"),
+    *_hub("09-labels", "classes: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9", "string", fails=False),
+    *_hub("09-labels", "expected whole numbers", "float"),
+    *_hub("09-labels", "the labels go down to -1", "minus1"),
     *_hub("09-labels", "count from 1: subtract 1", "one-based"),
     *_hub("10-layouts", FINITE, "binary", fails=False),
     *_hub("10-layouts", "expected images as encoded bytes", "array3d"),
-    *_hub("10-layouts", "has the columns .*; expected one of", "plural"),
-    *_hub("10-layouts", "expected whole numbers without gaps", "category"),
-    *_hub("10-layouts", r"no test\*\.parquet in it", "validation"),
-    *_hub("10-layouts", "parquet in the folder itself", "subfolder"),
+    *_hub("10-layouts", "classes: airplane, automobile", "plural", "subfolder", fails=False),
+    *_hub("10-layouts", "classes: c0, c1, c2", "category", fails=False),
+    *_hub("10-layouts", "there is no test part: validation is tested on", "validation",
+          fails=False),
     *_hub("11-class-names", "classes: truck, ship", fails=False),
     *_hub("12-cifar100", FINITE, "lastmissing", fails=False, dataset="cifar100"),
     *_hub("12-cifar100", "expected one of fine_label", "coarse", dataset="cifar100"),
@@ -205,8 +215,14 @@ CODE = [
     ),
     *(
         Case("23-closure", (_runs(_rule(f"{name}-lr0.002", "full_{}-b64_e2_init")),), name, "optim",
-             is_capability=name in ("sharp", "quasinewton"))
-        for name in ("sharp", "quasinewton", "muon", "decay")
+             rewritten=OPTIMISERS)
+        for name in ("sharp", "quasinewton", "decay")
+    ),
+    Case(
+        "23-closure",
+        (_runs(_rule("muon-lr0.002"), fails=True,
+               says=(r"muon is declared twice: .*muon\.py:\d+ and .*of_the_case\.py:\d+",)),),
+        "muon", "optim",
     ),
     Case(
         "28-remedy-data",

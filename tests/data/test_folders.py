@@ -35,6 +35,19 @@ def test_a_part_by_choice_and_a_folder_within_another(tmp_path):
     assert data.notes == ("the part test is not used",)
 
 
+def test_what_programs_leave_is_no_part_no_class_and_no_data(tmp_path):
+    """Such as an archive made on a Mac brings beside and into its folders."""
+    own.folder(tmp_path / "birds")
+    for place in ("__MACOSX/birds/train", "birds/train/__MACOSX", "birds/train/ant/__pycache__"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "0.png").write_bytes(b"no image")
+    (tmp_path / "birds/train/ant/Thumbs.db").touch()
+    data = read(declare("images", tmp_path))
+    assert data.classes == ["ant", "bee"]
+    assert len(data.train_labels) == 12
+    assert data.notes == ()
+
+
 def test_images_that_are_not_square_and_in_other_folders_and_kinds(tmp_path):
     own.folder(tmp_path, shape=(4, 9, 3))
     own.write(tmp_path / "train/ant/images/deep.JPEG", own.pictures(1, shape=(4, 9, 3))[0])

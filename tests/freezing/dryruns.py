@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from freezing.checkouts import Checkout, FreezeError
 
 Jobs = dict[str, str]
@@ -38,8 +40,13 @@ class Plan:
 
 
 def plans(project: Path) -> list[Plan]:
-    """All dry runs, the longest first."""
-    studies = sorted(path.stem for path in (project / "studies").glob("*.yaml"))
+    """All dry runs, the longest first; none of studies on data that whoever runs them brings."""
+    overlays = sorted((project / "studies").glob("*.yaml"))
+    studies = [
+        path.stem
+        for path in overlays
+        if "datasets" not in yaml.safe_load(path.read_text(encoding="utf-8"))
+    ]
     return [
         *(Plan(), Plan(target=GROUP), Plan(target=FIGURE)),
         *(Plan(study, target) for study in studies for target in (None, GROUP)),

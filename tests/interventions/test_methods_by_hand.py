@@ -318,7 +318,7 @@ def test_weights_that_are_computed_or_not_there_are_refused(word):
     computed = nn.utils.parametrizations.weight_norm(nn.Linear(2, 2))
     with pytest.raises(UserError, match=r"^layer network\.0 of .* take another network, or a "):
         made(word, Foreign(nn.Sequential(computed, nn.Linear(2, 2))))
-    with pytest.raises(UserError, match="^network Foreign has no weights .* take another network"):
+    with pytest.raises(UserError, match=r"^network Foreign has no weights .* take another network"):
         made(word, Foreign(nn.Sequential(nn.LayerNorm(2))))
 
 

@@ -11,8 +11,13 @@ from plasticity.runs import (
     RUNGS,
     Length,
     Run,
+    SelectionFacts,
     SpellingError,
+    StartFacts,
     ancestors,
+    data_selections,
+    rungs,
+    starts,
 )
 from plasticity.runs.grammar import Template
 
@@ -91,6 +96,43 @@ def test_the_rung_is_the_same_run_at_the_next_lower_length(run):
         assert str(run.rung) == re.sub(r"_e\d+_([^_]+)$", rf"_e{lower[-1]}_\1", str(run), count=1)
     else:
         assert run.rung is None
+
+
+@given(runs(), st.sampled_from([*RUNGS, 7]))
+def test_the_pattern_of_rungs_knows_them(run, epochs):
+    """Those that a longer run goes on from: not a schedule, a drift or a ticket of that length."""
+    last = run.ending(length=Length("e", epochs))
+    longer = last.ending(length=Length("e", 1001))
+    assert last.is_rung == (last in rungs_below(longer))
+    for one in (run, last):
+        assert bool(re.fullmatch(rungs.pattern(), str(one))) == one.is_rung
+
+
+def rungs_below(run):
+    below = []
+    while run := run.rung:
+        below.append(run)
+    return below
+
+
+def test_the_words_of_an_extension_decide_whether_a_run_is_a_rung():
+    """A word that begins as another does is another."""
+    run = "cifar10/resnet18/seed0/{}_adam-lr0.001_e10_{}"
+
+    @data_selections.member("drifting", facts=SelectionFacts(stream="half"))
+    def plain(labels, generator):
+        """Not one that drifts."""
+
+    @starts.member("lottery", facts=StartFacts(inherits=None, prunes=True))
+    def lottery(network, generator, ticket):
+        """Prunes."""
+
+    try:
+        paths = [run.format("drifting", "init"), run.format("full", "lottery")]
+        assert [bool(re.fullmatch(rungs.pattern(), path)) for path in paths] == [True, False]
+    finally:
+        data_selections.remove("plain")
+        starts.remove("lottery")
 
 
 def test_rungs_ascend():

@@ -13,10 +13,11 @@ from torch.nn.functional import cross_entropy
 
 from plasticity.core.errors import UserError
 from plasticity.core.rng import torch_generator
+from plasticity.models import generators
 from plasticity.models.network import initialise
 from plasticity.runs import Run, models, optimisers
 from plasticity.runs.metrics import EpochMetrics
-from plasticity.training import checkpoint, generators
+from plasticity.training import checkpoint
 from plasticity.training.checkpoint import DIFFERENCES, Checkpoint, Identity
 
 IDENTITY = Identity(

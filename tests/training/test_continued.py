@@ -1,5 +1,7 @@
 """Stages that go on with the state of the optimiser of the stage before."""
 
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from plasticity.core.errors import UserError
 from plasticity.runs import Run, SpellingError
 from plasticity.training import checkpoint
 from plasticity.training.checkpoint import Checkpoint
+from plasticity.training.cuda_graphs import put_counts_on_device
+from plasticity.training.stages import inherit, optimiser_of
 
 PLACE = "digits-clutter/resnet-d1w2/seed0"
 SGD = "sgd-lr0.05-m0.9-b16"
@@ -47,6 +51,48 @@ def test_it_is_killed_and_recorded_to_the_same_bits(folder: Folder):
     assert equal(straight, killed_everywhere(folder, run, parent=parent))
     recorded = whole(folder, run, "taped", parent=parent, hardware=Taped())
     assert same_weights(straight, recorded)
+
+
+@pytest.mark.usefixtures("own_members")
+@pytest.mark.parametrize("rule", RULES)
+def test_a_state_that_was_saved_on_a_gpu_goes_on_on_the_cpu(folder: Folder, rule: str):
+    run = run_of(f"full_{rule}_e1_init", f"full_{rule}_e1_continue")
+    parent = folder.train(run.parent).checkpoint
+    here = checkpoint.load(folder.train(run, "here", parent=parent).checkpoint)
+    checkpoint.save(parent, as_of_a_gpu(checkpoint.load(parent)))
+    assert same_weights(checkpoint.load(folder.train(run, parent=parent).checkpoint), here)
+
+
+def as_of_a_gpu(state: Checkpoint) -> Checkpoint:
+    """`state` as recorded steps on a GPU leave it: rates and counts are tensors there."""
+    text = json.dumps(state.plain).replace('"cpu": true', '"cpu": false')
+    text = text.replace('["capturable", false]', '["capturable", true]')
+    rate = json.dumps({"tensor": "rate", "stride": [], "cpu": False})
+    return replace(
+        state,
+        identity=replace(state.identity, device="cuda", execution="graphs", gpu="H100"),
+        plain=json.loads(re.sub(r'(?<=\["lr", )[^\]]*', rate, text)),
+        optimiser={**state.optimiser, "rate": torch.tensor(0.1)},
+    )
+
+
+@pytest.mark.usefixtures("own_members")
+@pytest.mark.parametrize("rule", RULES)
+def test_a_state_that_was_saved_on_the_cpu_goes_where_the_parameters_are(folder: Folder, rule: str):
+    """Meta stands for a GPU: all but counts that torch keeps elsewhere until steps are recorded."""
+    chain = Chain(folder)
+    run = run_of(f"full_{rule}_e1_init", f"full_{rule}_e1_continue")
+    parent = checkpoint.load(chain.state(run.parent))
+    optimiser = optimiser_of(run, chain.prepared(run).train_state.network.to("meta"))
+    inherit(optimiser, None, parent)
+    slots = [slots for slots in optimiser.state.values() if slots]
+    (group, *_) = optimiser.param_groups
+    assert slots
+    elsewhere = "capturable" in group and not group.get("fused")
+    for slot in (slot for each in slots for slot in each.values()):
+        assert slot.device.type == ("cpu" if elsewhere and not slot.dim() else "meta")
+    put_counts_on_device(optimiser)
+    assert {slot.device.type for each in slots for slot in each.values()} == {"meta"}
 
 
 def test_the_rate_and_the_schedule_are_its_own(folder: Folder):

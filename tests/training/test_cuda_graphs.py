@@ -18,11 +18,12 @@ from torch import nn
 from torch.optim import Optimizer
 
 from plasticity.core.errors import UserError
+from plasticity.models import generators
 from plasticity.observe import telemetry
 from plasticity.runs import Run
 from plasticity.runs.cadence import Cadence
 from plasticity.runs.compute import EXECUTIONS, NEED_A_GPU, PRECISIONS
-from plasticity.training import checkpoint, generators, prune
+from plasticity.training import checkpoint, prune
 from plasticity.training.backends import DTYPES, prepare_backends
 from plasticity.training.cuda_graphs import CudaGraphExecution, CudaGraphs
 from plasticity.training.examples import Batch, Examples

@@ -17,7 +17,7 @@ from plasticity.runs.metrics import EVALUATED, evaluated_epochs, final_epochs, i
 from plasticity.training import checkpoint
 from plasticity.training.hardware import Hardware
 from plasticity.training.stages import Inputs, Streams, prepare, stays_on_host
-from plasticity.training.train import Outputs, train_stage
+from plasticity.training.train import Outputs, train, train_stage
 
 RUN = Run.parse(PRETRAIN.format(epochs=11))
 
@@ -34,9 +34,14 @@ def folder(tmp_path: Path) -> Folder:
 
 
 def trained(
-    folder: Folder, name: str, hardware: Hardware = HARDWARE, every: int = 1, run: Run = RUN
+    folder: Folder,
+    name: str,
+    hardware: Hardware = HARDWARE,
+    every: int = 1,
+    run: Run = RUN,
+    rung: Path | None = None,
 ) -> Outputs:
-    inputs = Inputs(folder.train_file, folder.test_file, folder.split(run))
+    inputs = Inputs(folder.train_file, folder.test_file, folder.split(run), rung=rung)
     outputs = folder.outputs(run, name)
     train_stage(run, inputs, outputs, hardware, CODE, print, evaluate_every=every)
     return outputs
@@ -68,6 +73,18 @@ def test_what_is_evaluated_does_not_depend_on_how_often(folder: Folder):
     assert all(torch.equal(states[0].network[n], states[1].network[n]) for n in states[0].network)
     assert states[0].digest == states[1].digest
     assert [one.test_loss for one in states[1].history] == [one["test_loss"] for one in rows(some)]
+
+
+def test_the_last_epochs_of_a_rung_are_not_those_of_a_longer_training(folder: Folder):
+    rung = trained(folder, "rung", every=4, run=RUN.rung)
+    straight, longer = (
+        trained(folder, name, every=4, rung=state)
+        for name, state in (("straight", None), ("longer", rung.checkpoint))
+    )
+    assert [row["epoch"] for row in rows(rung) if row["test_loss"]] == [4, 8, 9, 10]
+    assert [row["epoch"] for row in rows(longer) if row["test_loss"]] == [4, 8, 10, 11]
+    assert rows(longer) == rows(straight)
+    assert equal(*(checkpoint.load(outputs.checkpoint) for outputs in (longer, straight)))
 
 
 @pytest.mark.parametrize("epochs", [1, 4, 5, 11, 350])
@@ -151,6 +168,31 @@ def test_images_on_the_host_give_the_same_bits(tmp_path: Path, path: str):
         outputs = folder.train(run, name, hardware=hardware, log=told.append, resume_every=0)
         assert equal(checkpoint.load(outputs.checkpoint), usual)
     assert any("stay in the memory of the host" in line for line in told)
+
+
+class OnHost(torch.Tensor):
+    """Images whose device is another one than that of their batches, as beside a GPU."""
+
+    __torch_function__ = torch._C._disabled_torch_function_impl
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device("meta")
+
+
+def test_steps_on_images_from_the_host_are_recorded_where_their_batches_are(tmp_path: Path):
+    folder = Folder.prepare(tmp_path)
+    run = Run.parse(PRETRAIN.format(epochs=2))
+    usual = checkpoint.load(folder.train(run).checkpoint)
+    inputs = Inputs(folder.train_file, folder.test_file, folder.split(run))
+    hardware = SmallTaped()
+    stage = prepare(run, inputs, hardware, CODE, print)
+    images = stage.train.images.as_subclass(OnHost)
+    stage = replace(stage, train=replace(stage.train, images=images))
+    assert stage.train.images.device != stage.train.device
+    history, _ = train(stage, None, tmp_path / "resume", print, 1e9)
+    assert hardware.tape.replayed > 0
+    assert [one.train_loss for one in history] == [one.train_loss for one in usual.history]
 
 
 @pytest.mark.parametrize(

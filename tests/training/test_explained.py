@@ -1,5 +1,6 @@
 """What ends a job is told in words for users: of own code by its place, and the rest as it is."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -92,6 +93,17 @@ def test_a_network_that_is_wrong_is_refused_by_name(folder: Folder, model: str, 
         folder.train(run_of(model))
 
 
+def test_a_head_that_is_not_the_last_module_cannot_be_drawn_for_another_task(folder: Folder):
+    turned = Run.parse(str(run_of("headfirst")).replace("full_", "full+rotation_"))
+    parent = folder.train(turned).checkpoint
+    run = Run.parse(f"{turned}/full_adam-lr0.01-b16_e1_keep")
+    words = (
+        r"model headfirst: 'network\.head\..*' has another shape with 2 .* the head last: facts="
+    )
+    with pytest.raises(UserError, match=words):
+        folder.train(run, parent=parent)
+
+
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
@@ -108,10 +120,17 @@ def test_a_network_that_is_wrong_is_refused_by_name(folder: Folder, model: str, 
     ],
 )
 def test_a_rule_that_fails_names_its_place(folder: Folder, rule: str, words: str):
-    lines: list[str] = []
     with pytest.raises(UserError, match=words):
-        folder.train(run_of(rule=f"{rule}-lr0.1"), log=lines.append)
-    assert ("Traceback" in "".join(lines)) == (rule == "failing")
+        folder.train(run_of(rule=f"{rule}-lr0.1"))
+
+
+def test_the_log_holds_the_lines_of_its_own_code_alone(folder: Folder):
+    lines: list[str] = []
+    with pytest.raises(UserError, match="optimiser failing"):
+        folder.train(run_of(rule="failing-lr0.1"), log=lines.append)
+    files = re.findall(r'File ".*/(\S+)", line \d+, in (\w+)', "\n".join(lines))
+    assert files == [("own_members.py", "step"), ("own_members.py", "change")]
+    assert 'parameter.sub_(group["rate"]' in lines[-1]
 
 
 @pytest.mark.parametrize("schedule", ["-drop1", "-warm1", "-cosine"])
@@ -126,6 +145,14 @@ def test_a_start_that_fails_names_its_place(folder: Folder):
     parent = folder.train(run_of()).checkpoint
     run = run_of(then="/full_adam-lr0.01-b16_e1_trip")
     with pytest.raises(UserError, match=r"start trip: .*IndexError.*own_members\.py, line \d+: "):
+        folder.train(run, parent=parent)
+
+
+def test_of_several_words_of_one_file_the_one_that_failed_is_named(folder: Folder):
+    rule = "counter-lr0.01"
+    parent = folder.train(run_of(rule=rule)).checkpoint
+    run = run_of(rule=rule, then=f"/full_{rule}-b16_e1_trip")
+    with pytest.raises(UserError, match="start trip: "):
         folder.train(run, parent=parent)
 
 

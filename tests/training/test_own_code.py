@@ -12,9 +12,10 @@ from own_members import REFUSED, STORABLE, own_members  # noqa: F401 (a fixture)
 from tiny import Folder, equal
 
 from plasticity.core.errors import UserError
+from plasticity.models import generators
 from plasticity.observe.telemetry import iterations
 from plasticity.runs import Run
-from plasticity.training import checkpoint, generators, optimiser_state
+from plasticity.training import checkpoint, optimiser_state
 
 pytestmark = pytest.mark.usefixtures("own_members")
 PLACE = "digits-clutter/{model}/seed0/full_{rule}-b16_e{epochs}_init"

@@ -1,6 +1,6 @@
 """Training: stages to continue from (pretrain) and measured final stages (tune)."""
 
-from plasticity.runs import RUNGS
+from plasticity.runs import rungs
 
 CHECKPOINT = "results/pretrain/{run}/checkpoint.safetensors"
 KEEP = study.settings.keep
@@ -40,7 +40,7 @@ if KEEP == "rungs":
             checkpoint=CHECKPOINT,
             metrics="results/pretrain/{run}/metrics.parquet",
         wildcard_constraints:
-            run=rf".+_e(?:{'|'.join(map(str, RUNGS))})_(?!ticket)[^/_]+",
+            run=rungs.pattern(),
 
     ruleorder: pretrain_rung > pretrain
 

@@ -197,12 +197,13 @@ def has_target(runs: pd.DataFrame) -> bool:
     return "target_reached" in runs and bool(runs["target_reached"].notna().any())
 
 
-def of_all_seeds(curve: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """Of a mean `curve` over `runs` the epochs that all seeds were trained for.
+def of_all_seeds(curve: pd.DataFrame) -> pd.DataFrame:
+    """Of the mean `curve` of runs with a target the epochs that all seeds were trained for.
 
     Behind them it would be that of the slower ones alone.
     """
-    return curve[curve["n"] == curve["n"].max()] if has_target(runs) else curve
+    found: pd.DataFrame = curve[curve["n"] == curve["n"].max()]
+    return found
 
 
 def mark_window(axes: Axes, epochs: int) -> None:

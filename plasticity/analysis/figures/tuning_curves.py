@@ -17,7 +17,8 @@ def draw(tables: Tables) -> Drawing:
     for position, role in enumerate(tables.runs["role"].unique()):
         color = style.series_color(role, position)
         table = style.over_seeds(tuning[tuning["role"] == role], ["epoch"], "test_accuracy")
-        table = style.of_all_seeds(table, tables.runs)
+        if style.has_target(tables.runs):
+            table = style.of_all_seeds(table)
         table.insert(0, "x", table["epoch"])
         table.insert(0, "series", role)
         linestyle = ["-", "--", "-.", ":"][position % 4]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
-from matplotlib.axes import Axes
 
 from plasticity.analysis.figures import Drawing, Tables, style
+from plasticity.runs import Run
 
 
 def draw(tables: Tables) -> Drawing:
@@ -19,20 +17,20 @@ def draw(tables: Tables) -> Drawing:
         color = style.series_color(role, position)
         runs = tables.runs[tables.runs["role"] == role]
         tuning = tables.curves[(tables.curves["role"] == role) & (tables.curves["kind"] == "tune")]
-        label = tables.labels[role]
-        numbers.append(
-            _draw_stage(axes, tuning, tables.runs, role, 0, color=color, label=label, linestyle="-")
-        )
+        table = _mean(tuning, role, style.has_target(tables.runs))
+        table.insert(1, "x", table["epoch"])
+        style.curve(axes, table, color=color, label=tables.labels[role], linestyle="-")
+        numbers.append(table)
         parents = set(runs["parent"].dropna()) - drawn
         drawn |= parents
         before = tables.curves[tables.curves["run"].isin(parents)]
         before = before[before["kind"] == "pretrain"]
         if len(before):
-            shift = -int(before["epoch"].max())
-            line = {"color": color, "label": "its pretraining", "linestyle": "--"}
-            numbers.append(
-                _draw_stage(axes, before, tables.runs, f"{role}, pretraining", shift, **line)
-            )
+            target = any(Run.parse(run).stage.length.percent for run in parents)
+            table = _mean(before, f"{role}, pretraining", target)
+            table.insert(1, "x", table["epoch"] - int(table["epoch"].max()))
+            style.curve(axes, table, color=color, label="its pretraining", linestyle="--")
+            numbers.append(table)
     table = pd.concat(numbers, ignore_index=True)
     axes.axvline(0.5, color="0.4", linewidth=0.8, linestyle=":")
     axes.set(xlabel="Epoch of tuning (pretraining below 1)")
@@ -40,13 +38,11 @@ def draw(tables: Tables) -> Drawing:
     return Drawing(picture, table)
 
 
-def _draw_stage(
-    axes: Axes, curves: pd.DataFrame, runs: pd.DataFrame, series: str, shift: int, **line: Any
-) -> pd.DataFrame:
+def _mean(curves: pd.DataFrame, series: str, has_target: bool) -> pd.DataFrame:
+    """The mean curve of test accuracy over seeds, by epoch."""
     evaluated = curves[curves["test_accuracy"].notna()]
     table = style.over_seeds(evaluated, ["epoch"], "test_accuracy")
-    table = style.of_all_seeds(table, runs)
-    table.insert(0, "x", table["epoch"] + shift)
+    if has_target:
+        table = style.of_all_seeds(table)
     table.insert(0, "series", series)
-    style.curve(axes, table, **line)
     return table

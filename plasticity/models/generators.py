@@ -8,7 +8,7 @@ whatever process it is trained, killed, continued or observed.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -24,7 +24,10 @@ def seed(run: Run, device: torch.device) -> None:
 
     The seed tells stages of one run apart, and not a rung from what continues it.
     """
-    drawn = rng.derive(run.seed, "global", len(run.stages))
+    _begin(rng.derive(run.seed, "global", len(run.stages)), device)
+
+
+def _begin(drawn: int, device: torch.device) -> None:
     torch.default_generator.manual_seed(drawn)
     if device.type == "cuda":
         torch.cuda.manual_seed(drawn)
@@ -40,9 +43,14 @@ def states(device: torch.device) -> dict[str, Tensor]:
     return {
         "torch": torch.get_rng_state(),
         **({"cuda": torch.cuda.get_rng_state()} if device.type == "cuda" else {}),
-        "numpy": torch.tensor([*mersenne["key"], mersenne["pos"], *gauss], dtype=torch.float64),
-        "python": torch.tensor([*python, np.nan if left is None else left], dtype=torch.float64),
+        "numpy": _listed([*mersenne["key"], mersenne["pos"], *gauss]),
+        "python": _listed([*python, np.nan if left is None else left]),
     }
+
+
+def _listed(numbers: Sequence[float]) -> Tensor:
+    # On the CPU also where networks are made without numbers.
+    return torch.tensor(numbers, dtype=torch.float64, device="cpu")
 
 
 def restore(found: Mapping[str, Tensor]) -> None:
@@ -65,3 +73,12 @@ def kept(device: torch.device) -> Iterator[None]:
         yield
     finally:
         restore(before)
+
+
+@contextmanager
+def seeded(generator: torch.Generator) -> Iterator[None]:
+    """Begin those of the CPU anew from `generator` in here; afterwards they are as they were."""
+    cpu = torch.device("cpu")
+    with kept(cpu):
+        _begin(int(torch.randint(2**62, (), generator=generator)), cpu)
+        yield
