@@ -1,45 +1,67 @@
-"""The parts of a network that methods act on: its weights by layer, and what of it is trained."""
+"""The layers of a network whose weights starts and methods act on."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+
+from torch import nn
+from torch.nn import Parameter
+from torch.nn.modules.conv import _ConvNd
 
 from plasticity.core.errors import UserError
+from plasticity.models import masks
+from plasticity.models.network import Network
 
-if TYPE_CHECKING:
-    from torch.nn import Parameter
+BIASES = {"weight": "bias", "in_proj_weight": "in_proj_bias"}
+"""The name of the bias that belongs to a weight."""
 
-    from plasticity.models.network import Network
+OTHERS = "one that changes all parameters alike, such as shrink0.4-fresh0.1 or l2init0.01"
+"""Starts and methods that know no layers."""
 
 
-def weights_of(network: Network, method: str) -> dict[str, Parameter]:
-    """The weights of convolutions, linear layers and attention by name, from input to output.
+@dataclass(frozen=True)
+class Layer:
+    """A convolution, a linear layer or a projection of attention.
 
-    Raises `UserError`, for the `method` that needs them, where there are none, and where a layer
-    computes its weight from other parameters.
+    `weight` is [out, in / groups, kernel, ..], or [in, out / groups, kernel, ..] where it is
+    `transposed`, as of a transposed convolution; `bias` is [out] or None. A layer that makes
+    queries, keys and values at once is one layer.
     """
-    from torch import nn
-    from torch.nn.modules.conv import _ConvNd
 
-    from plasticity.models.masks import prunable
+    weight: Parameter
+    bias: Parameter | None
+    groups: int = 1
+    transposed: bool = False
 
-    for name, layer in network.named_modules():
-        if isinstance(layer, _ConvNd | nn.Linear) and "weight" not in layer._parameters:
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Its weight, and its bias where it has one."""
+        return (self.weight,) if self.bias is None else (self.weight, self.bias)
+
+
+def layers(network: Network) -> list[Layer]:
+    """The layers of `network`, in its order; a weight that several share is listed once.
+
+    Frozen ones are among them. Raises `UserError` where there is none, and where one computes its
+    weight from other parameters, so that it cannot be set.
+    """
+    found = []
+    for name, module in network.named_modules():
+        if isinstance(module, _ConvNd | nn.Linear) and "weight" not in module._parameters:
             raise UserError(
-                f"method {method}: layer {name} of the network computes its weight from other "
-                "parameters, as weight or spectral normalisation does; take a network without, or "
-                "leave the method out"
+                f"layer {name} of the network computes its weight from other parameters, as weight "
+                "or spectral normalisation does: neither a start nor a method can set it; take a "
+                f"network without, or {OTHERS}"
             )
-    found = {name: network.get_parameter(name) for name in prunable(network)}
+    for name in masks.prunable(network):
+        path, _, entry = name.rpartition(".")
+        module = network.get_submodule(path)
+        bias = module._parameters.get(BIASES.get(entry, ""))
+        groups, transposed = getattr(module, "groups", 1), getattr(module, "transposed", False)
+        found.append(Layer(network.get_parameter(name), bias, groups, transposed))
     if not found:
         raise UserError(
-            f"method {method}: network {type(network).__name__} has no weights of convolutions, "
-            "linear layers or attention, which is what it acts on; take another network, or leave "
-            "the method out"
+            f"network {type(network).__name__} has no weights of convolutions, linear layers or "
+            f"attention, which this start or method changes; take {OTHERS}"
         )
     return found
-
-
-def trained(network: Network) -> list[Parameter]:
-    """The parameters of `network` that are not frozen."""
-    return [one for one in network.parameters() if one.requires_grad]

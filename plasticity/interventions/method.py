@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.optim import Optimizer
 
     from plasticity.models.network import Network
+
+
+class Again(Protocol):
+    """A further pass over the batch of a step: see `Pass`."""
+
+    def __call__(self, rows: slice = slice(None)) -> Tensor:
+        """Make it over these `rows` of the batch; the cross-entropy."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +60,14 @@ class Pass(Step):
 
     `logits`, float32 [b, classes], and `loss`, their mean cross-entropy; `activations` of the
     modules that are `Method.watched`, by the names that it gives them. In `Method.loss` gradients
-    flow through them. `again` evaluates the loss of the batch anew at the present weights, terms of
-    methods included, leaves the gradients of this there, and returns the cross-entropy; buffers,
-    such as running statistics, stay those of the first pass.
+    flow through them. `again` evaluates the loss of the batch, or of some of its `rows`, anew at
+    the present weights, terms of methods included, leaves the gradients of this there, and returns
+    the cross-entropy; buffers, such as running statistics, stay those of the first pass.
     """
 
     logits: Tensor
     loss: Tensor
-    again: Callable[[], Tensor]
+    again: Again
     activations: Mapping[str, Activation] = field(default_factory=lambda: MappingProxyType({}))
 
     def detached(self) -> Pass:

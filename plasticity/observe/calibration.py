@@ -29,6 +29,7 @@ from plasticity.training.backends import bare_step
 from plasticity.training.examples import Batch, Examples
 from plasticity.training.hardware import Hardware, Log
 from plasticity.training.loop import EVALUATION_BATCH, EpochProgress, TrainState, evaluate, train_on
+from plasticity.training.methods import Methods
 
 SECONDS = 3.0
 """How long training is measured, after it has warmed up; evaluation for a third of that."""
@@ -82,11 +83,15 @@ class Bench:
         with device:  # drawn where they are used: a large network is slow to draw on the CPU
             network = build(workload.model, workload.classes, *shape[1:])
         network.to(device)
-        if workload.passes == 1:
+        optimiser = workload.optimiser(network.parameters())
+        passes = workload.optimiser.facts.passes
+        if passes == 1:
             network.to(memory_format=network.memory_format)  # type: ignore[call-overload]
-        optimiser, passes = workload.optimiser(network.parameters()), workload.passes
+        # Their events, which come now and then, are left out.
+        methods = Methods.of(workload.methods, network, network, EVALUATION_BATCH)
+        hardware = hardware.stepping(passes)
         return cls(
-            train_state=hardware.stepping(passes).train_state(network, optimiser, passes=passes),
+            train_state=hardware.train_state(network, optimiser, passes=passes, methods=methods),
             examples=Examples(images.to(device), labels.to(device), middle, middle / 2),
             batch=workload.optimiser.options["batch"],
         )
@@ -153,9 +158,13 @@ def network_cost(workload: Workload) -> NetworkCost:
             optimiser.state[parameter][name] = (
                 torch.empty_like(parameter, dtype=slot.dtype) if alike else slot
             )
-    plain, remembered = optimiser_state.taken_apart(optimiser)
+    methods = Methods.of(workload.methods, network, network, EVALUATION_BATCH)
+    plain, remembered = optimiser_state.taken_apart(optimiser, methods.members, network)
     tensors = {f"network/{name}": value for name, value in network.state_dict().items()}
     tensors |= {f"optimiser/{name}": value for name, value in remembered.items()}
+    if (evaluated := methods.evaluated(network)) is not network:
+        other = evaluated.state_dict()
+        tensors |= {f"evaluated/{name}": value for name, value in other.items()}
     drawing = generators.states(torch.device("cpu"))
     tensors |= {f"generators/{name}": value for name, value in drawing.items()}
     epoch = EpochMetrics(1, 1, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -170,6 +179,7 @@ def _unallocated(workload: Workload) -> tuple[Network, Optimizer]:
     """The network of `workload` and its optimiser: shapes without numbers, where that is possible.
 
     A `Foreign` network has numbers: its function may compute with some, its buffers hold indices.
+    So has one with methods, which may look at them.
     """
     size = (workload.classes, workload.channels, *workload.size)
     try:
@@ -178,7 +188,7 @@ def _unallocated(workload: Workload) -> tuple[Network, Optimizer]:
             optimiser = workload.optimiser(network.parameters())
     except (NotImplementedError, RuntimeError, TypeError):
         network = None  # built with numbers below, where any other reason is raised again
-    if network is None or isinstance(network, Foreign):
+    if network is None or isinstance(network, Foreign) or workload.methods:
         network = build(workload.model, *size)
         optimiser = workload.optimiser(network.parameters())
     return network, optimiser
@@ -203,7 +213,7 @@ def _after_a_step(
         parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
     optimiser: Optimizer = workload.optimiser(parameters)
     step = bare_step(optimiser)
-    step(lambda: torch.zeros(())) if workload.passes > 1 else step()
+    step(lambda: torch.zeros(())) if workload.optimiser.facts.passes > 1 else step()
     return optimiser.state
 
 

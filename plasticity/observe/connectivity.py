@@ -24,6 +24,7 @@ from torch.optim import SGD
 from plasticity.core import files, tables
 from plasticity.core.errors import UserError, shown
 from plasticity.core.rng import torch_generator
+from plasticity.models.network import Network
 from plasticity.observe.final_states import final_state
 from plasticity.runs import Run
 from plasticity.runs.compute import Precision

@@ -219,7 +219,9 @@ def claims() -> str:
 
 def calibration(workloads: Iterable[Workload]) -> str:
     """The digest of all that measures how fast `workloads` are."""
-    terms = [term for workload in workloads for term in (workload.model, workload.optimiser)]
+    terms: list[Term[Any]] = []
+    for workload in workloads:
+        terms += (workload.model, workload.optimiser, *workload.methods)
     return digest("plasticity.observe.calibration", terms=terms)
 
 

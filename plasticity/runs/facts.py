@@ -9,13 +9,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from plasticity.core.errors import UserError
 from plasticity.runs.own_data import OwnData
+from plasticity.runs.registry import Term
 
 Changes = Literal["images", "labels", "batches", "order"]
 """What a transform changes, in the order in which transforms are applied."""
 
 Acts = Literal["geometry", "values"]
 """What it does to images: pixels move, or change; in the order in which transforms are applied."""
+
+Batches = int | Literal["epoch"]
+"""How many batches a start is given: a number, or those of one pass through the stage's data."""
 
 
 @dataclass(frozen=True)
@@ -141,21 +146,34 @@ class StartFacts:
       magnitude pruning, rewinding to the state that the network is given in.
     - `rewinds`: the stage trains a sub-network, with the mask of the stage before.
     - `keeps_optimiser`: the optimiser goes on with the state that the stage before left it in.
-    - `batches`: how many batches of the stage's data it is given after the generator, or a function
-      of its options that tells; not of a start that trains a sub-network.
+
+    What its function is given after the generator, in this order, where it trains no sub-network:
+
+    - `batches`: so many batches of the stage's data, or a function of its options that tells. It
+      makes about `passes_per_batch` forward and backward passes of each, which budgets count.
+    - `initial`: the network as the run was initialised.
+    - `seed`: the seed of the run.
     """
 
     inherits: bool | None = True
     prunes: bool = False
     rewinds: bool = False
     keeps_optimiser: bool = False
-    batches: int | Callable[..., int] = 0
+    batches: Batches | Callable[..., Batches] = 0
+    passes_per_batch: int = 1
+    initial: bool = False
+    seed: bool = False
 
     def __post_init__(self) -> None:
         if not callable(self.batches):
             _require_batches(self.batches, least=0)
-        if self.batches and self.ticket:
-            raise ValueError("batches: a start that trains a sub-network is given none")
+        if type(self.passes_per_batch) is not int or self.passes_per_batch < 0:
+            raise ValueError(
+                f"passes_per_batch: got {self.passes_per_batch!r}, expected a whole number of at "
+                "least 0"
+            )
+        if self.ticket and self._asked:
+            raise ValueError(f"{self._asked[0]}: a start that trains a sub-network is given none")
 
     @property
     def ticket(self) -> bool:
@@ -165,19 +183,32 @@ class StartFacts:
     @property
     def given(self) -> tuple[str, ...]:
         """What its function is given by position."""
-        third = ("ticket",) if self.ticket else ("batches",) if self.batches else ()
-        return ("network", "generator", *third)
+        return ("network", "generator", *(("ticket",) if self.ticket else self._asked))
 
-    def batches_for(self, **options: object) -> int:
-        """How many batches the start with these options is given; raises `ValueError`."""
-        if not callable(self.batches):
-            return self.batches
-        return _require_batches(self.batches(**options), least=1)
+    @property
+    def _asked(self) -> tuple[str, ...]:
+        asked = {"batches": self.batches, "initial": self.initial, "seed": self.seed}
+        return tuple(name for name, wanted in asked.items() if wanted)
 
 
-def _require_batches(found: object, least: int) -> int:
+def batches_of(start: Term[StartFacts]) -> Batches:
+    """How many batches `start` is given; raises `UserError` where its function tells otherwise."""
+    batches = start.facts.batches
+    if not callable(batches):
+        return batches
+    try:
+        return _require_batches(batches(**start.own), least=1)
+    except ValueError as error:
+        raise UserError(f"start '{start}': {error}; correct its facts") from None
+
+
+def _require_batches(found: object, least: int) -> Batches:
+    if found == "epoch":
+        return "epoch"
     if type(found) is not int or found < least:
-        raise ValueError(f"batches: got {found!r}, expected a whole number of at least {least}")
+        raise ValueError(
+            f"batches: got {found!r}, expected a whole number of at least {least} or 'epoch'"
+        )
     return found
 
 

@@ -11,9 +11,16 @@ from functools import cache
 
 from plasticity.core.errors import UserError
 from plasticity.runs import vocabulary
-from plasticity.runs.facts import DatasetFacts, ModelFacts, OptimiserFacts
+from plasticity.runs.facts import (
+    DatasetFacts,
+    MethodFacts,
+    ModelFacts,
+    OptimiserFacts,
+    batches_of,
+)
 from plasticity.runs.registry import Term
 from plasticity.runs.run import Run
+from plasticity.runs.stage import rule_and_methods
 from plasticity.runs.variants import sizes_of
 
 RATE = 0.001
@@ -53,6 +60,7 @@ class Workload:
     optimiser: Term[OptimiserFacts]
     width: int | None = None
     """Where images are not square; they have `pixels` from top to bottom."""
+    methods: tuple[Term[MethodFacts], ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -62,7 +70,7 @@ class Workload:
     @classmethod
     def of(cls, run: Run) -> Workload:
         """The workload of the last stage of `run`; raises `UserError` for too many examples."""
-        return cls.on(run.dataset, run.model, run.stage.optimiser)
+        return cls.on(run.dataset, run.model, run.stage.optimiser, run.stage.methods)
 
     @classmethod
     def on(
@@ -70,6 +78,7 @@ class Workload:
         dataset: Term[DatasetFacts],
         model: Term[ModelFacts],
         optimiser: Term[OptimiserFacts],
+        methods: tuple[Term[MethodFacts], ...] = (),
     ) -> Workload:
         """The workload of training `model` on `dataset`; raises `UserError`."""
         facts = facts_of(dataset)
@@ -77,7 +86,7 @@ class Workload:
             options = {**optimiser.options, "lr": RATE}
             optimiser = vocabulary.optimisers.term(optimiser.member.name, options)
         place = facts.channels, facts.pixels, facts.classes
-        return cls(*place, model, optimiser, facts.width)
+        return cls(*place, model, optimiser, facts.width, methods)
 
     @classmethod
     def parse(cls, text: str) -> Workload:
@@ -86,25 +95,32 @@ class Workload:
         if not found:
             raise ValueError(f"workload {text!r}: not classes, channels, pixels, model, optimiser")
         classes, channels, pixels = map(int, found.group(1, 2, 3))
-        width, model, optimiser = found.group(4, 5, 6)
+        width, model, token = found.group(4, 5, 6)
+        optimiser, methods = rule_and_methods(token)
         return cls(
             channels,
             pixels,
             classes,
             vocabulary.models.parse(model),
-            vocabulary.optimisers.parse(optimiser),
+            optimiser,
             int(width) if width else None,
+            methods,
         )
 
     @property
     def passes(self) -> int:
         """How often a step evaluates the loss and its gradient."""
-        return self.optimiser.facts.passes
+        return self.optimiser.facts.passes + sum(one.facts.passes for one in self.methods)
+
+    @property
+    def trained_by(self) -> str:
+        """The rule, and the methods beside it."""
+        return "+".join(map(str, (self.optimiser, *self.methods)))
 
     def __str__(self) -> str:
         width = f"x{self.width}" if self.width else ""
         image = f"{self.classes}x{self.channels}x{self.pixels}{width}"
-        return f"{image}/{self.model}/{self.optimiser}"
+        return f"{image}/{self.model}/{self.trained_by}"
 
 
 def examples(run: Run) -> int:
@@ -118,6 +134,17 @@ def examples(run: Run) -> int:
 def steps_per_epoch(run: Run) -> int:
     """The steps in an epoch of the last stage of `run`: its whole batches."""
     return int(examples(run) // run.stage.optimiser.options["batch"])
+
+
+def start_passes(run: Run) -> int:
+    """The passes, forward and backward over a batch, that the start of its last stage makes.
+
+    Raises `UserError`.
+    """
+    start = run.stage.start
+    batches = batches_of(start)
+    number = steps_per_epoch(run) if batches == "epoch" else batches
+    return number * start.facts.passes_per_batch
 
 
 def require_a_batch(run: Run, count: int) -> None:

@@ -23,6 +23,7 @@ from plasticity.runs.workload import (
     Workload,
     epochs_of,
     facts_of,
+    start_passes,
     step_range,
     steps_per_epoch,
 )
@@ -55,6 +56,14 @@ class Training(Job):
         """The updates that this job makes itself: those after its rung."""
         begin, end = step_range(self.run)
         return end - (step_range(self.rung)[1] if self.rung else begin)
+
+    @property
+    def start_passes(self) -> int:
+        """The passes over a batch that its start makes: of a stage's first rung, and of none after.
+
+        Raises `UserError`.
+        """
+        return 0 if self.rung else start_passes(self.run)
 
     def evaluations(self, every: int) -> int:
         """How many of these are evaluated, where one in `every` is, and all of the last ones.
@@ -156,12 +165,14 @@ class Rates:
         for job in left:
             workload = Workload.of(job.run)
             throughput = self.throughput[workload]
-            trained = job.updates * job.run.stage.optimiser.options["batch"]
+            batch = job.run.stage.optimiser.options["batch"]
+            trained = job.updates * batch
+            before = job.start_passes * batch / workload.passes  # a step makes so many passes
             facts = facts_of(job.run.dataset)
             tested = job.evaluations(self.evaluate_every) * (facts.test + facts.validation)
             epochs += job.epochs
             images += trained
-            seconds += trained / throughput.training + tested / throughput.evaluation
+            seconds += (trained + before) / throughput.training + tested / throughput.evaluation
             if job.kind.state and not present(layout.checkpoint(job.run)):
                 size = self.networks[workload].checkpoint(epochs_of(job.run))
                 for keep in stored:

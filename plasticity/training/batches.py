@@ -9,10 +9,10 @@ from itertools import chain, count, islice, repeat
 import torch
 from torch import Tensor
 
-from plasticity.core.errors import UserError
 from plasticity.core.rng import torch_generator
 from plasticity.data import apply
 from plasticity.runs import Run, Term, TransformFacts
+from plasticity.runs.facts import batches_of
 from plasticity.runs.workload import require_a_batch, require_time_left
 from plasticity.training.checkpoint import Checkpoint
 from plasticity.training.examples import Batch, Examples
@@ -157,11 +157,8 @@ class ComingBatches:
     @classmethod
     def of(cls, run: Run, order: Order, examples: Examples) -> ComingBatches:
         """Those for the start of the last stage of `run`; raises `UserError`."""
-        start = run.stage.start
-        try:
-            number = start.facts.batches_for(**start.own)
-        except ValueError as error:
-            raise UserError(f"start '{start}': {error}; correct its facts") from None
+        wanted = batches_of(run.stage.start)
+        number = order.steps.per_epoch if wanted == "epoch" else wanted
         return cls(replace(order, stage=("start batches", len(run.stages))), examples, number)
 
     def __len__(self) -> int:

@@ -173,7 +173,8 @@ def capture(
     """A copy of the present state; raises `UserError` for what cannot be saved."""
     plain, slots = require_storable(network, optimiser, methods)
     evaluated = methods.evaluated(network)
-    other = {} if evaluated is network else evaluated.state_dict()
+    ended = part is None
+    other = evaluated.state_dict() if ended and evaluated is not network else {}
     return Checkpoint(
         identity=identity,
         network={name: _copy(value) for name, value in network.state_dict().items()},

@@ -17,7 +17,7 @@ from plasticity.interventions.perturbations import Ticket, effective_size
 from plasticity.models import masks
 from plasticity.models.masks import Mask
 from plasticity.models.network import Network, build, initialise, require_logits
-from plasticity.runs import Run, StartFacts, Term
+from plasticity.runs import Run
 from plasticity.training import generators
 from plasticity.training.batches import ComingBatches
 from plasticity.training.checkpoint import Checkpoint
@@ -80,8 +80,8 @@ def initial_state(
     if mask and mask_file:
         mask.require_fits(mask_file, network)
     is_ticket = stage.start.facts.ticket
-    # Which no other start is given.
-    initialised = deepcopy(network) if is_ticket or stage.methods else network
+    keeps_initial = bool(is_ticket or stage.start.facts.initial or stage.methods)
+    initialised = deepcopy(network) if keeps_initial else network  # which no other start is given
     if parent:
         # Another task has other labels: its head is drawn anew, as that of a run from scratch.
         left_out = frozenset() if tasks[-2] == tasks[-1] else network.head
@@ -116,10 +116,7 @@ def initial_state(
             own_mask = stage.start(network, starting, Ticket.of(own_mask, initialised))
             inherited_mask = own_mask if stage.prunes else inherited_mask
         else:
-            if stage.start.facts.batches:
-                start_with(coming(), stage.start, network, starting)
-            else:
-                stage.start(network, starting)
+            start_with(run, network, starting, initialised, coming)
             if own_mask:
                 masks.assign(network, masks.prunable(network), own_mask)
     changed = effective_size(before, masks.prunable(network), own_mask or whole)
@@ -128,13 +125,23 @@ def initial_state(
 
 
 def start_with(
-    batches: ComingBatches, start: Term[StartFacts], network: Network, generator: torch.Generator
+    run: Run,
+    network: Network,
+    generator: torch.Generator,
+    initialised: Network,
+    coming: Callable[[], ComingBatches],
 ) -> None:
-    """Apply `start` to `network` on the device of the `batches` that it asks for.
+    """Apply the start of the last stage of `run` to `network`, with what it asks for.
 
-    Gradients that it leaves are dropped, and `network` is back on the CPU afterwards.
+    That is on the device of the `coming` batches where it asks for these. Gradients that it leaves
+    are dropped, and `network` is back on the CPU afterwards.
     """
-    start(network.to(batches.examples.device), generator, batches)
+    start = run.stage.start
+    batches = coming() if start.facts.batches else None
+    device = batches.examples.device if batches is not None else torch.device("cpu")
+    known = {"batches": batches, "initial": initialised.to(device), "seed": run.seed}
+    _, _, *asked = start.facts.given
+    start(network.to(device), generator, *(known[name] for name in asked))
     network.to("cpu").zero_grad()
 
 

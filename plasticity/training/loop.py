@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
-from plasticity.interventions.method import Pass
+from plasticity.interventions.method import Again, Pass
 from plasticity.models.network import Network
 from plasticity.runs.compute import Precision
 from plasticity.runs.metrics import EVALUATED, EpochMetrics
@@ -110,15 +110,15 @@ class TrainState:
 
         return step
 
-    def closure(self, images: Tensor, labels: Tensor) -> Callable[[], Tensor]:
+    def closure(self, images: Tensor, labels: Tensor) -> Again:
         """What evaluates the loss of a batch and its gradients at the present weights.
 
         Buffers, such as running statistics, stay those of the pass before the step.
         """
 
-        def evaluate() -> Tensor:
+        def evaluate(rows: slice = slice(None)) -> Tensor:
             with torch.enable_grad(), put_back(list(self.network.buffers())):
-                return self.backward(images, labels).loss
+                return self.backward(images[rows], labels[rows]).loss
 
         return evaluate
 

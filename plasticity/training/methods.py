@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from torch.utils.hooks import RemovableHandle
 from plasticity.core.errors import UserError
 from plasticity.interventions.method import Activation, Method, Pass, Step
 from plasticity.models.network import Network
-from plasticity.runs import MethodFacts, Run, Term
+from plasticity.runs import MethodFacts, Term
 from plasticity.training.examples import Batch, Examples
 from plasticity.training.optimiser_state import held_in_python
 
@@ -30,16 +30,20 @@ class Methods:
     every: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, run: Run, network: Network, initial: Network | None, per_epoch: int) -> Methods:
-        """Those of the last stage of `run`, of so many steps `per_epoch`, for its `network`.
+    def of(
+        cls,
+        terms: Sequence[Term[MethodFacts]],
+        network: Network,
+        initial: Network,
+        per_epoch: int,
+    ) -> Methods:
+        """Those that `terms` spell, for a stage of `network` of so many steps `per_epoch`.
 
         `initial` is a network as the run was initialised. Raises `UserError` for a method that
         cannot be used.
         """
-        if initial is None:
-            return cls()
-        members = [_made(term, network, initial) for term in run.stage.methods]
-        every = [_steps_between(term, per_epoch) for term in run.stage.methods]
+        members = [_made(term, network, initial) for term in terms]
+        every = [_steps_between(term, per_epoch) for term in terms]
         return cls(tuple(members), tuple(every))
 
     @contextmanager

@@ -33,7 +33,7 @@ from plasticity.training.examples import Batch, Examples, on_device
 from plasticity.training.hardware import Hardware, Log
 from plasticity.training.initial_state import InitialState, initial_state
 from plasticity.training.loop import TrainState
-from plasticity.training.methods import Methods
+from plasticity.training.methods import NONE, Methods
 from plasticity.training.schedule import Schedule
 
 
@@ -138,8 +138,10 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: Code, log: Log) 
         inherit(optimiser, inputs.parent, parent)
     schedule = Schedule.of(run, order.steps)
     schedule.prepare(optimiser)
-    started = initial.initial.to(device) if initial.initial else None
-    methods = Methods.of(run, network, started, order.steps.per_epoch)
+    methods = NONE
+    if initial.initial:
+        started = initial.initial.to(device)
+        methods = Methods.of(run.stage.methods, network, started, order.steps.per_epoch)
     return Stage(
         run=run,
         code=code,

@@ -17,12 +17,13 @@ from plasticity.runs import (
     Word,
     data_selections,
     datasets,
+    methods,
     models,
     optimisers,
     starts,
     transforms,
 )
-from plasticity.runs.combination import combination
+from plasticity.runs.combination import combination, methods_in_order
 from plasticity.runs.length import PERCENT
 from plasticity.runs.values import decimal
 
@@ -33,6 +34,7 @@ REGISTRIES = {
     "models": models,
     "data_selections": data_selections,
     "optimisers": optimisers,
+    "methods": methods,
     "starts": starts,
 }
 
@@ -122,6 +124,18 @@ def looks(draw):
 
 
 @st.composite
+def beside(draw):
+    """Methods that go together, in their order."""
+    members = draw(st.sets(st.sampled_from(sorted(methods.members)), max_size=2))
+    try:
+        return methods_in_order(
+            draw(terms(methods, lambda m, n=name: m.name == n)) for name in members
+        )
+    except ValueError:
+        return ()
+
+
+@st.composite
 def runs(draw):
     """Any valid run of one to four stages."""
     model = draw(terms(models))
@@ -147,6 +161,7 @@ def runs(draw):
             length=length,
             start=start,
             transforms=stages[-1].transforms if carries else draw(looks()),
+            methods=draw(beside()),
         )
         if length.unit == "until" and (stage.depends_on_length or start.facts.ticket):
             stage = replace(stage, length=Length("e", length.number))

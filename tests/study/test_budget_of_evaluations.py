@@ -1,7 +1,7 @@
-"""The budget's evaluations: which epochs are evaluated, and what those cost."""
+"""The budget of what is no training: evaluations, and the passes that a start makes."""
 
 import pytest
-from test_budget import COST, PLACE, small
+from test_budget import COST, PLACE, budgets, small
 
 from plasticity.runs import Run
 from plasticity.runs.costs import Throughput
@@ -29,3 +29,15 @@ def test_a_stage_that_goes_on_is_evaluated_by_its_clock():
     """Epochs 20 and 30, and 33 to 40: the last fifth of 40, and not of the 30 that are its own."""
     run = Run.parse(f"{PLACE}/full_adam-lr0.01_e10_init/full_adam-lr0.01_till40_keep")
     assert budget.Training(TUNE, run).evaluations(10) == 2 + 8
+
+
+def test_the_passes_of_a_start_take_time_and_its_rungs_make_them_once():
+    found = {}
+    for start in ("keep", "dash0.3"):
+        stages = ("half_{adam}_e10_init", f"full_{{adam}}_e{{pretrain}}_{start}")
+        run = "/".join((*stages, "full_{adam}_e{tune}_keep"))
+        figure = {"title": "", "caption": "", "draw": "warm_start", "runs": {"warm": run}}
+        found[start] = budgets(figures={"lengths": figure}, targets=["lengths"])["lengths"]
+    assert found["dash0.3"].pretrain == (4, 0)
+    assert found["dash0.3"].images == found["keep"].images
+    assert found["dash0.3"].seconds == pytest.approx(found["keep"].seconds + 896 / 100)

@@ -6,7 +6,7 @@ from chain import Chain
 from torch.nn.functional import cross_entropy
 
 from plasticity.core.errors import UserError
-from plasticity.runs import Integer, Run, StartFacts, starts
+from plasticity.runs import Integer, Run, StartFacts, starts, workload
 
 RULE = "adam-lr0.01-b16"
 PLACE = "digits-clutter/resnet-d1w2/seed0"
@@ -28,6 +28,20 @@ def looks(monkeypatch):
                 cross_entropy(network(images), labels).backward()
         weight = next(network.parameters())
         weight.sub_(weight.grad)
+
+    asked = StartFacts(inherits=None, batches="epoch", initial=True, seed=True)
+
+    @starts.member("survey", facts=asked)
+    def survey(network, generator, batches, initial, seed):
+        """Takes all that there is, and spoils the network as it was initialised."""
+        given.append((len([*batches]), {n: v.clone() for n, v in initial.state_dict().items()}))
+        given.append(seed)
+        next(initial.parameters()).zero_()
+
+    @starts.member("recall", facts=StartFacts(initial=True))
+    def recall(network, generator, initial):
+        """Nothing but the network as it was initialised."""
+        network.load_state_dict(initial.state_dict())
 
     facts = StartFacts(batches=lambda *, number: number - 1)
 
@@ -79,15 +93,58 @@ def test_how_many_may_depend_on_options_and_is_checked(chain: Chain, looks):
         chain.prepared(Run.parse(f"{path}1"))
 
 
-@pytest.mark.parametrize("facts", [{"batches": -1}, {"batches": 2.0}, {"batches": True}])
+def test_all_that_a_start_may_ask_for_comes_in_one_order(chain: Chain, looks):
+    run = Run.parse(f"{PLACE.replace('seed0', 'seed3')}/half_{RULE}_e1_init/full_{RULE}_e2_survey")
+    chain.prepared(run)
+    (number, initial), seed = looks
+    assert (number, seed) == (4, 3)  # 64 examples
+    cold = chain.prepared(Run.parse(f"{PLACE.replace('seed0', 'seed3')}/full_{RULE}_e1_init"))
+    first = cold.train_state.network.state_dict()
+    assert all(torch.equal(initial[name], value) for name, value in first.items())
+
+
+def test_the_network_as_it_was_initialised_is_another_one(chain: Chain, looks):
+    stage = chain.prepared(Run.parse(f"{PLACE}/full_{RULE}_e2_survey"))
+    plain = chain.prepared(Run.parse(f"{PLACE}/full_{RULE}_e2_init"))
+    pairs = zip(*(one.train_state.network.parameters() for one in (stage, plain)), strict=True)
+    assert all(torch.equal(*pair) for pair in pairs)
+    again = chain.prepared(Run.parse(f"{PLACE}/half_{RULE}_e1_init/full_{RULE}_e2_recall"))
+    state = plain.train_state.network.state_dict()
+    found = again.train_state.network.state_dict()
+    assert all(torch.equal(found[name], value) for name, value in state.items())
+
+
+def test_passes_of_a_start_are_counted(looks):
+    first = f"{PLACE}/half_{RULE}_e1_init"
+    per_epoch = workload.steps_per_epoch(Run.parse(f"{first}/full_{RULE}_e1_keep"))
+    counts = {"keep": 0, "look": 6, "glance4": 3, "survey": per_epoch, "recall": 0}
+    counts["dash0.3"] = per_epoch
+    for start, passes in counts.items():
+        assert workload.start_passes(Run.parse(f"{first}/full_{RULE}_e1_{start}")) == passes
+    assert per_epoch > 6
+    with pytest.raises(UserError, match="start 'glance1': batches: got 0, expected a whole number"):
+        workload.start_passes(Run.parse(f"{first}/full_{RULE}_e1_glance1"))
+
+
+@pytest.mark.parametrize(
+    "facts", [{"batches": -1}, {"batches": 2.0}, {"batches": True}, {"batches": "all"}]
+)
 def test_what_is_no_number_of_batches_is_refused(facts):
-    with pytest.raises(ValueError, match=r"batches: got .*, expected a whole number of at least 0"):
+    words = r"batches: got .*, expected a whole number of at least 0 or 'epoch'"
+    with pytest.raises(ValueError, match=words):
         StartFacts(**facts)
 
 
-def test_a_start_of_a_sub_network_is_given_none():
+@pytest.mark.parametrize("passes", [-1, 1.0, True])
+def test_what_is_no_number_of_passes_is_refused(passes):
+    with pytest.raises(ValueError, match=r"passes_per_batch: got .*, expected a whole number"):
+        StartFacts(batches=2, passes_per_batch=passes)
+
+
+@pytest.mark.parametrize("asked", [{"batches": 2}, {"initial": True}, {"seed": True}])
+def test_a_start_of_a_sub_network_is_given_none(asked):
     with pytest.raises(ValueError, match="a start that trains a sub-network is given none"):
-        StartFacts(rewinds=True, batches=2)
+        StartFacts(rewinds=True, **asked)
 
 
 def test_a_function_that_cannot_be_given_them_is_refused_where_it_is_declared(looks):

@@ -109,6 +109,19 @@ def test_pruned_weights_stay_pruned_in_a_graph(tmp_path: Path):
         assert trained.network[name][mask].all()
 
 
+@pytest.mark.parametrize("start", ["shrink0.2-init", "dash0.3", "dash0.3-eval", "fire"])
+def test_a_stage_that_begins_with_a_remedy_repeats_itself(tmp_path: Path, start: str):
+    folder, hardware = Folder.prepare(tmp_path), Hardware("cuda", "bfloat16")
+    first = Run.parse(STAGE.format("adam-lr0.01", 1))
+    parent = folder.train(first, hardware=hardware).checkpoint
+    run = Run.parse(f"{first}/full_adam-lr0.01-b16_e2_{start}")
+    one, other = (
+        checkpoint.load(folder.train(run, name, parent=parent, hardware=hardware).checkpoint)
+        for name in ("one", "other")
+    )
+    assert equal(one, other)
+
+
 def test_telemetry_reads_the_gradients_of_the_last_update(tmp_path: Path):
     """Also where an evaluation, which is another graph, comes between."""
     folder = Folder.prepare(tmp_path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from plasticity.interventions.layers import weights_of
 from plasticity.interventions.method import Method, Pass
 from plasticity.runs import MethodFacts, Number, methods
 
@@ -17,15 +16,13 @@ class Clip(Method):
     """See `clip`. `clipped` are parameters, each with its bound."""
 
     def __init__(self, network: Network, initial: Network, factor: float) -> None:
-        then = weights_of(initial, "clip")
+        from plasticity.interventions.layers import layers
+
         self.clipped = []
-        for name, weight in weights_of(network, "clip").items():
-            drawn = float(then[name].detach().abs().max())
-            bound = factor * max(1 / math.sqrt(weight[0].numel()), drawn)
-            layer, _, entry = name.rpartition(".")
-            bias = network.get_submodule(layer)._parameters.get(entry.replace("weight", "bias"))
-            own = [one for one in (weight, bias) if one is not None and one.requires_grad]
-            self.clipped += [(one, bound) for one in own]
+        for layer, then in zip(layers(network), layers(initial), strict=True):
+            drawn = float(then.weight.detach().abs().max())
+            bound = factor * max(1 / math.sqrt(layer.weight[0].numel()), drawn)
+            self.clipped += [(one, bound) for one in layer.parameters if one.requires_grad]
 
     def change_weights(self, at: Pass) -> None:
         """Weights and biases beyond their bounds are put on these."""

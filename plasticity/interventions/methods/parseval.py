@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from plasticity.core.errors import UserError
-from plasticity.interventions.layers import weights_of
 from plasticity.interventions.method import Method, Pass
 from plasticity.runs import MethodFacts, Number, methods
 
@@ -19,9 +18,11 @@ class Parseval(Method):
     """See `parseval`."""
 
     def __init__(self, network: Network, strength: float, scale: float) -> None:
+        from plasticity.interventions.layers import layers
+
         self.strength = strength
         self.scale = scale
-        self.weights = list(weights_of(network, "parseval").values())[:-1]
+        self.weights = [layer.weight for layer in layers(network)][:-1]
         if not self.weights:
             raise UserError(
                 "method parseval: the network has no weights before its last layer, which is left "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from plasticity.interventions.layers import trained
 from plasticity.interventions.method import Method, Pass
 from plasticity.runs import MethodFacts, Number, methods
 
@@ -18,7 +17,7 @@ class ShrinkPerturb(Method):
     def __init__(self, network: Network, shrink: float, std: float) -> None:
         self.kept = 1 - shrink
         self.std = std
-        self.weights = trained(network)
+        self.weights = [one for one in network.parameters() if one.requires_grad]
 
     def change_weights(self, at: Pass) -> None:
         """``kept w + std N(0, 1)``, for each weight."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from plasticity.interventions.layers import weights_of
 from plasticity.interventions.method import Method, Pass
 from plasticity.runs import Integer, MethodFacts, Number, methods
 
@@ -23,9 +22,11 @@ class Spectral(Method):
     def __init__(self, network: Network, strength: float, exponent: int) -> None:
         import torch
 
+        from plasticity.interventions.layers import layers
+
         self.strength = strength
         self.exponent = exponent
-        self.weights = list(weights_of(network, "spectral").values())
+        self.weights = [layer.weight for layer in layers(network)]
         # On the CPU, so that they are the same on every device.
         self.left = [torch.randn(len(one)).to(one.device) for one in self.weights]
         for weight, left in zip(self.weights, self.left, strict=True):
