@@ -45,6 +45,6 @@ def shrinkperturb(network: Network, initial: Network, *, shrink: float, std: flo
     Dohare et al. 2024 (*Loss of plasticity in deep continual learning*): std 0.00001 for CIFAR-100.
     Over all parameters that are trained, biases and normalisation included, as in their public
     code. There weight decay is what shrinks, in the gradient and hence by the rate: 0.0005 at the
-    rate 0.1 of SGD without momentum is a shrink of 0.00005 here.
+    rate 0.1 and the momentum 0.9 comes to a shrink of 0.0005 here, to 0.00005 without momentum.
     """
     return ShrinkPerturb(network, shrink, std)
