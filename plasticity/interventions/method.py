@@ -104,7 +104,10 @@ class Method:
         """Change the gradients of the network's parameters in place, before the update rule."""
 
     def change_weights(self, at: Pass) -> None:
-        """Change the network's weights in place, after the update rule. Gradients are there."""
+        """Change the network's weights in place, after the update rule. Gradients are there.
+
+        What was pruned is 0, and is so again afterwards.
+        """
 
     def event(self, at: Step) -> None:
         """What happens every so many steps or epochs, before the step `at`, never the first one.

@@ -60,8 +60,8 @@ def test_all_together_they_end_in_the_same_bits(folder: Folder, rule: str):
 @pytest.mark.usefixtures("own_members")
 @pytest.mark.parametrize(
     "model",
-    ["resnet20-w2", "resnet-d1w2-group-crelu", "mlp-d2w8", "vit-p4d1w8", "lenet", "frozennet",
-     "sparenet"],
+    ["resnet20-w2", "resnet-d1w2-group-crelu", "mlp-d2w8", "vit-p4d1w8", "lenet", "tokens",
+     "frozennet", "sparenet", "noisynet"],
 )  # fmt: skip
 def test_all_of_them_work_on_every_network(folder: Folder, model: str):
     straight = whole(folder, run_of(f"full_{RULE}+{'+'.join(METHODS)}_i3_init", model=model))
