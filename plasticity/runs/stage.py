@@ -75,6 +75,11 @@ class Stage:
         """The optimiser token: the update rule, and the methods beside it."""
         return "+".join(map(str, (self.optimiser, *self.methods)))
 
+    @property
+    def passes(self) -> int:
+        """How often a step evaluates the loss and its gradient: its rule, and methods besides."""
+        return self.optimiser.facts.passes + sum(method.facts.passes for method in self.methods)
+
     def __hash__(self) -> int:
         # Equal stages have the same spelling, and text keeps its hash.
         return hash(self.spelling)
