@@ -16,9 +16,9 @@ def own_methods(monkeypatch):
     strength = {"strength": Number(above=0)}
     methods.member("quiet{strength}", facts=MethodFacts(acts="loss"), **strength)(quiet)
     methods.member("noise{strength}", facts=MethodFacts(acts="gradient"), **strength)(noise)
-    methods.member(
-        "twice{strength}", facts=MethodFacts(acts="gradient", passes=1), **strength
-    )(twice)
+    methods.member("twice{strength}", facts=MethodFacts(acts="gradient", passes=1), **strength)(
+        twice
+    )
     methods.member("fade{strength}", facts=MethodFacts(acts="weights"), **strength)(fade)
     every = {"every": Integer(at_least=1)}
     facts = MethodFacts(acts="units", every=lambda *, every: (every, "steps"))

@@ -17,14 +17,9 @@ from pydantic import (
 from plasticity.core.errors import UserError, named
 from plasticity.runs import starts
 from plasticity.runs.bounds import LARGEST, MOST_POINTS
+from plasticity.runs.roles import BOTH, COLD, LONG, WARM
 from plasticity.runs.stage import methods_of
 from plasticity.study.fields import Name, Section, Template, about
-
-COMPARED = ("cold", "warm")
-"""The roles that every figure with arms has."""
-
-LONG = "long"
-"""The arm that trains from scratch for as many steps as pretraining and tuning together."""
 
 
 class ArmSettings(Section):
@@ -90,6 +85,8 @@ def _changes(arms: dict[str, ArmSettings] | None) -> dict[str, ArmSettings] | No
             raise ValueError(
                 f"{named(name)}: changes nothing; name a start, methods or an optimiser"
             )
+        if name.endswith(BOTH) and not arm.pretrain:
+            raise ValueError(f"{name}: ends like what acts in pretraining too; add pretrain: true")
         if name == LONG:
             raise ValueError(f"{LONG}: is cold for longer; choose another name")
     return arms
@@ -119,7 +116,7 @@ class TuneSettings(Section):
             for place, point in enumerate(points):
                 if point.pretrain:
                     raise ValueError(f"points.{name}.{place}.pretrain: belongs to the arm itself")
-                if name in COMPARED and (point.start or point.methods):
+                if name in (COLD, WARM) and (point.start or point.methods):
                     raise ValueError(
                         f"points.{name}.{place}: expected an optimiser; what else changes makes "
                         "another arm"

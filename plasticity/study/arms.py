@@ -10,16 +10,12 @@ from plasticity.core.errors import UserError
 from plasticity.runs import Run, Stage, Term, UnsuitableError, optimisers, starts
 from plasticity.runs.combination import methods_in_order
 from plasticity.runs.length import Length
+from plasticity.runs.roles import BOTH, COLD, COLD_LONG, LONG, WARM
 from plasticity.runs.stage import methods_of
 from plasticity.runs.workload import step_range, steps_per_epoch
-from plasticity.study.arm_settings import COMPARED, LONG, ArmSettings, TuneSettings
+from plasticity.study.arm_settings import ArmSettings, TuneSettings
 from plasticity.study.explain import unknown
 from plasticity.study.settings import FigureSettings, optimiser
-
-COLD, WARM = COMPARED
-COLD_LONG = f"{COLD}-{LONG}"
-BOTH = "-both"
-"""What ends the name of an arm that acts in pretraining too."""
 
 PLAIN = (ArmSettings(),)
 """What is tried of an arm where nothing is tuned: it as it is."""
@@ -40,7 +36,7 @@ def arms_of(figure: FigureSettings, remedies: Mapping[str, ArmSettings]) -> dict
 
 def named_arm(name: str, arm: ArmSettings) -> str:
     """What an `arm` is called in roles: its name, and whether it acts in pretraining too."""
-    return name + BOTH * arm.pretrain
+    return name if not arm.pretrain or name.endswith(BOTH) else name + BOTH
 
 
 def copies(figure: FigureSettings, remedies: Mapping[str, ArmSettings]) -> int:
@@ -60,7 +56,7 @@ def labels_of(figure: FigureSettings, remedies: Mapping[str, ArmSettings]) -> di
         if role == COLD and figure.arms is not None:
             labels[COLD_LONG] = told.get(COLD_LONG, f"{labels[role]}, for longer")
         for name, arm in arms_of(figure, remedies).items():
-            also = ", in pretraining too" * arm.pretrain
+            also = ", both stages" * arm.pretrain
             arm_label = f"{labels[role]}, {told.get(name, name)}{also}"
             labels[f"{role}-{named_arm(name, arm)}"] = arm_label
     return labels
@@ -157,7 +153,7 @@ def _tried(
     where: str, tune: TuneSettings | None, arms: Mapping[str, ArmSettings]
 ) -> Mapping[str, Sequence[ArmSettings]]:
     """What is tried of each of `arms`, of cold and of warm; raises `UserError` where some lack."""
-    names = [*COMPARED, *arms]
+    names = [COLD, WARM, *arms]
     if tune is None:
         return dict.fromkeys(names, PLAIN)
     for name in tune.points:

@@ -44,6 +44,11 @@ class Figure:
         return list(dict.fromkeys(planned.run for planned in self.planned))
 
     @property
+    def has_arms(self) -> bool:
+        """Whether its runs are arms, which are compared in a table of their own."""
+        return self.settings.arms is not None
+
+    @property
     def observed(self) -> list[Job]:
         """What is observed besides the metrics, a job a run; empty for most figures."""
         kind = KINDS.get(self.settings.observe or "")

@@ -30,7 +30,8 @@ from plasticity.runs.bounds import (
 from plasticity.runs.cadence import Cadence
 from plasticity.runs.compute import Execution, Precision, impossible
 from plasticity.runs.kinds import KINDS, OF_RULES
-from plasticity.study.arm_settings import COMPARED, LONG, Arms, ArmSettings, TuneSettings
+from plasticity.runs.roles import COLD, COLD_LONG, WARM
+from plasticity.study.arm_settings import Arms, ArmSettings, TuneSettings
 from plasticity.study.datasets import DatasetSettings
 from plasticity.study.explain import explain, unknown
 from plasticity.study.fields import (
@@ -52,7 +53,15 @@ from plasticity.study.fields import (
 RESERVED = {
     *("all", "misspelt", "dataset", "dataset_variant", "split", *OF_RULES),
     *("summarise_figure", "summarise_study", "summarise_observations", "figure"),
-    *("claims", "group_claims", "budget", "calibrate", "network_costs"),
+    *(
+        "claims",
+        "group_claims",
+        "summarise_remedies",
+        "remedies_network",
+        "budget",
+        "calibrate",
+        "network_costs",
+    ),
     *("preview_figure", "preview", "words"),
 }
 """Names of rules, which are targets already."""
@@ -125,9 +134,9 @@ class FigureSettings(Section):
                 if given:
                     raise ValueError(f"{key}: is of arms; name the remedies under arms")
             return self
-        if {*self.runs} - {f"cold-{LONG}"} != {*COMPARED}:
+        if {*self.runs} - {COLD_LONG} != {COLD, WARM}:
             raise ValueError(
-                f"runs: expected {' and '.join(COMPARED)}, of which the arms are made, got "
+                f"runs: expected {COLD} and {WARM}, of which the arms are made, got "
                 f"{', '.join(self.runs)}"
             )
         for key in ("grid", "observe"):
