@@ -24,7 +24,7 @@ FIRST_PAPER = [name for name, claim in FIRST.items() if not claim.conjecture]
 LATER_PAPER = list(LATER)
 """The claims of Frankle et al."""
 MEASURED = [*FIRST_PAPER, *LATER_PAPER]
-"""Those of both papers, which are all among the targets; our own is judged where it is asked for."""
+"""Those of both papers, which are all among the targets; our own is where it is asked for."""
 STUDIES, SEEDS = 300, 5
 
 
