@@ -79,8 +79,8 @@ def _arm(value: Any) -> Any:
 Arm = Annotated[ArmSettings, BeforeValidator(_arm, json_schema_input_type=StrictStr | ArmSettings)]
 
 
-def _changes(arms: dict[str, ArmSettings] | None) -> dict[str, ArmSettings] | None:
-    for name, arm in (arms or {}).items():
+def _changes(arms: dict[str, ArmSettings]) -> dict[str, ArmSettings]:
+    for name, arm in arms.items():
         if arm == ArmSettings():
             raise ValueError(
                 f"{named(name)}: changes nothing; name a start, methods or an optimiser"
@@ -92,7 +92,20 @@ def _changes(arms: dict[str, ArmSettings] | None) -> dict[str, ArmSettings] | No
     return arms
 
 
-Arms = Annotated[dict[Name, Arm], AfterValidator(_changes)]
+def _left(given: Any) -> Any:
+    """What is `given` by name, without what an overlay takes out: that is null."""
+    if not isinstance(given, dict):
+        return given
+    return {name: value for name, value in given.items() if value is not None}
+
+
+Arms = Annotated[
+    dict[Name, Arm],
+    BeforeValidator(_left, json_schema_input_type=dict[Name, Arm | None]),
+    AfterValidator(_changes),
+]
+
+Points = Annotated[list[Arm], Field(min_length=1, max_length=MOST_POINTS)]
 
 
 class TuneSettings(Section):
@@ -101,7 +114,10 @@ class TuneSettings(Section):
     validation: Annotated[StrictInt, Field(ge=1, le=LARGEST)] = about(
         "How many training examples are held out (`-v` of the data set) to choose by."
     )
-    points: dict[Name, Annotated[list[Arm], Field(min_length=1, max_length=MOST_POINTS)]] = about(
+    points: Annotated[
+        dict[Name, Points],
+        BeforeValidator(_left, json_schema_input_type=dict[Name, Points | None]),
+    ] = about(
         "What is tried, by `cold`, `warm` and each arm: lists of one length, each entry as an arm "
         "or `{}`, over what the arm says itself."
     )

@@ -105,7 +105,7 @@ class FigureSettings(Section):
     )
     arms: Arms | None = about(
         "Remedies, by name, that are compared with `cold` and `warm`, beside those of the study: a "
-        "start or, behind a `+`, methods, which cold runs are trained with too.",
+        "start or, behind a `+`, methods, with which cold is trained too; null takes one out.",
         None,
     )
     tune: TuneSettings | None = about("What is tried of every arm.", None)

@@ -2,6 +2,7 @@
 
 import pytest
 from configurations import refusal, with_changes
+from snakemake.utils import update_config
 
 from plasticity.core.errors import UserError
 from plasticity.runs.workload import step_range
@@ -93,6 +94,14 @@ def test_a_start_takes_its_place_in_every_stage_of_a_chain_and_a_method_where_it
     assert spelt(study, "warm-l2") == [plain.replace("_e500", "+l2init0.01_e500")]
     throughout = plain.replace("lr0.001", "lr0.001+l2init0.01")
     assert spelt(study, "warm-l2-throughout-both") == [throughout]
+
+
+def test_an_overlay_takes_an_arm_out():
+    config = of_arms(TWO, tune={"validation": 5000, "points": POINTS})
+    without = {"arms": {"last": None}, "tune": {"points": {"last": None}}}
+    update_config(config, {"figures": {"arms": without}})
+    roles = Study(config).figures["arms"].roles
+    assert list(roles) == ["cold", "cold-long", "cold-l2", "warm", "warm-l2"]
 
 
 def test_remedies_of_the_study_are_arms_too():

@@ -8,11 +8,11 @@ rule remedies_network:
         layout.network_costs(study.name, "{figure}"),
     log:
         f"results/logs/calibration/{study.name}/{{figure}}.log",
+    wildcard_constraints:
+        figure=any_of(with_arms),
     localrule: True
     conda:
         "../../envs/train.yaml"
-    wildcard_constraints:
-        figure=any_of(with_arms),
     params:
         workloads=lambda wildcards: [str(inputs.workload(figure_of(wildcards)))],
         code=lambda wildcards: digests.calibration(
@@ -39,11 +39,11 @@ rule summarise_remedies:
         ),
     log:
         f"results/logs/summary/{study.name}/{{figure}}_remedies.log",
+    wildcard_constraints:
+        figure=any_of(with_arms),
     localrule: True
     conda:
         "../../envs/analysis.yaml"
-    wildcard_constraints:
-        figure=any_of(with_arms),
     params:
         title=lambda wildcards: study.figures[wildcards.figure].settings.title,
         caption=lambda wildcards: study.figures[wildcards.figure].settings.caption,
