@@ -27,6 +27,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/tickets.smk"
 include: "workflow/rules/observe.smk"
 include: "workflow/rules/summary.smk"
+include: "workflow/rules/remedies.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/preview.smk"
 include: "workflow/rules/claims.smk"
@@ -40,7 +41,7 @@ snakemake_internals.check_scripts_once()
 rule all:
     default_target: True
     input:
-        lambda wildcards: inputs.pictures(study, study.targets),
+        lambda wildcards: inputs.shown(study, study.targets),
         layout.gap_table(study.name),
         layout.claims(study.name, "html"),
     localrule: True

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "analysis")]
 
 from descents import NULLS, by_the_former_rule, descents  # noqa: E402
-from judged import MEASURED, SEEDS, split, studies_of  # noqa: E402
+from judged import MEASURED, OURS, SEEDS, split, studies_of  # noqa: E402
 
 from plasticity.analysis.claims.ledger import CLAIMS  # noqa: E402
 from plasticity.analysis.claims.verdict import LEVEL, decide  # noqa: E402
@@ -40,7 +40,9 @@ def part(weighed, verdict):
 def row(claim, count=STUDIES):
     """The row of a `claim`: what it is called, its rates of wrong verdicts, and its power."""
     smallest, finer = CLAIMS[claim].smallest, FINER.get(claim, 1)
-    effect, far, strictest = EFFECT / finer, FAR / finer, LEVEL / 2 / len(MEASURED)
+    effect, far, strictest = EFFECT / finer, FAR / finer, LEVEL / 2 / len({*MEASURED, claim})
+    # Of arms one is enough: beside one that is not the others have to be far below.
+    far = -far if claim in OURS else far
     above = studies(claim, effect, effect, count)
     below = studies(claim, smallest - effect, smallest - effect, count)
     rates = (
@@ -93,5 +95,5 @@ def write(name, text):
 
 
 if __name__ == "__main__":
-    write("rates", table(RATES, [row(claim) for claim in MEASURED]))
+    write("rates", table(RATES, [row(claim) for claim in (*MEASURED, *OURS)]))
     write("phases", table(PHASES, [null(name) for name in NULLS]))

@@ -191,7 +191,7 @@ def test_what_is_required_is_constrained():
 SCRIPTS = {
     **dict.fromkeys(["budget", "words"], "budget"),
     **dict.fromkeys(["claims", "figure", "preview"], "analysis"),
-    **dict.fromkeys(["summarise", "summarise_observations"], "analysis"),
+    **dict.fromkeys(["summarise", "summarise_observations", "summarise_remedies"], "analysis"),
     **dict.fromkeys(["dataset", "dataset_variant", "split", "train", "prune", "observe"], "train"),
     **dict.fromkeys(["calibrate", "network_costs"], "train"),
 }

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from plasticity.analysis.figures import Tables
 from plasticity.analysis.summary.curves import curves
+from plasticity.analysis.summary.remedies import remedies_tables
 from plasticity.analysis.summary.runs import Measured, runs_table
 from plasticity.core.rng import numpy_generator
 from plasticity.measures.quantities import QUANTITIES, TRACE, TRACES
@@ -26,6 +27,9 @@ from plasticity.runs.workload import examples, require_a_batch, step_range, step
 
 NOTE = "made-up numbers"
 """What is written across each of them."""
+
+MULTIPLY_ADDS = 1e8
+"""Those of a forward pass, about as many as of a small network on small images."""
 
 PLAIN = ("init", "keep", "continue", "ticket", "random")
 """Starts that leave the weights that are trained as they were."""
@@ -37,23 +41,27 @@ def made_up_tables(
     labels: Mapping[str, str],
     observe: str | None,
     settings: Mapping[str, int],
+    arms: bool = False,
 ) -> Tables:
     """What a figure is drawn from, with invented numbers: the same ones each time.
 
-    `roles` gives the runs of each role. `observe` is one of `OBSERVATIONS`, with its `settings` in
-    the study, or None. Raises `UserError` for a data set that is not known in numbers, and for runs
-    that could not be trained.
+    `roles` gives the runs of each role. `observe` is one of `OBSERVATIONS`, with its `settings`
+    in the study, or None; `arms` is whether they are compared as arms. Raises `UserError` for a
+    data set that is not known in numbers, and for runs that could not be trained.
     """
     runs = [Run.parse(path) for path in dict.fromkeys(chain.from_iterable(roles.values()))]
     tuned = {run: made_up(run) for run in runs}
     pretrained = {run: made_up(run) for run in ancestors(runs)}
+    table = runs_table(tuned, pretrained).to_pandas()
+    epochs = pa.concat_tables(curves(tuned, pretrained)).to_pandas()
     return Tables.of(
         title,
-        runs_table(tuned, pretrained).to_pandas(),
-        pa.concat_tables(curves(tuned, pretrained)).to_pandas(),
+        table,
+        epochs,
         roles,
         labels,
         OBSERVATIONS[observe](runs, settings) if observe else None,
+        remedies_tables(table, epochs, roles, MULTIPLY_ADDS)[0].to_pandas() if arms else None,
     )
 
 

@@ -37,11 +37,13 @@ def paired_gap(cold: np.ndarray, warm: np.ndarray) -> PairedGap:
     return mean_difference(cold - warm)
 
 
-def mean_difference(differences: np.ndarray, resolution: float = 0.0) -> PairedGap:
+def mean_difference(
+    differences: np.ndarray, resolution: float = 0.0, confidence: float = 0.95
+) -> PairedGap:
     """The mean of paired `differences`, float [n], with the interval and p value of their t test.
 
-    `resolution` is the least standard deviation that they are taken to have. Raises `ValueError`
-    where there are none.
+    `resolution` is the least standard deviation that they are taken to have; the interval has this
+    `confidence`. Raises `ValueError` where there are none.
     """
     from scipy.special import stdtrit
     from scipy.stats import ttest_1samp
@@ -52,13 +54,13 @@ def mean_difference(differences: np.ndarray, resolution: float = 0.0) -> PairedG
     if n == 1:
         return PairedGap(1, mean, *[math.nan] * 4)
     if resolution > differences.std(ddof=1):
-        half = float(stdtrit(n - 1, 0.975)) * resolution / math.sqrt(n)
+        half = float(stdtrit(n - 1, (1 + confidence) / 2)) * resolution / math.sqrt(n)
         p_value = 2 * p_above(np.abs(mean) + differences - mean, 0.0, resolution)
         return PairedGap(n, mean, resolution, mean - half, mean + half, p_value)
     if _alike(differences):
         return PairedGap(n, mean, 0.0, *[math.nan] * 3)
     test = ttest_1samp(differences, 0.0)
-    interval = test.confidence_interval(0.95)
+    interval = test.confidence_interval(confidence)
     return PairedGap(
         n=n,
         mean=mean,

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 BIASES = {"weight": "bias", "in_proj_weight": "in_proj_bias"}
 """The name of the bias that belongs to a weight."""
-"""Starts and methods that know no layers."""
 
 
 @dataclass(frozen=True)

@@ -209,6 +209,14 @@ def summary() -> str:
     return digest("plasticity.analysis.storage", *summaries)
 
 
+def remedies() -> str:
+    """The digest of all that compares the arms of a figure."""
+    parts = ("remedies", "remedies_page")
+    return digest(
+        "plasticity.analysis.storage", *(f"plasticity.analysis.summary.{part}" for part in parts)
+    )
+
+
 def claims() -> str:
     """The digest of all that judges the papers' claims from tables."""
     parts = ("evidence", "ledger", "verdict", "page")

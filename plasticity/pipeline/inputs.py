@@ -9,10 +9,14 @@ from plasticity.analysis.claims import FIGURES
 from plasticity.pipeline.jobs import settings_of
 from plasticity.runs import Run, ancestors, layout
 from plasticity.runs.kinds import KINDS, PRETRAIN, TELEMETRY, Job
+from plasticity.runs.workload import Workload
 from plasticity.study import Figure, Study
 
 TABLES = ("runs", "curves", "gaps")
 """What is made of the metrics of a figure's runs, of a group's and of the study's."""
+
+ARMS = ("remedies", "tried")
+"""What is made of these for a figure with arms."""
 
 
 def metrics(study: Study, runs: Iterable[Run]) -> dict[str, list[str]]:
@@ -27,6 +31,7 @@ def metrics(study: Study, runs: Iterable[Run]) -> dict[str, list[str]]:
 def tables(study: Study, figure: Figure) -> dict[str, str]:
     """The tables that a `figure` is drawn from."""
     names = ["runs", "curves", *(["observations"] if figure.observed else [])]
+    names += ["remedies"] * figure.has_arms
     return {name: layout.summary(study.name, name, figure.name) for name in names}
 
 
@@ -50,6 +55,18 @@ def pictures(study: Study, figures: Iterable[Figure], *suffixes: str) -> list[st
     ]
 
 
+def shown(study: Study, figures: Iterable[Figure]) -> list[str]:
+    """All that is made to be looked at of `figures`: their pictures, and the tables of arms."""
+    figures = list(figures)
+    pages = [layout.remedies_page(study.name, one.name) for one in figures if one.has_arms]
+    return [*pictures(study, figures), *pages]
+
+
+def workload(figure: Figure) -> Workload:
+    """The network of a `figure` with arms on its data, with one of their optimisers."""
+    return Workload.of(figure.runs[0])
+
+
 def made_of_runs(study: Study) -> list[str]:
     """All that a `study` makes of the results of its runs: tables, figures and claims."""
     parts = [*study.figures, *study.groups, None]
@@ -63,6 +80,15 @@ def made_of_runs(study: Study) -> list[str]:
             for suffix in ("parquet", "html")
         ),
         layout.gap_table(study.name),
+        *(
+            path
+            for figure in study.figures.values()
+            if figure.has_arms
+            for path in (
+                layout.remedies_page(study.name, figure.name),
+                *(layout.summary(study.name, table, figure.name) for table in ARMS),
+            )
+        ),
     ]
 
 

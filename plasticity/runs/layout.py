@@ -130,14 +130,20 @@ def gap_table(study: str) -> str:
     return f"{RESULTS}/summary/{study}/gaps.html"
 
 
+def remedies_page(study: str, figure: str) -> str:
+    """The table of remedies, as a page of the report."""
+    return f"{RESULTS}/summary/{study}/figures/{figure}/remedies.html"
+
+
 def calibration(study: str) -> str:
     """How fast the device trains and evaluates the networks of a study."""
     return f"{RESULTS}/calibration/{study}/throughput.json"
 
 
-def network_costs(study: str) -> str:
-    """What the networks of a study cost on any device."""
-    return f"{RESULTS}/calibration/{study}/networks.json"
+def network_costs(study: str, figure: str | None = None) -> str:
+    """What the networks of a study cost on any device, or the one of a figure with arms."""
+    place = f"figures/{figure}/" if figure else ""
+    return f"{RESULTS}/calibration/{study}/{place}networks.json"
 
 
 def claims(study: str, suffix: str) -> str:

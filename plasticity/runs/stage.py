@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -20,6 +21,9 @@ from plasticity.runs.facts import (
 from plasticity.runs.grammar import SpellingError
 from plasticity.runs.length import Length
 from plasticity.runs.registry import Term
+
+SEPARATOR = re.compile(r"\+(?![\d.])")
+"""What stands before a method: a plus before a number is a sign."""
 
 Token = str | Term[Any]
 """A part of a stage, as it is spelt or known already."""
@@ -75,6 +79,11 @@ class Stage:
         """The optimiser token: the update rule, and the methods beside it."""
         return "+".join(map(str, (self.optimiser, *self.methods)))
 
+    @property
+    def passes(self) -> int:
+        """How often a step evaluates the loss and its gradient: its rule, and methods besides."""
+        return self.optimiser.facts.passes + sum(method.facts.passes for method in self.methods)
+
     def __hash__(self) -> int:
         # Equal stages have the same spelling, and text keeps its hash.
         return hash(self.spelling)
@@ -129,13 +138,27 @@ def rule_and_methods(
     """The update rule and the methods in the optimiser `token`; raises `SpellingError`."""
     if isinstance(token, Term):
         return vocabulary.optimisers.known(token), ()
-    rule, *spelt = re.split(r"\+(?![\d.])", token)  # one before a number is a sign
+    rule, *spelt = SEPARATOR.split(token)
+    return vocabulary.optimisers.known(rule), _spelt_methods("optimiser", token, rule, spelt)
+
+
+def methods_of(text: str) -> tuple[Term[MethodFacts], ...]:
+    """The methods in `text`, with a ``+`` before each of them; raises `SpellingError`."""
+    before, *spelt = SEPARATOR.split(text)
+    if before or not spelt:
+        raise SpellingError(f"methods {shown(text)}: expected a '+' before each, as in +l2init0.01")
+    return _spelt_methods("methods", text, before, spelt)
+
+
+def _spelt_methods(
+    kind: str, text: str, before: str, spelt: Sequence[str]
+) -> tuple[Term[MethodFacts], ...]:
     methods = tuple(vocabulary.methods.parse(method) for method in spelt)
     try:
         ordered = methods_in_order(methods)
     except ValueError as error:
-        raise SpellingError(f"optimiser {shown(token)}: {error}") from None
+        raise SpellingError(f"{kind} {shown(text)}: {error}") from None
     if ordered != methods:
-        right = "+".join([rule, *map(str, ordered)])
-        raise SpellingError(f"optimiser {shown(token)} is spelt {right!r}")
-    return vocabulary.optimisers.known(rule), methods
+        right = "+".join([before, *map(str, ordered)])
+        raise SpellingError(f"{kind} {shown(text)} is spelt {right!r}")
+    return methods

@@ -13,6 +13,7 @@ from plasticity.scripts.call import Given, Log, present
 def main(given: Given, log: Log) -> None:
     """Draw one figure."""
     observed = present(given.input, "observations")
+    remedies = present(given.input, "remedies")
     shown = Tables.of(
         title=given.params.title,
         runs=pd.read_parquet(given.input.runs),
@@ -20,6 +21,7 @@ def main(given: Given, log: Log) -> None:
         roles=json.loads(given.params.roles),
         labels=json.loads(given.params.labels),
         observations=pd.read_parquet(observed) if observed else None,
+        remedies=pd.read_parquet(remedies) if remedies else None,
     )
     render(given.params.draw, shown, dict(given.output.items()))
     log(f"drawn with {given.params.draw} from {len(shown.runs)} runs")

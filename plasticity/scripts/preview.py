@@ -17,6 +17,7 @@ def main(given: Given, log: Log) -> None:
         json.loads(given.params.labels),
         given.params.observe,
         given.params.settings,
+        given.params.arms,
     )
     render(given.params.draw, shown, dict(given.output.items()), preview.NOTE)
     log(f"drawn with {given.params.draw} from {len(shown.runs)} made-up runs")

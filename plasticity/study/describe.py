@@ -66,10 +66,19 @@ def page() -> str:
 
 def _places(whole: Schema, name: str) -> str:
     """The keys below which the section `name` of settings stands."""
-    keys = [key for key, one in whole["properties"].items() if f"/{name}" in json.dumps(one)]
+    keys = [key for key, one in whole["properties"].items() if f'/{name}"' in json.dumps(one)]
     maps = ["additionalProperties" in whole["properties"][key] for key in keys]
     places = [f"`{key}{'.<name>' * is_map}`" for key, is_map in zip(keys, maps, strict=True)]
-    return ", ".join(places) or name
+    if places:
+        return ", ".join(places)
+    # Within another section.
+    outer, key = next(
+        (outer, key)
+        for outer, section in whole["$defs"].items()
+        for key, one in section["properties"].items()
+        if f'/{name}"' in json.dumps(one)
+    )
+    return f"{_places(whole, outer)[:-1]}.{key}`"
 
 
 def _table(section: Schema, names: Mapping[str, str]) -> Iterator[str]:

@@ -78,4 +78,5 @@ def _known_keys(
     location: tuple[int | str, ...], sections: Mapping[str, type[BaseModel]]
 ) -> dict[str, Any]:
     within = str(location[0]) if len(location) > 1 else ""
-    return dict(sections.get(within, sections[""]).model_fields)
+    deeper = f"{within}.{location[2]}" if len(location) > 3 else within
+    return dict(sections.get(deeper, sections.get(within, sections[""])).model_fields)

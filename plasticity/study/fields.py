@@ -1,4 +1,4 @@
-"""Kinds of value in a configuration, each checked with a message of its own."""
+"""Kinds of value in a configuration, each checked with a message, and what they stand in."""
 
 from __future__ import annotations
 
@@ -7,11 +7,23 @@ import unicodedata
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StrictFloat, StrictInt, StrictStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictFloat, StrictInt, StrictStr
 
 from plasticity.core.errors import shown
 from plasticity.runs import extensions
 from plasticity.runs.bounds import LARGEST, LONGEST_NAME, LONGEST_RUN, MOST_EPOCHS
+
+
+class Section(BaseModel):
+    """Keys of a configuration, all of them known, whose values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def about(description: str, default: Any = ..., **limits: Any) -> Any:
+    """A setting with its `description`, of which documentation and editors are told."""
+    return Field(default, description=description, **limits)
+
 
 FIGURES = Path(__file__).parents[1] / "analysis" / "figures"
 

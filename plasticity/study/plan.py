@@ -14,26 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from plasticity.core.errors import UserError, named, shown
-from plasticity.runs import Run, UnsuitableError, extensions, layout, starts, states_of
+from plasticity.runs import Run, UnsuitableError, extensions, layout, states_of
 from plasticity.runs.bounds import MOST_RUNS
 from plasticity.runs.kinds import KINDS, PRETRAIN, TELEMETRY, TUNE, Job, Kind
 from plasticity.runs.own_data import OwnData, expanded
 from plasticity.runs.workload import step_range, steps_per_epoch
-from plasticity.study import datasets
+from plasticity.study import arms, datasets
+from plasticity.study.arms import PlannedRun
 from plasticity.study.explain import unknown
 from plasticity.study.settings import FigureSettings, Settings
 from plasticity.study.template import RunTemplate
 
 WHOLE = ("all", "summarise_study", "claims")
 """Rules of the workflow that are made from all figures that are targets."""
-
-
-@dataclass(frozen=True)
-class PlannedRun:
-    """A run and the role that it plays in a figure, such as ``cold``."""
-
-    role: str
-    run: Run
 
 
 @dataclass(frozen=True)
@@ -49,6 +42,11 @@ class Figure:
     def runs(self) -> list[Run]:
         """The measured runs, each once."""
         return list(dict.fromkeys(planned.run for planned in self.planned))
+
+    @property
+    def has_arms(self) -> bool:
+        """Whether its runs are arms, which are compared in a table of their own."""
+        return self.settings.arms is not None
 
     @property
     def observed(self) -> list[Job]:
@@ -244,9 +242,9 @@ class Study:
 
     def _refuse_too_many(self) -> None:
         """Raise `UserError` for more than `MOST_RUNS`, before any is planned."""
-        remedies = 1 + len(self.settings.remedies)  # at most: what is no warm start has none
         total = 0
         for name, figure in self.settings.figures.items():
+            remedies = arms.copies(figure, self.settings.remedies)
             seeds = len(figure.seeds or self.settings.seeds)
             for role in figure.runs:
                 template = self._template(name, role)
@@ -306,9 +304,10 @@ class Study:
 
     def _template(self, name: str, role: str) -> RunTemplate:
         figure = self.settings.figures[name]
+        held = f"-v{figure.tune.validation}" if figure.tune else ""
         return RunTemplate(
             f"figures.{name}.runs.{role}",
-            figure.dataset or self.settings.dataset,
+            (figure.dataset or self.settings.dataset) + held,
             figure.model or self.settings.model,
             figure.runs[role],
             self.settings,
@@ -316,41 +315,15 @@ class Study:
 
     def _figure(self, name: str) -> Figure:
         settings = self.settings.figures[name]
-        planned = list(dict.fromkeys(self._with_remedies(name, self._plan(name, settings))))
-        labels = {}
-        for role in settings.runs:
-            labels[role] = settings.labels.get(role, role)
-            for remedy in self.settings.remedies:
-                labels[f"{role}-{remedy}"] = f"{labels[role]}, {remedy}"
+        remedies = self.settings.remedies
+        grow = arms.with_remedies if settings.arms is None else arms.with_arms
+        planned = list(dict.fromkeys(grow(name, settings, remedies, self._plan(name, settings))))
         roles = {run.role for run in planned}
-        labels = {role: label for role, label in labels.items() if role in roles}
+        told = arms.labels_of(settings, remedies)
+        labels = {role: label for role, label in told.items() if role in roles}
         order = list(labels)
         planned.sort(key=lambda run: order.index(run.role))
         return Figure(name, settings, tuple(planned), labels)
-
-    def _with_remedies(self, figure: str, planned: Iterable[PlannedRun]) -> Iterator[PlannedRun]:
-        """`planned`, and each plain warm start once more with every remedy in its place."""
-        keep = starts.parse("keep")
-        origins = {role: (role, "") for role in self.settings.figures[figure].runs}
-        for item in planned:
-            yield item
-            stage = item.run.stage
-            # A training that goes on, or of a sub-network, is no warm start.
-            whole = not any(earlier.prunes for earlier in item.run.stages)
-            if stage.start != keep or stage.length.unit == "till" or not whole:
-                continue
-            for name, remedy in self.settings.remedies.items():
-                try:
-                    run = item.run.ending(start=starts.parse(remedy))
-                except UserError as error:
-                    raise UserError(f"remedies.{name}: {error}") from None
-                role = f"{item.role}-{name}"
-                if origins.setdefault(role, (item.role, name)) != (item.role, name):
-                    raise UserError(
-                        f"remedies.{name}: with it the role {item.role!r} of figures.{figure} is "
-                        f"called {role!r}, and another is already; rename one"
-                    )
-                yield PlannedRun(role, run)
 
     def _plan(self, name: str, figure: FigureSettings) -> Iterator[PlannedRun]:
         """The runs that the templates of `figure` spell over its grid and its seeds."""

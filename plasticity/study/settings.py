@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     StrictInt,
     StrictStr,
@@ -19,7 +18,7 @@ from pydantic import (
 )
 
 from plasticity.core.errors import UserError, named, shown
-from plasticity.runs import OptimiserFacts, Registry, Term, datasets, models, optimisers, starts
+from plasticity.runs import OptimiserFacts, Registry, Term, datasets, models, optimisers
 from plasticity.runs.bounds import (
     LARGEST,
     MOST_EPOCHS,
@@ -31,6 +30,8 @@ from plasticity.runs.bounds import (
 from plasticity.runs.cadence import Cadence
 from plasticity.runs.compute import Execution, Precision, impossible
 from plasticity.runs.kinds import KINDS, OF_RULES
+from plasticity.runs.roles import COLD, COLD_LONG, WARM
+from plasticity.study.arm_settings import Arms, ArmSettings, TuneSettings
 from plasticity.study.datasets import DatasetSettings
 from plasticity.study.explain import explain, unknown
 from plasticity.study.fields import (
@@ -41,16 +42,26 @@ from plasticity.study.fields import (
     Keep,
     Name,
     Place,
+    Section,
     Seeds,
     Template,
     Text,
     Throughput,
+    about,
 )
 
 RESERVED = {
     *("all", "misspelt", "dataset", "dataset_variant", "split", *OF_RULES),
     *("summarise_figure", "summarise_study", "summarise_observations", "figure"),
-    *("claims", "group_claims", "budget", "calibrate", "network_costs"),
+    *(
+        "claims",
+        "group_claims",
+        "summarise_remedies",
+        "remedies_network",
+        "budget",
+        "calibrate",
+        "network_costs",
+    ),
     *("preview_figure", "preview", "words"),
 }
 """Names of rules, which are targets already."""
@@ -64,16 +75,7 @@ OBSERVED = tuple(kind.name for kind in KINDS.values() if kind.settings)
 """What can be observed: the kinds of it, and the modules of figures that draw them."""
 
 
-def about(description: str, default: Any = ..., **limits: Any) -> Any:
-    """A setting with its `description`, of which documentation and editors are told."""
-    return Field(default, description=description, **limits)
-
-
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FigureSettings(_Settings):
+class FigureSettings(Section):
     """One figure: what is drawn, from which runs, over which grid."""
 
     title: Text = about("What stands above the picture.")
@@ -101,6 +103,12 @@ class FigureSettings(_Settings):
     observe: Literal["telemetry", "connectivity"] | None = about(
         "What is observed of its runs besides their metrics.", None
     )
+    arms: Arms | None = about(
+        "Remedies, by name, that are compared with `cold` and `warm`, beside those of the study: a "
+        "start or, behind a `+`, methods, with which cold is trained too; null takes one out.",
+        None,
+    )
+    tune: TuneSettings | None = about("What is tried of every arm.", None)
 
     @model_validator(mode="after")
     def _observed(self) -> FigureSettings:
@@ -113,13 +121,31 @@ class FigureSettings(_Settings):
         for variable in self.grid:
             if variable in FILLED:
                 raise ValueError(f"grid.{variable}: has a meaning of its own; choose another name")
+        known = {**self.runs, **(self.arms or {})}
         for role in self.labels:
-            if role not in self.runs:
-                raise ValueError(unknown("labels", "role", role, self.runs))
+            if role not in known:
+                raise ValueError(unknown("labels", "role", role, known))
+        return self
+
+    @model_validator(mode="after")
+    def _of_arms(self) -> FigureSettings:
+        if self.arms is None:
+            for key, given in (("draw", self.draw == "remedies"), ("tune", self.tune)):
+                if given:
+                    raise ValueError(f"{key}: is of arms; name the remedies under arms")
+            return self
+        if {*self.runs} - {COLD_LONG} != {COLD, WARM}:
+            raise ValueError(
+                f"runs: expected {COLD} and {WARM}, of which the arms are made, got "
+                f"{', '.join(self.runs)}"
+            )
+        for key in ("grid", "observe"):
+            if getattr(self, key):
+                raise ValueError(f"{key}: a figure with arms has none; take figures of their own")
         return self
 
 
-class TelemetrySettings(_Settings):
+class TelemetrySettings(Section):
     """When the weights are looked at, in steps: see `plasticity.runs.cadence.Cadence`."""
 
     iterations: StrictInt = about("How many steps are observed.", Cadence.iterations)
@@ -138,7 +164,7 @@ class TelemetrySettings(_Settings):
         return self
 
 
-class ConnectivitySettings(_Settings):
+class ConnectivitySettings(Section):
     """Between two states: `points` on the line, and how many training `examples` to evaluate on."""
 
     points: Annotated[StrictInt, Field(ge=3, le=MOST_POINTS)] = about(
@@ -149,7 +175,7 @@ class ConnectivitySettings(_Settings):
     )
 
 
-class Settings(_Settings):
+class Settings(Section):
     """The whole configuration, as ``config.yaml`` and its overlays spell it."""
 
     study: Name = about("Its name: that of its folders of results.")
@@ -205,8 +231,10 @@ class Settings(_Settings):
     datasets: dict[Name, DatasetSettings] = about(
         "Data sets of your own, by the name that they have in paths. See howto-data.md.", {}
     )
-    remedies: dict[Name, Template] = about(
-        "Starts, by name, each of which is drawn beside every plain warm start (`keep`).", {}
+    remedies: Arms = about(
+        "Remedies, by name, each of which is drawn beside every plain warm start (`keep`): a start "
+        "or, behind a `+`, methods.",
+        {},
     )
     targets: Annotated[list[Name], Distinct] = about("Figures that are made where none is named.")
     groups: dict[Name, Annotated[list[Name], Field(max_length=MOST_IN_A_GROUP), Distinct]] = about(
@@ -253,22 +281,10 @@ class Settings(_Settings):
     def _spelt_optimisers(cls, entries: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         for name, entry in entries.items():
             try:
-                optimiser(name, entry)
+                optimiser(f"optimisers.{name}", entry)
             except UserError as error:
                 raise ValueError(str(error)) from None
         return entries
-
-    @field_validator("remedies")
-    @classmethod
-    def _spelt_remedies(cls, remedies: dict[str, str]) -> dict[str, str]:
-        for name, start in remedies.items():
-            try:
-                starts.parse(start)
-            except UserError as error:
-                raise ValueError(f"remedies.{name}: {error}") from None
-            if start == "keep":
-                raise ValueError(f"remedies.{name}: 'keep' is the plain warm start itself")
-        return remedies
 
     @model_validator(mode="after")
     def _on_this_device(self) -> Settings:
@@ -311,6 +327,9 @@ class Settings(_Settings):
             sections: dict[str, type[BaseModel]] = {
                 "": cls,
                 "figures": FigureSettings,
+                "figures.arms": ArmSettings,
+                "figures.tune": TuneSettings,
+                "remedies": ArmSettings,
                 "telemetry": TelemetrySettings,
                 "connectivity": ConnectivitySettings,
                 "datasets": DatasetSettings,
@@ -320,19 +339,21 @@ class Settings(_Settings):
     @cached_property
     def rules(self) -> dict[str, Term[OptimiserFacts]]:
         """The optimisers as words of a path, by the names that the configuration gives them."""
-        return {name: optimiser(name, entry) for name, entry in self.optimisers.items()}
+        return {
+            name: optimiser(f"optimisers.{name}", entry) for name, entry in self.optimisers.items()
+        }
 
 
-def optimiser(name: str, entry: Mapping[str, Any]) -> Term[OptimiserFacts]:
-    """The optimiser that the configuration gives by its rule and options."""
+def optimiser(key: str, entry: Mapping[str, Any]) -> Term[OptimiserFacts]:
+    """The optimiser that the configuration gives under `key` by its rule and options."""
     if not isinstance(entry.get("rule"), str):
         known = ", ".join(optimisers.members)
         found = f"got {shown(entry['rule'])}" if "rule" in entry else "missing"
-        raise UserError(f"optimisers.{name}.rule: {found}; expected one of {known}")
+        raise UserError(f"{key}.rule: {found}; expected one of {known}")
     try:
-        options = {key: value for key, value in entry.items() if key != "rule"}
+        options = {name: value for name, value in entry.items() if name != "rule"}
         return optimisers.term(entry["rule"], options)
     except UserError as error:
-        raise UserError(f"optimisers.{name}.rule: {error}") from None
+        raise UserError(f"{key}.rule: {error}") from None
     except ValueError as error:
-        raise UserError(f"optimisers.{name}.{error}") from None
+        raise UserError(f"{key}.{error}") from None

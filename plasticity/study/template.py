@@ -140,7 +140,7 @@ class RunTemplate:
         """The optimiser that the configuration calls `name`, at the learning `rate`."""
         if (name, rate) not in self._rated:
             entry = {**self.settings.optimisers[name], "lr": rate}
-            self._rated[name, rate] = optimiser(name, entry)
+            self._rated[name, rate] = optimiser(f"optimisers.{name}", entry)
         return self._rated[name, rate]
 
     @cached_property

@@ -22,17 +22,19 @@ from plasticity.analysis.claims.ledger import CLAIMS, PAPERS, read_from
 from plasticity.analysis.claims.page import Picture, claims_page
 from plasticity.analysis.claims.paper import BERARIU
 from plasticity.analysis.claims.paper import CLAIMS as FIRST
+from plasticity.analysis.claims.remedies import CLAIMS as OWN
+from plasticity.analysis.claims.remedies import OURS
 from plasticity.analysis.claims.verdict import judge
 
 
-def test_the_ledger_has_both_papers_in_order():
-    assert list(PAPERS) == [BERARIU.name, FRANKLE.name]
-    assert list(CLAIMS) == [*FIRST, *LATER]
+def test_the_ledger_has_both_papers_in_order_and_our_own_last():
+    assert list(PAPERS) == [BERARIU.name, FRANKLE.name, OURS.name]
+    assert list(CLAIMS) == [*FIRST, *LATER, *OWN]
     assert list(LATER) == [
         *("rewind", "signs", "iid", "blur-selfsup", "labels", "random-labels", "phases")
     ]
     assert {claim.paper.name for claim in CLAIMS.values()} == PAPERS.keys()
-    assert len(CLAIMS) == 26
+    assert len(CLAIMS) == 27
 
 
 def test_a_paper_none_of_whose_figures_are_given_is_left_out():
@@ -40,7 +42,8 @@ def test_a_paper_none_of_whose_figures_are_given_is_left_out():
     assert read_from(["early_sizes", "mine"]) == {}
     assert list(read_from(["early_data"])) == list(LATER)
     assert set(read_from(["fig03", "early_sizes"])) == FIRST.keys()
-    assert read_from(["fig03", "early_tickets"]) == CLAIMS
+    assert read_from(["fig03", "early_tickets"]) == {**FIRST, **LATER}
+    assert read_from(["remedies"]) == OWN
 
 
 def test_whether_runs_fit_is_told_where_the_paper_presumes_it():

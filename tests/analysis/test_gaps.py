@@ -163,3 +163,14 @@ def test_hostile_text_is_escaped(gaps):
     assert "<script>" not in page
     assert "<b>" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_warm_starts_with_methods_are_apart_from_those_without(write):
+    """Each against cold with the same methods, and the plain ones as ever."""
+    with_method = WARM.replace("-m0.9_e5", "-m0.9+l2init0.01_e5")
+    cold = COLD.replace("-m0.9_e5", "-m0.9+l2init0.01_e5")
+    levels = {COLD: 0.8, WARM: 0.7, cold: 0.6, with_method: 0.2}
+    runs = dict(write(one, 0, [0.1] * 4 + [level]) for one, level in levels.items())
+    gaps = gaps_table(runs_table(runs).to_pandas())
+    assert gaps["gap"].to_pylist() == pytest.approx([0.1, 0.4])
+    assert gaps["cold"].to_pylist() == [one.removeprefix(PLACE) for one in (COLD, cold)]

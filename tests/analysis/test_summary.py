@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from made_metrics import COLD, PLACE, RESET
+from own_methods import own_methods  # noqa: F401 (a fixture)
 
 from plasticity.analysis.summary import curves as summary_curves
 from plasticity.analysis.summary.curves import CURVES, curves
@@ -54,6 +55,9 @@ def test_a_cold_run_by_hand(write):
         "gamma": None,
         "optimiser": "sgd-lr0.1-m0.9",
         "optimiser_name": "sgd",
+        "methods": None,
+        "passes": 1,
+        "start_batches": 0,
         "lr": 0.1,
         "momentum": 0.9,
         "weight_decay": 0.0,
@@ -80,6 +84,7 @@ def test_a_cold_run_by_hand(write):
         "pretrain_views": None,
         "ratio": None,
         "pretrain_optimiser_name": None,
+        "pretrain_methods": None,
         "pretrain_momentum": None,
         "pretrain_weight_decay": None,
         "pretrain_batch": None,
@@ -172,6 +177,19 @@ def test_what_a_warm_run_has_besides(write):
         "stages_below_full_train_accuracy": 2,
     }
     assert {key: row[key] for key in expected} == expected
+
+
+@pytest.mark.usefixtures("own_methods")
+def test_the_methods_of_both_stages_stand_beside_their_rules(write):
+    """A second pass a step of a method's own makes two with that of the rule."""
+    pretrained = "half_adam-lr0.002+l2init0.01_e2_init/"
+    run, measured = write(
+        PLACE + pretrained + "full_sgd-lr0.1+quiet0.5+twice0.05_e5_keep", 0, [0.5] * 5
+    )
+    (row,) = runs_table({run: measured}).to_pylist()
+    assert (row["optimiser"], row["methods"]) == ("sgd-lr0.1", "quiet0.5+twice0.05")
+    assert row["passes"] == 2
+    assert (row["pretrain_optimiser"], row["pretrain_methods"]) == ("adam-lr0.002", "l2init0.01")
 
 
 def test_a_run_that_diverged_has_no_accuracy(write):

@@ -42,7 +42,7 @@ for name in study.figures:
         name:
             name
         input:
-            inputs.pictures(study, [study.figures[name]]),
+            inputs.shown(study, [study.figures[name]]),
         localrule: True
 
 
@@ -52,6 +52,6 @@ for name, figures in study.groups.items():
         name:
             name
         input:
-            inputs.pictures(study, figures),
+            inputs.shown(study, figures),
             layout.claims(f"{study.name}-{name}", "html"),
         localrule: True

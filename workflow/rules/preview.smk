@@ -18,6 +18,7 @@ rule preview_figure:
         roles=lambda wildcards: json.dumps(study.figures[wildcards.figure].roles),
         labels=lambda wildcards: json.dumps(study.figures[wildcards.figure].labels),
         observe=lambda wildcards: study.figures[wildcards.figure].settings.observe,
+        arms=lambda wildcards: study.figures[wildcards.figure].has_arms,
         settings=lambda wildcards: inputs.observing(study, figure_of(wildcards)),
         code=lambda wildcards: digests.preview(
             study.figures[wildcards.figure].settings.draw,

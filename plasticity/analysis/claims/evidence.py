@@ -93,7 +93,8 @@ class Case:
     `gap`, float [m], is a gap in points, a value a seed, that must be there for the comparison to
     mean anything. Where the mean can be above 0 although the claim does not hold, `bound` is how
     far, and the claim asks for more. `resolution` is the least standard deviation that values of
-    their kind are taken to have, whatever their scatter: whole numbers may agree in all seeds.
+    their kind are taken to have, whatever their scatter: whole numbers may agree in all seeds. A
+    claim that something is so in at least one `arm` has the cases of each.
     """
 
     name: str
@@ -102,17 +103,27 @@ class Case:
     gap: np.ndarray | None = None
     bound: float = 0.0
     resolution: float = 0.0
+    arm: str = ""
 
 
 @dataclass(frozen=True)
 class Contrast:
     """What a claim comes down to: that the mean of every one of `cases` is above its bound, 0.
 
-    `runs` are the rows of the runs compared, those that diverged and are left out too.
+    Or those of all that have one `arm`, for at least one arm, where cases have some. `runs` are the
+    rows of the runs compared, those that diverged and are left out too.
     """
 
     cases: tuple[Case, ...]
     runs: pd.DataFrame
+
+    @property
+    def arms(self) -> list[list[int]]:
+        """The places of the cases that must be shown together: one such group is enough."""
+        return [
+            [place for place, case in enumerate(self.cases) if case.arm == arm]
+            for arm in dict.fromkeys(case.arm for case in self.cases)
+        ]
 
 
 @dataclass(frozen=True)

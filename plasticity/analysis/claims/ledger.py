@@ -1,4 +1,4 @@
-"""All claims that are judged, of all papers, in the order of the page."""
+"""All claims that are judged, of all papers and our own, in the order of the page."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from plasticity.analysis.claims.early import CLAIMS as FRANKLE_CLAIMS
 from plasticity.analysis.claims.evidence import Claim, Paper
 from plasticity.analysis.claims.paper import CLAIMS as BERARIU_CLAIMS
+from plasticity.analysis.claims.remedies import CLAIMS as OWN_CLAIMS
 
 PAPERS: dict[str, Paper] = {}
 """The papers by name."""
@@ -14,7 +15,7 @@ PAPERS: dict[str, Paper] = {}
 CLAIMS: dict[str, Claim] = {}
 """The claims by id."""
 
-for _claims in (BERARIU_CLAIMS, FRANKLE_CLAIMS):
+for _claims in (BERARIU_CLAIMS, FRANKLE_CLAIMS, OWN_CLAIMS):
     PAPERS[_claims.paper.name] = _claims.paper
     if twice := CLAIMS.keys() & _claims.keys():
         raise ValueError(f"declared by two papers: {', '.join(sorted(twice))}")

@@ -32,16 +32,44 @@ class Weighed:
 
     above: np.ndarray
     below: np.ndarray
+    arms: Sequence[Sequence[int]] = ()
+    """Places of the cases that are shown together, where one such group is enough; else all."""
 
     @property
     def for_claim(self) -> float:
-        """The p value for the claim: every case must be shown, so it is the largest."""
-        return float(np.nan_to_num(self.above, nan=1.0).max())
+        """The p value for the claim: every case must be shown, so it is the largest.
+
+        One of several arms is enough, so the smallest of theirs, by Bonferroni.
+        """
+        return min(1.0, len(self._above) * float(self._above.min()))
 
     @property
     def against(self) -> float:
-        """The p value against the claim: one case is enough, so the smallest, by Bonferroni."""
-        return min(1.0, len(self.below) * float(np.nan_to_num(self.below, nan=1.0).min()))
+        """The p value against the claim: one case is enough, so the smallest, by Bonferroni.
+
+        In each of several arms, so the largest of theirs.
+        """
+        return float(self._below.max())
+
+    @property
+    def decides(self) -> tuple[list[int], list[int]]:
+        """The places of the cases of the arm that decides for the claim, and against it."""
+        groups = self._groups
+        return groups[int(self._above.argmin())], groups[int(self._below.argmax())]
+
+    @property
+    def _groups(self) -> list[list[int]]:
+        return [list(arm) for arm in self.arms] or [list(range(len(self.above)))]
+
+    @property
+    def _above(self) -> np.ndarray:
+        p_values = np.nan_to_num(self.above, nan=1.0)
+        return np.array([p_values[arm].max() for arm in self._groups])
+
+    @property
+    def _below(self) -> np.ndarray:
+        p_values = np.nan_to_num(self.below, nan=1.0)
+        return np.array([min(1.0, len(arm) * p_values[arm].min()) for arm in self._groups])
 
 
 UNTESTED = Weighed(np.array([math.nan]), np.array([math.nan]))
@@ -66,6 +94,7 @@ def weigh(contrast: Contrast, smallest: float) -> Weighed:
     return Weighed(
         np.array([stats.p_above(each, case.bound, case.resolution) for each, case in tested]),
         np.array([stats.p_above(-each, -smallest, case.resolution) for each, case in tested]),
+        contrast.arms,
     )
 
 
@@ -152,15 +181,18 @@ def _judged(
             in_favour = False
         case "undecided":
             # A case without a test is why, unless another one speaks clearly against the claim.
-            barred = np.isnan(weighed.above).any() and 2 * weighed.against > LEVEL
+            untested = np.isnan(weighed.above)[weighed.decides[0]]
+            barred = untested.any() and 2 * weighed.against > LEVEL
             towards = decision.for_claim, weighed.for_claim
             in_favour = bool(barred) or towards <= (decision.against, weighed.against)
+    shown, refuted = weighed.decides
     if in_favour:
-        means = [case.values.mean() for case in contrast.cases]
+        means = np.array([contrast.cases[place].values.mean() for place in shown])
         # The last is the largest p value, and of those that have none the smallest mean.
-        position = int(np.lexsort((np.negative(means), np.nan_to_num(weighed.above, nan=1.0)))[-1])
+        p_values = np.nan_to_num(weighed.above[shown], nan=1.0)
+        position = shown[int(np.lexsort((np.negative(means), p_values))[-1])]
     else:
-        position = int(np.nan_to_num(weighed.below, nan=1.0).argmin())
+        position = refuted[int(np.nan_to_num(weighed.below[refuted], nan=1.0).argmin())]
     case = contrast.cases[position]
     if np.isnan(weighed.above[position]):  # no test of this case, hence none of the claim
         reason = _untested(claim, case)
@@ -251,19 +283,24 @@ def _reason(
     family: int,
 ) -> str:
     """Why the verdict is what it is."""
-    many = len(contrast.cases)
+    many, arms = len(contrast.cases), len(contrast.arms)
     too_small = "below 0"
     if claim.smallest:
         too_small = f"below the {claim.smallest:g} {claim.unit} that would be of interest"
     enough = f"above {case.bound:.2g}"
     if decision.verdict == "reproduced":
         where = f" in all {many} cases, the weakest of which is {case.name}" if many > 1 else ""
+        where = f" for {case.arm}, one of {arms} arms" if arms > 1 else where
         small = contrast.cases[int(weighed.below.argmin())]
         also = f"; yet {_named(small)}it is {too_small}" if decision.against <= LEVEL else ""
         return f"shown to be {enough}{where}{also}"
     if decision.verdict == "contradicted":
-        return f"{_named(case)}shown to be {too_small}"
+        every = f"so is each of {arms} arms, the least clear of which is " if arms > 1 else ""
+        return f"{every}{_named(case)}shown to be {too_small}"
     where = f"the weakest of {many} cases is {case.name}: " if many > 1 else ""
+    where = (
+        f"the clearest of {arms} arms, by its weaker case, is {case.name}: " * (arms > 1) or where
+    )
     if 2 * (weighed.for_claim if in_favour else weighed.against) <= LEVEL:
         side = "in favour" if in_favour else "against"
         return f"{where}speaks {side}, but not clearly enough with {family} claims tested at once"
@@ -275,34 +312,49 @@ def _seeds_needed(claim: Claim, contrast: Contrast, family: int) -> int | None:
 
     At the strictest level that the correction may ask for. Either every case is to be shown to be
     above its bound, each missed in so few studies that all are shown in 80%; or one of them to be
-    below the smallest of interest; whichever takes fewer seeds. None where a case has no scatter,
+    below the smallest of interest; whichever takes fewer seeds. Of several arms one is to be shown
+    so, or all. None where a case has no scatter,
     and one more than `MOST_SEEDS` where these are not enough.
     """
     level = LEVEL / 2 / family
+    if not all(len(case.values) for case in contrast.cases):
+        return None
     means = [stats.mean_difference(case.values, case.resolution) for case in contrast.cases]
     if not all(mean.std > 0 for mean in means):
         return None
-    each = 1.0 - (1.0 - stats.POWER) / len(means)
-    above = [
-        stats.seeds_needed(m.mean - case.bound, m.std, level, MOST_SEEDS, each)
-        for m, case in zip(means, contrast.cases, strict=True)
-    ]
-    below = [
-        stats.seeds_needed(claim.smallest - m.mean, m.std, level / len(means), MOST_SEEDS)
-        for m in means
-    ]
-    for_claim = [n for n in above if n is not None]
-    ways = [n for n in below if n is not None]
-    if len(for_claim) == len(above):
-        ways.append(max(for_claim))
-    return min(ways, default=MOST_SEEDS + 1)
+    enough = MOST_SEEDS + 1
+    for_claim, against = [], []
+    for arm in contrast.arms:
+        each = 1.0 - (1.0 - stats.POWER) / len(arm)
+        strict = level / len(contrast.arms)
+        above = [
+            stats.seeds_needed(
+                means[i].mean - contrast.cases[i].bound, means[i].std, strict, MOST_SEEDS, each
+            )
+            for i in arm
+        ]
+        below = [
+            stats.seeds_needed(
+                claim.smallest - means[i].mean, means[i].std, level / len(arm), MOST_SEEDS
+            )
+            for i in arm
+        ]
+        for_claim.append(max(n or enough for n in above))
+        against.append(min(n or enough for n in below))
+    return min(*for_claim, max(against))
 
 
 def _of_cases(contrast: Contrast, in_favour: bool) -> str:
     """How the cases of a claim are taken together, as a part of a sentence."""
-    many = len(contrast.cases)
+    many, arms = len(contrast.cases), len(contrast.arms)
     if many == 1:
         return ""
+    if arms > 1:
+        return (
+            f" in each case of one of {arms} arms (Bonferroni)"
+            if in_favour
+            else (f" in one case of each of {arms} arms (Bonferroni)")
+        )
     return f" in each of {many} cases" if in_favour else f" in one of {many} cases (Bonferroni)"
 
 

@@ -37,7 +37,8 @@ class Tables:
     epochs are those of pretraining. Runs that diverged are in neither, but in `diverged`, with
     their role, seed and step. `labels` are the roles in words. `observations` are what a
     figure's setting ``observe`` asks for, with the run and its role in every row: the table of
-    `plasticity.observe.telemetry`, or that of `plasticity.observe.connectivity`.
+    `plasticity.observe.telemetry`, or that of `plasticity.observe.connectivity`. `remedies` is the
+    table of `plasticity.analysis.summary.remedies`, of a figure with arms.
     """
 
     title: str
@@ -46,6 +47,7 @@ class Tables:
     labels: Mapping[str, str]
     observations: pd.DataFrame | None = None
     diverged: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=DIVERGED))
+    remedies: pd.DataFrame | None = None
 
     @classmethod
     def of(
@@ -56,6 +58,7 @@ class Tables:
         roles: Mapping[str, list[str]],
         labels: Mapping[str, str],
         observations: pd.DataFrame | None = None,
+        remedies: pd.DataFrame | None = None,
     ) -> Tables:
         """Tables with the role of each run; a run that plays two roles appears twice.
 
@@ -74,7 +77,7 @@ class Tables:
             epochs = epochs[epochs["run"].map(led).astype(bool)]
         if observations is not None:
             observations = played[["role", "run"]].merge(observations, on="run")
-        return cls(title, played, epochs, labels, observations, diverged)
+        return cls(title, played, epochs, labels, observations, diverged, remedies)
 
     @property
     def left_out(self) -> str:
@@ -89,6 +92,13 @@ class Tables:
             for role, count in dead.items()
         )
         return f"{len(self.diverged)} of {runs} runs {verb} left out ({'; '.join(parts)})"
+
+    @property
+    def arms(self) -> pd.DataFrame:
+        """The table of remedies; raises `UserError` where the configuration names no arms."""
+        if self.remedies is None:
+            raise UserError("this figure draws remedies as arms; name them in its key arms")
+        return self.remedies
 
     @property
     def observed(self) -> pd.DataFrame:

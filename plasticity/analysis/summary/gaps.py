@@ -50,9 +50,9 @@ def gaps_table(runs: pd.DataFrame) -> pa.Table:
     warm = runs[(runs["stages"] > 1) & (runs["density"] == 1) & (runs["begins"] == 0)].copy()
     warm["cold_run"] = [str(Run.parse(path).from_scratch) for path in warm["run"]]
     warm = warm[warm["cold_run"].isin(accuracy.index)]
-    keys = ["dataset", "model", "history", "data", "views", "optimiser", "length", "start"]
+    settings = ["history", "data", "views", "optimiser", "methods", "length", "start"]
     rows = []
-    for _, group in warm.groupby(keys, sort=False):
+    for _, group in warm.groupby(["dataset", "model", *settings], sort=False, dropna=False):
         require_comparable(runs[runs["run"].isin([*group["run"], *group["cold_run"]])])
         group = group.sort_values("seed")
         first = group.iloc[0]

@@ -37,6 +37,11 @@ RUNS = pa.schema(
         ("gamma", REAL),
         ("optimiser", TEXT),
         ("optimiser_name", TEXT),
+        # What acts beside it (null where nothing does); how often a step evaluates loss and
+        # gradient, for both; and how many batches the start was given, each of them once so.
+        ("methods", TEXT),
+        ("passes", COUNT),
+        ("start_batches", COUNT),
         ("lr", REAL),
         ("momentum", REAL),
         ("weight_decay", REAL),
@@ -70,6 +75,7 @@ RUNS = pa.schema(
         ("ratio", REAL),
         ("pretrain_optimiser", TEXT),
         ("pretrain_optimiser_name", TEXT),
+        ("pretrain_methods", TEXT),
         ("pretrain_lr", REAL),
         ("pretrain_momentum", REAL),
         ("pretrain_weight_decay", REAL),
@@ -203,6 +209,9 @@ def describe_run(
         "gamma": run.stage.data.options.get("gamma"),
         "optimiser": str(optimiser),
         "optimiser_name": optimiser.member.name,
+        "methods": _methods(run.stage),
+        "passes": run.stage.passes,
+        "start_batches": start.facts.batches_for(**start.own),
         "lr": optimiser.options.get("lr"),
         "momentum": optimiser.options.get("momentum"),
         "weight_decay": optimiser.options.get("weight_decay"),
@@ -227,6 +236,7 @@ def describe_run(
         "ratio": pretrain.data.options.get("ratio") if pretrain else None,
         "pretrain_optimiser": str(pretrain.optimiser) if pretrain else None,
         "pretrain_optimiser_name": pretrain.optimiser.member.name if pretrain else None,
+        "pretrain_methods": _methods(pretrain) if pretrain else None,
         **{
             f"pretrain_{name}": pretrain.optimiser.options.get(name) if pretrain else None
             for name in ("lr", "momentum", "weight_decay", "batch")
@@ -258,6 +268,11 @@ def describe_run(
 def _views(stage: Stage) -> str:
     """How `stage` sees its examples; empty where it sees them as they are."""
     return "+".join(map(str, stage.transforms))
+
+
+def _methods(stage: Stage) -> str | None:
+    """What acts beside the update rule of `stage`; None where nothing does."""
+    return "+".join(map(str, stage.methods)) or None
 
 
 def final_accuracy(accuracy: np.ndarray, epochs: np.ndarray) -> float:
