@@ -21,6 +21,7 @@ from plasticity.analysis.summary.roles import require_comparable, with_roles
 from plasticity.runs import Run, ancestors
 from plasticity.runs.metrics import FINAL_PART
 from plasticity.runs.roles import BOTH, COLD, COLD_LONG, WARM, arm_of, counterpart
+from plasticity.runs.workload import start_passes
 
 LEVEL = 0.05
 """The chance that any interval of a column does not hold what it is about."""
@@ -296,12 +297,11 @@ def _before(paths: pd.Series, curves: pd.DataFrame) -> float:
     steps = earlier.groupby("run")["iteration"].max()
     found = []
     for path in paths:
-        stages = {str(one): one.stage for one in ancestors([Run.parse(path)])}
         found.append(
             sum(
-                (steps[run] * of.passes + of.start.facts.batches_for(**of.start.own))
-                * of.optimiser.options["batch"]
-                for run, of in stages.items()
+                (steps[str(one)] * one.stage.passes + start_passes(one))
+                * one.stage.optimiser.options["batch"]
+                for one in ancestors([Run.parse(path)])
             )
         )
     return float(np.mean(found))

@@ -15,6 +15,7 @@ import pyarrow as pa
 from plasticity.analysis.storage import COUNT, FLAG, REAL, TEXT
 from plasticity.runs import Run, Stage, ancestors, metrics
 from plasticity.runs.metrics import final_epochs
+from plasticity.runs.workload import start_passes
 
 PERTURBATION = ("signs", "magnitudes", "scope", "deviations")
 """The columns that tell what was done to the weights of a ticket."""
@@ -211,7 +212,7 @@ def describe_run(
         "optimiser_name": optimiser.member.name,
         "methods": _methods(run.stage),
         "passes": run.stage.passes,
-        "start_batches": start.facts.batches_for(**start.own),
+        "start_batches": start_passes(run),
         "lr": optimiser.options.get("lr"),
         "momentum": optimiser.options.get("momentum"),
         "weight_decay": optimiser.options.get("weight_decay"),
