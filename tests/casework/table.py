@@ -199,11 +199,11 @@ CODE = [
               says=("diverged",)),),
     ),
     *(
-        Case("18-own-norm", (_runs(_net(model)),), model, "models", is_capability=True)
+        Case("18-own-norm", (_runs(_net(model)),), model, "models")
         for model in ("gncnn", "lncnn", "prelucnn", "cnn1d")
     ),
     _twice("19-dropout", "models", "", _net("dropcnn", "full_adam-lr0.002-b8_e9_init")),
-    Case("20-mlp", (_runs(_net("mlp")),), "", "models", is_capability=True),
+    Case("20-mlp", (_runs(_net("mlp")),), "", "models"),
     *(
         _twice("21-optimiser-state", "optim", name, _rule(f"{name}-lr0.002"),
                _rule(f"{name}-lr0.002", kind="pretrain"))
