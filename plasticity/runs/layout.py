@@ -1,6 +1,8 @@
 """Where every file of a study stands: one function a file name, all below ``results/``."""
 
 import hashlib
+import re
+from collections.abc import Iterable
 
 from plasticity.core.errors import named
 from plasticity.runs import Run, SpellingError, data_selections, datasets
@@ -24,6 +26,11 @@ REFUSED = "refused.txt"
 """What ended a job that no further attempt can mend, in the folder of its files."""
 
 FIGURE_SUFFIXES = ("svg", "pdf", "png", "csv")
+
+
+def any_of(names: Iterable[str]) -> str:
+    """The pattern of a wildcard that is one of the figures `names`."""
+    return "|".join(map(re.escape, names)) or "-"  # which no figure is called
 
 
 def dataset(name: object) -> dict[str, str]:

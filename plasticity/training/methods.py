@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.utils.hooks import RemovableHandle
 
 from plasticity.core.errors import UserError
 from plasticity.interventions.method import Activation, Method, Pass, Step
@@ -50,7 +49,6 @@ class Methods:
     def watching(self) -> Iterator[Mapping[str, Activation]]:
         """The activations, by name, of what is watched, as a forward pass in here makes them."""
         seen: dict[str, Activation] = {}
-        hooks: list[RemovableHandle] = []
 
         def keep(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
             def hook(module: nn.Module, given: tuple[Tensor, ...], made: Tensor) -> None:
@@ -58,9 +56,15 @@ class Methods:
 
             return hook
 
+        watched: dict[str, nn.Module] = {}
         for member in self.members:
             for name, module in member.watched().items():
-                hooks.append(module.register_forward_hook(keep(name)))
+                if watched.setdefault(name, module) is not module:
+                    raise UserError(
+                        f"method {type(member).__name__}: calls a module {name!r} that it watches, "
+                        "and a method before it another one; call it otherwise"
+                    )
+        hooks = [module.register_forward_hook(keep(name)) for name, module in watched.items()]
         try:
             yield seen
         finally:

@@ -101,6 +101,15 @@ class TestRefusals:
         run = declared("none", lambda: "none")  # type: ignore[arg-type]
         self.refused(folder, run, "method none: returns str; expected a plasticity.interventions")
 
+    def test_two_methods_that_call_two_modules_alike(self, folder: Folder):
+        class Mine(Method):
+            def watched(self):
+                return {"first": torch.nn.ReLU()}
+
+        declared("other", Mine)
+        run = run_of("full_sgd-lr0.1-b16+quiet0.1+other_e2_init")
+        self.refused(folder, run, "method Mine: calls a module 'first' that it watches, and")
+
     def test_an_event_that_never_comes(self, folder: Folder):
         class Mine(Method):
             def event(self, at):

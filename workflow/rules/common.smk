@@ -1,6 +1,5 @@
 """What rules share: the study, the wildcard `run`, and how a mistake is told."""
 
-import re
 import sys
 from pathlib import Path
 
@@ -46,11 +45,6 @@ if workflow.is_main_process:
 checked(checks.require_folders, workflow.basedir)
 study = checked(Study, config, renew=workflow.is_main_process)
 invocation = Invocation(study, session, workflow.is_main_process)
-
-
-def any_of(names):
-    """The pattern of a wildcard that is one of `names`."""
-    return "|".join(map(re.escape, names)) or "-"  # which no figure is called
 
 
 def job_of(kind, wildcards):

@@ -9,7 +9,7 @@ rule remedies_network:
     log:
         f"results/logs/calibration/{study.name}/{{figure}}.log",
     wildcard_constraints:
-        figure=any_of(with_arms),
+        figure=layout.any_of(with_arms),
     localrule: True
     conda:
         "../../envs/train.yaml"
@@ -40,7 +40,7 @@ rule summarise_remedies:
     log:
         f"results/logs/summary/{study.name}/{{figure}}_remedies.log",
     wildcard_constraints:
-        figure=any_of(with_arms),
+        figure=layout.any_of(with_arms),
     localrule: True
     conda:
         "../../envs/analysis.yaml"
