@@ -67,7 +67,8 @@ def tables_of(study: Study, name: str) -> Tables:
     figure = study.figures[name]
     kind = figure.settings.observe
     settings = dict(getattr(study.settings, kind)) if kind else {}
-    return made_up_tables(figure.settings.title, figure.roles, dict(figure.labels), kind, settings)
+    title, labels = figure.settings.title, dict(figure.labels)
+    return made_up_tables(title, figure.roles, labels, kind, settings, figure.has_arms)
 
 
 def drawn(study: Study, name: str) -> Drawing:

@@ -1,0 +1,80 @@
+"""The figure of remedies: what it draws of a study with made-up numbers."""
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+from matplotlib import rc_context
+
+from plasticity.analysis.figures import Tables, remedies, render, style
+from plasticity.analysis.preview import made_up_tables
+from plasticity.core.errors import UserError
+from plasticity.study import Study
+
+ROOT = Path(__file__).parents[2]
+
+
+@cache
+def tables():
+    """Those of the paper's study."""
+    figure = Study(yaml.safe_load((ROOT / "config.yaml").read_text())).figures["remedies"]
+    return made_up_tables("Remedies", figure.roles, dict(figure.labels), None, {}, True)
+
+
+def drawn(of=None):
+    with rc_context(style.RC):
+        return remedies.draw(of or tables())
+
+
+def test_its_arms_stand_by_their_accuracy_under_their_names():
+    left, _ = drawn().picture.axes
+    names = [label.get_text() for label in left.get_xticklabels()]
+    arms = tables().arms
+    warm = arms[arms["role"].str.startswith("warm") | arms["role"].isin(["cold", "cold-long"])]
+    ordered = warm.sort_values("accuracy")["role"]
+    assert len(names) == len(ordered)
+    places = {name: place for place, name in enumerate(names)}
+    assert places["from scratch"] == list(ordered).index("cold")
+    assert places["l2init-both, both stages"] == list(ordered).index("warm-l2init-both")
+
+
+def test_its_legend_says_what_is_what_and_its_note_what_bars_are():
+    picture = drawn().picture
+    (legend,) = picture.legends
+    told = {text.get_text() for text in legend.get_texts()}
+    assert {"from scratch", "from scratch, the same method", "pretrained", "Pareto front"} <= told
+    assert "5 seeds; error bars and band: standard deviation" in picture.get_suptitle()
+
+
+def test_no_row_beats_those_on_the_front():
+    course = drawn().numbers.query("on_front.notna()")
+    assert course["on_front"].any()
+    for row in course[course["on_front"].astype(bool)].itertuples():
+        as_cheap = course[course["multiply_adds"] <= row.multiply_adds]
+        assert row.mean == as_cheap["mean"].max()
+
+
+def test_costs_end_where_the_table_says():
+    """By the passes of each epoch, and the multiply-adds of an image."""
+    course = drawn().numbers.query("on_front.notna()")
+    ends = course.groupby("role")["multiply_adds"].max()
+    told = tables().arms.set_index("role")["multiply_adds"]
+    assert ends.to_dict() == pytest.approx(told[ends.index].to_dict())
+
+
+def test_an_arm_that_diverged_is_left_out():
+    arms = tables().arms.copy()
+    arms.loc[arms["role"] == "warm-last", ["accuracy", "deviation"]] = float("nan")
+    runs = tables().runs
+    alive = replace(tables(), remedies=arms, runs=runs[runs["role"] != "warm-last"])
+    left, _ = drawn(alive).picture.axes
+    assert "last" not in [label.get_text() for label in left.get_xticklabels()]
+
+
+def test_a_figure_without_arms_is_refused(tmp_path):
+    plain = replace(tables(), remedies=None)
+    with pytest.raises(UserError, match="name them in its key arms"):
+        render("remedies", plain, {"png": tmp_path / "a.png"})
+    assert isinstance(plain, Tables)
