@@ -113,7 +113,8 @@ def test_the_page_has_both_papers():
     for claim in CLAIMS.values():
         assert claim.statement in page.text
     assert page.text.index("Berariu et al. 2021, “") < page.text.index(CLAIMS["rewind"].statement)
-    assert "of 26 claims of Berariu et al. 2021 and of Frankle et al. 2020." in page.text
+    papers = "Berariu et al. 2021 and of Frankle et al. 2020 and of ours"
+    assert f"of 27 claims of {papers}." in page.text
     assert "How a verdict comes about." in page.text
     assert "random-labels · recalled · early_data" in page.text
 
