@@ -76,7 +76,7 @@ def gauss_newton(network: nn.Module, batches: Sequence[Examples]) -> Curvature:
 
     J' (d^2 loss / d logits^2) J: the Hessian without the curvature of the network itself, never
     negative. For cross-entropy it is the Fisher matrix, of labels drawn from the network's own
-    prediction (Martens 2020, section 9.2): its trace is the Fisher trace of Achille et al. 2019.
+    prediction (Martens 2020, section 9): its trace is the Fisher trace of Achille et al. 2019.
     """
     return _curvature("GGNLinearOperator", network, batches)
 
@@ -139,7 +139,7 @@ def spectrum(
 ) -> tuple[Tensor, Tensor]:
     """The spectral density on a grid: eigenvalues [points] and the density there, [points].
 
-    Stochastic Lanczos quadrature (Ghorbani et al. 2019, section 2; Papyan 2020, algorithm 2) of
+    Stochastic Lanczos quadrature (Ghorbani et al. 2019; Papyan 2020, algorithm 2) of
     `steps` products, at most n, each of `repeats` times. Each eigenvalue is widened to a normal
     density whose width falls with `steps`: its integral is about 1, single eigenvalues are not
     resolved, and what has a share of less than about 1 / (repeats n) of them is seen by chance.
@@ -226,8 +226,8 @@ def share_within(row: Tensor, basis: Tensor) -> float:
     """The share of the squared norm of `row` [n] within the span of `basis` [k, n]: 0 .. 1.
 
     The basis is orthonormal, as of `largest`, on the same device. Of the gradient within the top k
-    eigenvectors, k the number of classes, it is near 1 after some steps (Gur-Ari et al. 2018,
-    section 3); of a random row it is k / n.
+    eigenvectors, k the number of classes, it comes near 1 after some steps (Gur-Ari et al. 2018);
+    of a random row it is k / n.
     """
     row = row.double()
     return float((basis.double() @ row).square().sum() / row.square().sum())
@@ -237,7 +237,7 @@ def overlap(one: Tensor, other: Tensor) -> float:
     """The overlap of two subspaces of dimension k, by orthonormal bases [k, n] each: 0 .. 1.
 
     tr(P Q) / k of their projections, the mean share of a basis vector of one within the other
-    (Gur-Ari et al. 2018, section 3); of random ones k / n. Raises `ValueError` for other shapes.
+    (Gur-Ari et al. 2018); of random ones k / n. Raises `ValueError` for other shapes.
     """
     if one.shape != other.shape:
         raise ValueError(f"bases {tuple(one.shape)} and {tuple(other.shape)}, expected one shape")

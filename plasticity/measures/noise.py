@@ -132,6 +132,8 @@ def largest_eigenvalue_above(gram: Tensor, batch: int) -> float:
     on the trace then, and says little of the spectrum.
     """
     count = _draws(gram, 2)
+    if not gram.isfinite().all():
+        return math.nan
     values = torch.linalg.eigvalsh(_centred(gram))
     return batch * float(values[-1]) / (count - 1)
 
@@ -145,6 +147,8 @@ def largest_eigenvalue_below(gram: Tensor, batch: int) -> float:
     eigenvalue of S on average, close where one direction prevails. Needs at least four batches.
     """
     half = _draws(gram, 4) // 2
+    if not gram.isfinite().all():
+        return math.nan
     one, other = slice(None, half), slice(half, None)
     return batch * (_across(gram, one, other) + _across(gram, other, one)) / 2
 
@@ -174,18 +178,18 @@ def _draws(gram: Tensor, least: int) -> int:
 def tail_index(noise: Tensor, group: int | None = None) -> float:
     """The tail index alpha of `noise` [N], were it symmetric alpha-stable: 2 for normal noise.
 
-    Simsekli et al. 2019, section 4, by the estimator of Mohammadi et al. 2015, corollary 2.4:
+    Simsekli et al. 2019, by the estimator of Mohammadi et al. 2015, corollary 2.4:
     1 / alpha = (mean log|Y| - mean log|X|) / log m, where X are the entries and Y the sums of m
     consecutive ones (`group`; by default the root of N). Entries that are zero, as of units that
     are never active, are left out. A description and no test: entries of a gradient are neither
     identically distributed nor independent, and a mixture of normal scales looks heavy-tailed
-    to it. Give the difference of a batch gradient and the mean. Raises `ValueError` where there
-    are too few entries.
+    to it. Give the difference of a batch gradient and the mean. Not a number where fewer than four
+    entries are left.
     """
     entries = noise[noise != 0].double()
     size = group or math.isqrt(len(entries))
-    if size < 2 or len(entries) < size:
-        raise ValueError(f"{len(entries)} entries other than zero, expected at least 4")
+    if size < 2 or len(entries) < 4:
+        return math.nan
     entries = entries[: len(entries) // size * size]
     sums = entries.view(-1, size).sum(dim=1)
     inverse = (sums.abs().log().mean() - entries.abs().log().mean()) / math.log(size)

@@ -218,7 +218,7 @@ def steps_to_fit_random_labels(
     accuracy over an epoch as it passed, in training mode, is at least `target`; None where so many
     `epochs` do not suffice. Steps are counted in whole epochs. Labels, then orders, are drawn on
     the CPU from `generator`: the same for every network, which is what they are compared on. After
-    Lyle et al. 2023, section 3, who measure the loss after a given number of steps. Raises
+    Lyle et al. 2023, who measure the loss after a given number of steps. Raises
     `ValueError` where there is less than a batch.
     """
     per_epoch = len(images) // batch

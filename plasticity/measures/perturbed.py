@@ -45,7 +45,7 @@ def under_noise(
 
     The noise of a filter of m weights w is normal with a deviation of size |w| / sqrt(m) an entry,
     so that its norm is about size |w|: the average-case form of adaptive sharpness (Andriushchenko
-    et al. 2023, section 2), for small sizes about size^2 / 2 times the trace of T H T with the
+    et al. 2023), for small sizes about size^2 / 2 times the trace of T H T with the
     `filter_deviations`. Draws are made on the CPU from `generator`. Costs a pass forward over the
     batches for each size and draw. Raises `ValueError` for fewer than two draws.
     """
