@@ -1,8 +1,7 @@
 """The curvature of the loss at a state: eigenvalues, traces and the spectrum, raw and scale-free.
 
 All in evaluation mode, inside `rows.evaluation_mode`, which takes statistics of normalisation
-anew. Products with the Hessian are those of curvlinops; each costs about four passes forward over
-the batches. What trains does not need that library: it is loaded where a product is made.
+anew. A product costs two passes forward and backward over the batches.
 
 **Scale.** A weight w before normalisation may be multiplied by any a > 0 without changing the
 network: the raw curvature along it is then divided by a^2, and a larger network, whose weights
@@ -22,9 +21,19 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.functional import cross_entropy
 
 from plasticity.measures.estimates import Estimate, mean
-from plasticity.measures.rows import Examples, in_a_row, norm, trainable
+from plasticity.measures.rows import (
+    Examples,
+    apart,
+    gradients_of,
+    in_a_row,
+    logits_of,
+    norm,
+    trainable,
+)
 from plasticity.models import masks
 
 
@@ -66,9 +75,17 @@ class Curvature:
 def hessian(network: nn.Module, batches: Sequence[Examples]) -> Curvature:
     """The Hessian of the mean cross-entropy over `batches`, of all that is trained.
 
-    `network` is in evaluation mode, as in `rows.evaluation_mode`. Raises `ValueError` where not.
+    `network` is in evaluation mode, as in `rows.evaluation_mode`. A product is the gradient of the
+    gradient along the row (Pearlmutter 1994). Raises `ValueError` in training mode.
     """
-    return _curvature("HessianLinearOperator", network, batches)
+    parameters = _ready(network)
+
+    def times(row: Tensor, images: Tensor, labels: Tensor) -> Tensor:
+        loss = cross_entropy(logits_of(network, images), labels, reduction="sum")
+        slopes = gradients_of(loss, parameters, create_graph=True)
+        return in_a_row(gradients_of(_along(slopes, row), parameters))
+
+    return _over(batches, parameters, times)
 
 
 def gauss_newton(network: nn.Module, batches: Sequence[Examples]) -> Curvature:
@@ -77,21 +94,55 @@ def gauss_newton(network: nn.Module, batches: Sequence[Examples]) -> Curvature:
     J' (d^2 loss / d logits^2) J: the Hessian without the curvature of the network itself, never
     negative. For cross-entropy it is the Fisher matrix, of labels drawn from the network's own
     prediction (Martens 2020, section 9): its trace is the Fisher trace of Achille et al. 2019.
+    Raises `ValueError` in training mode.
     """
-    return _curvature("GGNLinearOperator", network, batches)
+    parameters = _ready(network)
+
+    def times(row: Tensor, images: Tensor, labels: Tensor) -> Tensor:
+        logits = logits_of(network, images)
+        # J' u is linear in u: its derivative along the row is J times the row.
+        pull = torch.zeros_like(logits, requires_grad=True)
+        pulled = gradients_of(logits, parameters, pull, create_graph=True)
+        (pushed,) = torch.autograd.grad(_along(pulled, row), pull, retain_graph=True)
+        chances = logits.detach().softmax(dim=1)
+        bent = chances * (pushed - (chances * pushed).sum(dim=1, keepdim=True))
+        return in_a_row(gradients_of(logits, parameters, bent))
+
+    return _over(batches, parameters, times)
 
 
-def _curvature(name: str, network: nn.Module, batches: Sequence[Examples]) -> Curvature:
+def _ready(network: nn.Module) -> list[nn.Parameter]:
+    """What is trained of `network`, which is in evaluation mode."""
     if network.training:
         raise ValueError("network in training mode; measure curvature in rows.evaluation_mode")
-    parameters = list(trainable(network).values())
-    import curvlinops
+    return list(trainable(network).values())
 
-    # The check for determinism would cost four products, and evaluation mode is deterministic.
-    operator = getattr(curvlinops, name)(
-        network, nn.CrossEntropyLoss(), parameters, list(batches), check_deterministic=False
-    )
-    return Curvature(operator.shape[0], parameters[0].device, operator.__matmul__)
+
+def _along(pieces: Sequence[Tensor], row: Tensor) -> Tensor:
+    """The inner product of `pieces` and `row`, [n], to be differentiated."""
+    parts = zip(pieces, apart(row, pieces), strict=True)
+    return torch.stack([(piece * part).sum() for piece, part in parts]).sum()
+
+
+def _over(
+    batches: Sequence[Examples],
+    parameters: Sequence[nn.Parameter],
+    times: Callable[[Tensor, Tensor, Tensor], Tensor],
+) -> Curvature:
+    """The mean over all examples of what `times` gives as a sum over a batch.
+
+    Derivatives are those of two backward passes. Those of torch.func, which curvlinops takes, are
+    wrong in torch 2.13 for the weights of layer normalisation, and missing for group normalisation.
+    """
+    count = sum(len(labels) for _, labels in batches)
+
+    def product(row: Tensor) -> Tensor:
+        # Attention that is fused into one operation has first derivatives only.
+        with sdpa_kernel(SDPBackend.MATH):
+            parts = [times(row, images, labels) for images, labels in batches]
+        return torch.stack(parts).sum(dim=0) / count
+
+    return Curvature(sum(p.numel() for p in parameters), parameters[0].device, product)
 
 
 # Eigenvalues
@@ -141,8 +192,8 @@ def spectrum(
 
     Stochastic Lanczos quadrature (Ghorbani et al. 2019; Papyan 2020, algorithm 2) of
     `steps` products, at most n, each of `repeats` times. Each eigenvalue is widened to a normal
-    density whose width falls with `steps`: its integral is about 1, single eigenvalues are not
-    resolved, and what has a share of less than about 1 / (repeats n) of them is seen by chance.
+    density whose width falls with `steps` (as curvlinops does it): its integral is about 1, single
+    eigenvalues are not resolved, and few among n are seen by chance.
     """
     from curvlinops import lanczos_approximate_spectrum
 

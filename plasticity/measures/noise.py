@@ -30,7 +30,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from plasticity.measures.rows import Examples, gradients_of, in_a_row, trainable, training_mode
+from plasticity.measures.rows import (
+    Examples,
+    gradients_of,
+    in_a_row,
+    logits_of,
+    trainable,
+    training_mode,
+)
 
 PIECE = 2**20
 """Entries of a gradient that are multiplied at once in float64: it bounds memory."""
@@ -59,7 +66,7 @@ def batch_gradients(network: nn.Module, batches: Sequence[Examples]) -> Gradient
     losses = []
     with training_mode(network):
         for row, (images, labels) in zip(rows, batches, strict=True):
-            loss = cross_entropy(network(images).float(), labels)
+            loss = cross_entropy(logits_of(network, images), labels)
             row.copy_(in_a_row(gradients_of(loss, parameters)))
             losses.append(loss.detach())
     return Gradients(rows, torch.stack(losses), sizes.pop())

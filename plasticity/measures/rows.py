@@ -78,19 +78,37 @@ def _put_back(modes: dict[nn.Module, bool], buffers: list[tuple[Tensor, Tensor]]
         buffer.copy_(before)
 
 
+def logits_of(network: nn.Module, images: Tensor) -> Tensor:
+    """Those of `network`, in float32 at least, whatever it computes in."""
+    logits: Tensor = network(images)
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
 def mean_gradient(network: nn.Module, batches: Sequence[Examples]) -> Tensor:
     """The gradient of the mean cross-entropy over all `batches`, [n], in the present mode."""
     parameters = list(trainable(network).values())
     total = torch.zeros_like(in_a_row(parameters))
     for images, labels in batches:
-        loss = cross_entropy(network(images).float(), labels, reduction="sum")
+        loss = cross_entropy(logits_of(network, images), labels, reduction="sum")
         total += in_a_row(gradients_of(loss, parameters))
     return total / sum(len(labels) for _, labels in batches)
 
 
-def gradients_of(loss: Tensor, parameters: Sequence[nn.Parameter]) -> tuple[Tensor, ...]:
-    """Those of `loss`; what a parameter has in its ``grad`` stays. Zeros for one not used."""
-    return torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+def gradients_of(
+    output: Tensor,
+    parameters: Sequence[nn.Parameter],
+    along: Tensor | None = None,
+    create_graph: bool = False,
+) -> tuple[Tensor, ...]:
+    """Those of a number, or of an `output` as a sum weighted by `along`, of its shape.
+
+    What a parameter has in its ``grad`` stays. Zeros for one that is not used. With `create_graph`
+    they can be differentiated again, and so can the `output`.
+    """
+    return torch.autograd.grad(
+        output, parameters, along,
+        create_graph=create_graph, allow_unused=True, materialize_grads=True,
+    )  # fmt: skip
 
 
 @torch.no_grad()
@@ -98,7 +116,7 @@ def loss_and_accuracy(network: nn.Module, batches: Sequence[Examples]) -> tuple[
     """Mean cross-entropy in nats and the fraction classified right, in the present mode."""
     sums = torch.zeros(3, dtype=torch.float64)
     for images, labels in batches:
-        logits = network(images).float()
+        logits = logits_of(network, images)
         loss = cross_entropy(logits, labels, reduction="sum")
         right = (logits.argmax(dim=1) == labels).sum()
         sums += torch.stack([loss.double(), right.double(), loss.new_tensor(len(labels))]).cpu()

@@ -249,7 +249,7 @@ class TestTailIndex:
         assert noise.tail_index(gauss / other, group=10) == pytest.approx(1, abs=0.05)
 
     def test_by_hand(self):
-        found = noise.tail_index(torch.tensor([1.0, 3.0, 0.0, -2.0, 6.0]), group=2)
+        found = noise.tail_index(torch.tensor([1.0, 3.0, 0.0, -2.0, 6.0, 9.0]), group=2)
         expected = math.log(2) / (math.log(16) / 2 - math.log(36) / 4)
         assert found == pytest.approx(expected)
 

@@ -39,7 +39,8 @@ class TestUnderNoise:
         with evaluation_mode(network, BATCHES):
             (found,) = perturbed.under_noise(network, BATCHES, [size], 400, generator())
             scale = curvature.filter_deviations(network)
-            dense = curvature.hessian(network, BATCHES) @ torch.eye(49)
+            hessian = curvature.hessian(network, BATCHES)
+            dense = torch.stack([hessian @ row for row in torch.eye(49)])
             base, _ = loss_and_accuracy(network, BATCHES)
         expected = size**2 / 2 * float((scale**2 * dense.diag()).sum())
         assert abs(found.rise.value - expected) < 4 * found.rise.error
@@ -130,7 +131,8 @@ class TestSharpness:
         radius = 0.1
         with evaluation_mode(network, batches):
             scale = curvature.filter_norms(network)
-            dense = curvature.hessian(network, batches) @ torch.eye(9)
+            hessian = curvature.hessian(network, batches)
+            dense = torch.stack([hessian @ row for row in torch.eye(9)])
             found = perturbed.sharpness(network, batches, radius, 20, generator())
         top = float(torch.linalg.eigvalsh(scale[:, None] * dense * scale)[-1])
         assert found == pytest.approx(radius**2 / 2 * top, rel=0.03)
