@@ -137,6 +137,15 @@ class TestSharpness:
         top = float(torch.linalg.eigvalsh(scale[:, None] * dense * scale)[-1])
         assert found == pytest.approx(radius**2 / 2 * top, rel=0.03)
 
+    def test_a_fall_is_no_rise(self):
+        network = normalised()
+        with evaluation_mode(network, BATCHES):
+            found = [
+                perturbed.sharpness(network, BATCHES, 0.1, 1, generator(seed)) for seed in range(8)
+            ]
+        assert min(found) == 0
+        assert max(found) > 0
+
     def test_a_scale_without_effect_has_none_and_no_rise_is_zero(self):
         small, large = normalised(), normalised()
         with torch.no_grad():
