@@ -27,10 +27,9 @@ from plasticity.measures import noise, path
 from plasticity.measures.estimates import Estimate, jackknife, mean
 from plasticity.measures.noise import Gradients
 from plasticity.measures.rows import Examples, in_a_row, norm, trainable
-from plasticity.models import masks
+from plasticity.models import generators, masks
 from plasticity.observe.telemetry import iterations
 from plasticity.runs.cadence import Cadence
-from plasticity.training import generators
 from plasticity.training.batches import shuffled
 from plasticity.training.examples import Batch
 from plasticity.training.hardware import Log
