@@ -132,6 +132,34 @@ class TestProbes:
         assert self.fitted(normalised()) == self.fitted(normalised())
         assert len({self.fitted(normalised(), seed) for seed in range(4)}) > 1
 
+    def test_it_counts_what_is_right_and_steps_by_the_gradient_of_each_batch(self):
+        """A network that always says class 1, and a rule that stands still and looks."""
+        network = nn.Sequential(nn.Flatten(), nn.Linear(16, CLASSES))
+        with torch.no_grad():
+            network[1].weight.zero_()
+            network[1].bias.copy_(torch.tensor([0.0, 1.0, 0.0]))
+        seen = []
+
+        class Still(torch.optim.SGD):
+            def step(self, closure=None):
+                seen.append(self.param_groups[0]["params"][1].grad.clone())
+
+        images, _ = data(20)
+        labels = torch.randint(CLASSES, (20,), generator=torch.Generator().manual_seed(3))
+        right = int((labels == 1).sum())
+        assert 0 < right < 20
+
+        def steps(target: float) -> int | None:
+            generator = torch.Generator().manual_seed(3)
+            return panel.steps_to_fit_random_labels(
+                network, images, CLASSES, partial(Still, lr=0.0), 20, target, 3, generator
+            )
+
+        assert steps(right / 20) == 1
+        assert steps((right + 1) / 20) is None
+        assert len(seen) == 1 + 3
+        assert all(torch.allclose(one, seen[0], atol=1e-6) for one in seen)
+
     def test_less_than_a_batch_is_refused(self):
         rule = partial(torch.optim.SGD, lr=0.1)
         with pytest.raises(ValueError, match="batches of 9 of 2 images, expected at most"):
@@ -141,7 +169,7 @@ class TestProbes:
 
     def test_a_linear_probe_reads_what_is_linear_in_the_features(self):
         features = torch.randn(200, 3, generator=torch.Generator().manual_seed(0))
-        linear = (features[:, 0] * 1000 > 0).long()
+        linear = (features[:, 2] > 0).long()
         # Not a function of any line: both classes have the same mean.
         curved = (features[:, 0].abs() > 0.7).long()
         parts = (

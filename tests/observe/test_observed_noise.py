@@ -101,6 +101,13 @@ def test_each_estimate_is_that_of_the_group_at_the_iteration(folder: Folder, par
                 "largest_eigenvalue_above": estimators.largest_eigenvalue_above(gram, 8),
                 "largest_eigenvalue_below": estimators.largest_eigenvalue_below(gram, 8),
             }
+            if iteration > 0:
+                states = [again.train_state.optimiser.state[one] for one in network.parameters()]
+                second = in_a_row([state["exp_avg_sq"] for state in states])
+                scale = 1 / ((second / (1 - 0.999**iteration)).sqrt() + 1e-8)
+                seen = estimators.gram(found.rows * scale)
+                expected["preconditioned_noise_trace"] = estimators.trace(seen, 8)
+                expected["preconditioned_squared_gradient"] = estimators.squared_norm(seen)
             for quantity, one in expected.items():
                 assert value(table, iteration, name, quantity) == pytest.approx(one, rel=1e-4)
     update = points[3] - points[2]
@@ -179,6 +186,19 @@ def test_training_does_not_notice(folder: Folder, parent: Path, optimiser: str):
     assert all(torch.equal(network[name], real.network[name]) for name in network)
 
 
+def test_what_a_network_draws_is_drawn_again_by_training(folder: Folder, parent: Path):
+    stage = prepared(folder, ADAM, parent)
+    drawn: list[torch.Tensor] = []
+    stage.train_state.network.register_forward_pre_hook(
+        lambda module, images: drawn.append(torch.rand(1))  # as dropout does
+    )
+    state = torch.get_rng_state()
+    examples = noise._probes(stage, "all", stage.order.subset.selected, 4)
+    list(noise._of_gradients(stage.train_state, examples))
+    assert len(drawn) == 4
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_a_run_is_observed_as_far_as_it_came(folder: Folder, parent: Path):
     def seen(**ends: int) -> set[int]:
         stage = prepared(folder, ADAM, parent)
@@ -207,6 +227,16 @@ def test_too_few_examples_or_steps_are_refused(
     known = groups(folder, stage)
     with pytest.raises(UserError, match=message):
         noise.observe(stage, cadence, {"seen": known["seen"]}, batches, silent)
+
+
+def test_groups_of_the_same_examples_are_drawn_apart(folder: Folder, parent: Path):
+    stage = prepared(folder, ADAM, parent)
+    indices = stage.order.subset.selected
+    (one, _), *_ = noise._probes(stage, "one", indices, 4)
+    (other, _), *_ = noise._probes(stage, "other", indices, 4)
+    (again, _), *_ = noise._probes(stage, "one", indices, 4)
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)
 
 
 def test_a_group_without_examples_is_left_out():
