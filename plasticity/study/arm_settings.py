@@ -30,7 +30,8 @@ class ArmSettings(Section):
         "What acts beside the rule, spelt with a `+` before each, such as `+l2init0.001`.", None
     )
     optimiser: dict[StrictStr, Any] | None = about(
-        "Another update rule: `rule` and its options, or options alone of the one that is there.",
+        "Another update rule: `rule` and its options, with the batch and the schedule of the one "
+        "that is there; or options alone of that one.",
         None,
     )
     pretrain: StrictBool = about(

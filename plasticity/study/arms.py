@@ -56,9 +56,10 @@ def labels_of(figure: FigureSettings, remedies: Mapping[str, ArmSettings]) -> di
         if role == COLD and figure.arms is not None:
             labels[COLD_LONG] = told.get(COLD_LONG, f"{labels[role]}, for longer")
         for name, arm in arms_of(figure, remedies).items():
-            also = ", both stages" * arm.pretrain
-            arm_label = f"{labels[role]}, {told.get(name, name)}{also}"
-            labels[f"{role}-{named_arm(name, arm)}"] = arm_label
+            called = told.get(name, name)
+            also = arm.pretrain and role != COLD and not called.endswith(BOTH)
+            label = f"{labels[role]}, {called}{', both stages' * also}"
+            labels[f"{role}-{named_arm(name, arm)}"] = label
     return labels
 
 
@@ -234,9 +235,13 @@ def _changed(stage: Stage, change: ArmSettings, begins: bool, acts: bool) -> Sta
 
 
 def _rule(now: Term[Any], entry: Mapping[str, Any]) -> Term[Any]:
-    """The optimiser of `entry`, whose options are those of the present one where it has no rule."""
+    """The optimiser of `entry`, whose options are those of the present one where it has no rule.
+
+    Another rule has the batch and the schedule of the present one, where it does not say otherwise.
+    """
     if "rule" in entry:
-        return optimiser("optimiser", entry)
+        shared = {name: v for name, v in now.options.items() if name in now.member.common}
+        return optimiser("optimiser", {**{n: v for n, v in shared.items() if v}, **entry})
     try:
         return optimisers.term(now.member.name, {**now.options, **entry})
     except ValueError as error:

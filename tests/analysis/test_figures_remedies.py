@@ -37,7 +37,7 @@ def test_its_arms_stand_by_their_accuracy_under_their_names():
     assert len(names) == len(ordered)
     places = {name: place for place, name in enumerate(names)}
     assert places["from scratch"] == list(ordered).index("cold")
-    assert places["l2init-both, both stages"] == list(ordered).index("warm-l2init-both")
+    assert places["l2init-both"] == list(ordered).index("warm-l2init-both")
 
 
 def test_its_legend_says_what_is_what_and_its_note_what_bars_are():

@@ -96,6 +96,17 @@ def test_a_start_takes_its_place_in_every_stage_of_a_chain_and_a_method_where_it
     assert spelt(study, "warm-l2-throughout-both") == [throughout]
 
 
+def test_another_rule_keeps_the_batch_and_the_schedule():
+    rule = {"rule": "sgd", "lr": 0.1}
+    arms = {"sgd": {"optimiser": rule}, "large": {"optimiser": {**rule, "batch": 256}}}
+    scheduled = {"optimisers": {"adam": {"batch": 64, "schedule": "cosine"}}}
+    config = of_arms(arms)
+    update_config(config, scheduled)
+    study = Study(config)
+    assert spelt(study, "cold-sgd") == ["full_sgd-lr0.1-b64-cosine_e500_init"]
+    assert spelt(study, "cold-large") == ["full_sgd-lr0.1-b256-cosine_e500_init"]
+
+
 def test_an_overlay_takes_an_arm_out():
     config = of_arms(TWO, tune={"validation": 5000, "points": POINTS})
     without = {"arms": {"last": None}, "tune": {"points": {"last": None}}}

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from plasticity.analysis.figures import Drawing, Tables, style
 from plasticity.analysis.summary.remedies import costs
@@ -67,7 +68,7 @@ def draw(tables: Tables) -> Drawing:
     low = min(final.accuracy - final.bar for final in finals)
     high = max(final.accuracy + final.bar for final in finals)
     left.set_ylim(low - BELOW * (high - low), high + 0.15 * (high - low))
-    picture.legend(**style.entries((left, right)), loc="outside lower center", ncols=4)
+    picture.legend(**style.entries((left, right)), loc="outside lower center", ncols=3, fontsize=8)
     style.head(picture, tables.title, style.seeds_note(table["n"], "error bars and band"))
     return Drawing(picture, pd.concat([table, course], ignore_index=True))
 
@@ -153,6 +154,9 @@ def _draw_course(axes: Axes, course: pd.DataFrame, labels: Mapping[str, str]) ->
         label="Pareto front",
     )
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0e}".replace("e+", "e"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set(xlabel="Multiply-adds since tuning began")
 
 
