@@ -113,5 +113,8 @@ def equal(one: Checkpoint, other: Checkpoint) -> bool:
         and one.optimiser.keys() == other.optimiser.keys()
         and all(torch.equal(one.network[name], other.network[name]) for name in one.network)
         and all(torch.equal(one.optimiser[name], other.optimiser[name]) for name in one.optimiser)
+        and one.evaluated.keys() == other.evaluated.keys()
+        and all(torch.equal(one.evaluated[name], other.evaluated[name]) for name in one.evaluated)
+        and one.plain == other.plain
         and rows[0] == rows[1]
     )

@@ -82,9 +82,10 @@ class Method:
 
     One is made when a stage begins or goes on, given the network and another as the run was
     initialised, both on the device that trains. It remembers what its attributes hold when the
-    stage is ended and goes on: tensors, numbers, texts, other networks, alone or in lists, tuples
-    and dicts. What belongs to the network that is trained, such as its modules and parameters, it
-    may keep as well. Draws are from torch's global generators, which belong to the stage.
+    stage is ended and goes on: tensors, numbers and texts, alone or in lists, tuples and dicts, and
+    other networks, each an attribute that is made with it. What belongs to the network that is
+    trained, its modules, parameters and buffers, it may keep as well. Draws are from torch's global
+    generators, which belong to the stage.
 
     A step is made in this order: forward pass; `loss` of all methods; backward pass;
     `change_gradients` of each; the update rule; `change_weights` of each. Methods take their turns
@@ -119,6 +120,6 @@ class Method:
     def evaluated(self) -> nn.Module | None:
         """The network to evaluate, and for later stages to start from, instead of the trained one.
 
-        The same one each time.
+        The same one each time. One method of a stage has one, and acts on the ``second``.
         """
         return None

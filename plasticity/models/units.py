@@ -214,8 +214,15 @@ class _Finder:
     def __init__(self, network: nn.Module, prefix: str, graph: fx.Graph) -> None:
         self.network, self.prefix = network, prefix
         self.modules: Mapping[str, nn.Module] = dict(network.named_modules(remove_duplicate=False))
+        self.parameters = dict(network.named_parameters(remove_duplicate=False))
         distinct = network.modules()
         self.owners = Counter(id(p) for one in distinct for p in one._parameters.values())
+        # What a forward pass reads of a layer without calling it.
+        self.read = {
+            id(self.parameters[prefix + str(node.target)])
+            for node in graph.nodes
+            if node.op == "get_attr" and prefix + str(node.target) in self.parameters
+        }
         self.calls = Counter(
             id(self.modules[prefix + str(node.target)])
             for node in graph.nodes
@@ -270,6 +277,7 @@ class _Finder:
             and weight.requires_grad
             and self.owners[id(weight)] == 1
             and self.calls[id(layer)] == 1
+            and id(weight) not in self.read
         )
 
     def _normalises(
@@ -335,6 +343,14 @@ def _is(node: fx.Node, name: str) -> bool:
     return node.op == "call_function" and getattr(node.target, "__name__", "") == name
 
 
+def _is_batch_size(size: object) -> bool:
+    """Whether `size` is how many images there are: ``x.size(0)`` or ``x.shape[0]``."""
+    if not isinstance(size, fx.Node):
+        return False
+    asked = size.op == "call_method" and size.target == "size"
+    return (asked or _is(size, "getitem")) and size.args[1:] == (0,)
+
+
 def _flattens(word: str, node: fx.Node, module: nn.Module | None) -> bool:
     """Whether `node` makes one row of features of each image, channel by channel."""
     if isinstance(module, nn.Flatten):
@@ -346,6 +362,7 @@ def _flattens(word: str, node: fx.Node, module: nn.Module | None) -> bool:
         return rest in ([1], [1, -1])
     if word in ("view", "reshape"):
         sizes = rest[0] if len(rest) == 1 and isinstance(rest[0], tuple | list) else rest
-        return len(sizes) == 2
+        # With another first size a row may hold positions of several channels or images.
+        return len(sizes) == 2 and _is_batch_size(sizes[0])
     axes = rest[0] if word in ("mean", "amax") and rest else ()
     return axes in ((2, 3), (-2, -1), [2, 3], [-2, -1])

@@ -50,8 +50,9 @@ def applied(terms: Iterable[Term[TransformFacts]]) -> tuple[Term[TransformFacts]
 def methods_in_order(terms: Iterable[Term[MethodFacts]]) -> tuple[Term[MethodFacts], ...]:
     """The methods `terms` in the one order in which a path spells them and they take their turns.
 
-    By what they act on, then by name. Raises `ValueError` where two are of one member, or more than
-    one makes passes of its own: each would undo what the other is at.
+    By what they act on, then by name. Raises `ValueError` where two are of one member, where more
+    than one makes passes of its own, as each would undo what the other is at, and where more than
+    one has a second network.
     """
     parts = get_args(Part)
     ordered = tuple(sorted(terms, key=lambda one: (parts.index(one.facts.acts), one.member.name)))
@@ -61,11 +62,18 @@ def methods_in_order(terms: Iterable[Term[MethodFacts]]) -> tuple[Term[MethodFac
             f"the methods '{passing[0]}' and '{passing[1]}' both make passes of their own in a "
             "step: take one of them"
         )
+    second_networks = [term for term in ordered if term.facts.acts == "second"]
     for first, second in pairwise(ordered):
         if first.member is second.member:
             raise ValueError(
                 f"the methods '{first}' and '{second}' are of one kind: take one of them"
             )
+    if len(second_networks) > 1:
+        one, other = second_networks[:2]
+        raise ValueError(
+            f"the methods '{one}' and '{other}' both train a second network along, of which one "
+            "can be evaluated: take one of them"
+        )
     return ordered
 
 

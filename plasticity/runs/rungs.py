@@ -19,7 +19,7 @@ def pattern() -> str:
     pruning = _any(one for one in starts.members.values() if one.facts.prunes)
     stage = (
         rf"(?!{drifting}[_+])[^/_]+",
-        rf"(?![^/_]+-(?:{'|'.join(SCHEDULES)})_)[^/_]+",
+        rf"(?![^/_]+-(?:{'|'.join(SCHEDULES)})[_+])[^/_]+",
         rf"e(?:{'|'.join(map(str, RUNGS))})",
         rf"(?!{pruning}(?:/|$))[^/_]+",
     )

@@ -203,6 +203,7 @@ def require_storable(
                 f"network {type(network).__name__}: its state holds {name}, which is of the type "
                 f"{type(value).__name__} and cannot be saved; keep it in a buffer"
             )
+    methods.require_whole()
     return optimiser_state.taken_apart(optimiser, methods.members, network)
 
 

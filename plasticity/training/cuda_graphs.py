@@ -248,7 +248,9 @@ class CudaGraphExecution(EagerExecution):
         before = outside_of(train_state, examples.device)
         with put_back([*memory_of(train_state), sums]), generators.kept(sums.device):
             replay = self._recorded(lambda: by_hand(own), sums.device)
-        if outside_of(train_state, examples.device) != before:
+            # Before anything is put back: a tensor that lies elsewhere is frozen as numbers are.
+            changed = outside_of(train_state, examples.device) != before
+        if changed:
             names = [train_state.optimiser, *train_state.methods.members]
             raise UserError(
                 f"execution: {' or '.join(type(one).__name__ for one in names)} counts its steps, "

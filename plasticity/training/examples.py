@@ -77,7 +77,9 @@ class Examples:
         is not waited for.
         """
         if not self.streamed:
-            yield from batches
+            # One by one: `yield from` would end `batches` where these are left, to be gone on with.
+            for batch in batches:
+                yield batch
             return
         for batch in batches:
             assert batch.on_host is not None

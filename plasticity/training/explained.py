@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from plasticity.core.errors import UserError, shown
-from plasticity.runs import Member, Run, extensions
+from plasticity.runs import Member, Run, Term, extensions
 from plasticity.training.backends import is_out_of_memory
 
 EXPECTED = {
@@ -23,13 +23,19 @@ EXPECTED = {
     "start": "it is given the network and a generator, behind them batches of images and labels "
     "where its facts ask for some, and changes the network in place; gradients are "
     "made within torch.enable_grad()",
+    "method": "it is given the network of the stage and another one as the run was initialised, "
+    "and returns a plasticity.interventions.method.Method, which says what its parts are given",
 }
 """How the functions of a user's own are called, by the kind of word that they declare."""
 
 MADE = {"optimiser": "/torch/optim/", "model": "/plasticity/models/network.py"}
 """Where what they make may be at work, in code that is not their own."""
 
-CALLED = {**MADE, "start": "/plasticity/training/initial_state.py"}
+CALLED = {
+    **MADE,
+    "start": "/plasticity/training/initial_state.py",
+    "method": "/plasticity/training/methods.py",
+}
 """By which file they are called: of several words of one file, the one called last has failed."""
 
 
@@ -62,7 +68,8 @@ def own_code(run: Run, error: Exception, log: Callable[[str], None]) -> UserErro
     first = (str(error).strip() or "no message").splitlines()[0]
     if "CUDA" in first or "cuDNN" in first:  # of the device, wherever it comes to light
         return None
-    words = [term.member for term in (stage.optimiser, stage.start, run.model)]
+    terms: list[Term[Any]] = [stage.optimiser, *stage.methods, stage.start, run.model]
+    words = [term.member for term in terms]
     suspects = [one for member in words if (one := _suspected(member, frames))]
     if not suspects:
         return None
@@ -122,8 +129,8 @@ def not_deterministic(run: Run, error: Exception) -> UserError:
     """What to do where an operation would give other bits each time."""
     operation = str(error).split()[0]
     return UserError(
-        f"stage '{run.stage}': {operation}, which model {run.model} (or its optimiser) uses, gives "
-        "other bits each time on this device, and results here are reproducible to the bit; take a "
+        f"stage '{run.stage}': {operation}, which model {run.model} (or its optimiser "
+        "or a method) uses, gives other bits each time on this device, and results here are reproducible to the bit; take a "
         "layer that computes the same otherwise, such as a mean instead of adaptive pooling"
     )
 

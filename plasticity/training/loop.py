@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
+from plasticity.core.errors import UserError
 from plasticity.interventions.method import Again, Pass
 from plasticity.models import generators
 from plasticity.models.network import Network
@@ -68,7 +69,7 @@ class TrainState:
             labels=labels,
             logits=logits,
             loss=cross_entropy(logits.float(), labels),
-            again=self.closure(images, labels),
+            again=self.closure(images, labels) if self.makes_more_passes else not_declared,
             activations=activations,
         )
         objective = self.methods.objective(made)
@@ -76,6 +77,11 @@ class TrainState:
         objective.backward()  # type: ignore[no-untyped-call]
         self._mask_gradients()
         return made.detached()
+
+    @property
+    def makes_more_passes(self) -> bool:
+        """Whether its rule or a method evaluates the loss again in a step."""
+        return self.passes > 1 or self.methods.passes > 0
 
     def _mask_gradients(self) -> None:
         # A layer that is frozen or not used has no gradient.
@@ -127,6 +133,14 @@ class TrainState:
         """The context in which the forward pass runs. Weights and their steps stay in float32."""
         dtype = DTYPES[self.precision]
         return torch.autocast(device.type, dtype=dtype, enabled=dtype is not torch.float32)
+
+
+def not_declared(rows: slice = slice(None)) -> Tensor:
+    """Refuse a pass that nobody counts, and that two methods of a stage might make."""
+    raise UserError(
+        "a method of this stage makes a further pass in its steps, and declares none; let it: "
+        "facts=MethodFacts(..., passes=1)"
+    )
 
 
 @dataclass

@@ -27,6 +27,10 @@ class Methods:
 
     members: tuple[Method, ...] = ()
     every: tuple[int, ...] = ()
+    passes: int = 0
+    """How many passes of their own they make a step."""
+    networks: tuple[frozenset[str], ...] = ()
+    """The attributes of each in which it had a network when it was made."""
 
     @classmethod
     def of(
@@ -35,15 +39,37 @@ class Methods:
         network: Network,
         initial: Network,
         per_epoch: int,
+        rule_passes: int = 1,
     ) -> Methods:
         """Those that `terms` spell, for a stage of `network` of so many steps `per_epoch`.
 
-        `initial` is a network as the run was initialised. Raises `UserError` for a method that
-        cannot be used.
+        `initial` is a network as the run was initialised; the update rule makes so many passes a
+        step. Raises `UserError` for a method that cannot be used.
         """
         members = [_made(term, network, initial) for term in terms]
+        for term, member in zip(terms, members, strict=True):
+            if rule_passes > 1 and overrides(member, "change_gradients"):
+                raise UserError(
+                    f"method '{term}': changes the gradients of a step, of which the update rule "
+                    "evaluates several; take another optimiser, or leave the method out"
+                )
         every = [_steps_between(term, per_epoch) for term in terms]
-        return cls(tuple(members), tuple(every))
+        return cls(
+            members=tuple(members),
+            every=tuple(every),
+            passes=sum(term.facts.passes for term in terms),
+            networks=tuple(map(_networks_of, members)),
+        )
+
+    def require_whole(self) -> None:
+        """Raise `UserError` where a method has made a network after the stage began."""
+        for member, known in zip(self.members, self.networks, strict=True):
+            late = _networks_of(member) - known
+            if late:
+                raise UserError(
+                    f"method {type(member).__name__}: {sorted(late)[0]} was made after the stage "
+                    "began, and a stage that goes on would lack it; make it in __init__"
+                )
 
     @contextmanager
     def watching(self) -> Iterator[Mapping[str, Activation]]:
@@ -174,7 +200,12 @@ def _made(term: Term[MethodFacts], network: Network, initial: Network) -> Method
             f"method {name}: returns {type(made).__name__}; expected a "
             "plasticity.interventions.method.Method"
         )
-    has_event = type(made).event is not Method.event
+    if overrides(made, "evaluated") and term.facts.acts != "second":
+        raise UserError(
+            f"method {name}: has a network to evaluate, of which a stage has one; declare "
+            "facts=MethodFacts(acts='second', ...)"
+        )
+    has_event = overrides(made, "event")
     if has_event != (term.facts.every is not None):
         raise UserError(
             f"method {name}: "
@@ -186,6 +217,15 @@ def _made(term: Term[MethodFacts], network: Network, initial: Network) -> Method
             )
         )
     return made
+
+
+def _networks_of(member: Method) -> frozenset[str]:
+    return frozenset(name for name, one in vars(member).items() if isinstance(one, nn.Module))
+
+
+def overrides(method: Method, part: str) -> bool:
+    """Whether `method` has this `part`."""
+    return getattr(type(method), part) is not getattr(Method, part)
 
 
 def _steps_between(term: Term[MethodFacts], per_epoch: int) -> int:

@@ -125,10 +125,14 @@ def put_back(
         assert network is not None
         mine = _Unpacker(list(network.parameters()), tensors, follow, network)
         for name, value in plain["methods"][number].items():
+            path = f"method {number}/{name}"
             if isinstance(value, dict) and "network" in value:  # which others may hold: in place
-                vars(method)[name].load_state_dict(_below(f"{value['network']}/", tensors))
+                mine.known[path] = vars(method)[name]
+                state = _below(f"{path}/", tensors)
+                tied = {other: state[one] for other, one in value["tied"].items()}
+                mine.known[path].load_state_dict({**state, **tied})
             else:
-                setattr(method, name, mine.unpack(value, f"method {number}/{name}"))
+                setattr(method, name, mine.unpack(value, path))
     parameters = _parameters(optimiser)
     unpacker = _Unpacker(parameters, tensors, follow)
     found = unpacker.unpack(plain["state"], "")
@@ -169,6 +173,8 @@ class _Packer:
         self.parameters = {id(p): number for number, p in enumerate(parameters)}
         modules = network.named_modules() if network is not None else ()
         self.modules = {id(module): name for name, module in modules}
+        buffers = network.named_buffers() if network is not None else ()
+        self.buffers = {id(buffer): name for name, buffer in buffers}
         self.memory: dict[int, list[tuple[int, int]]] = defaultdict(list)
         self.known: dict[int, str] = {}
         self.tensors: dict[str, Tensor] = {}
@@ -188,6 +194,8 @@ class _Packer:
             return {"parameter": self.parameters[id(value)]}
         if id(value) in self.modules:
             return {"module": self.modules[id(value)]}
+        if id(value) in self.buffers:
+            return {"buffer": self.buffers[id(value)]}
         if id(value) in self.known:
             return {"same": self.known[id(value)]}
         self.known[id(value)] = path
@@ -196,9 +204,7 @@ class _Packer:
         if kind in (Tensor, nn.Parameter):
             return self._tensor(value, path)
         if isinstance(value, nn.Module) and path.count("/") == 1:
-            for name, one in value.state_dict().items():
-                self.pack(one.detach(), f"{path}/{name}")
-            return {"network": path}
+            return {"network": path, "tied": self._network(value, path)}
         if kind in (list, tuple, deque):
             items = [self.pack(one, f"{path}/{number}") for number, one in enumerate(value)]
             most = {"most": value.maxlen} if kind is deque else {}
@@ -216,6 +222,19 @@ class _Packer:
             self.tensors[path] = value.get_state()
             return {"generator": path, "cpu": value.device.type == "cpu"}
         raise self._refused(path, f"is of the type {kind.__name__}")
+
+    def _network(self, network: nn.Module, path: str) -> dict[str, str]:
+        """Of each entry of `network` that is another one of it as well, which that is."""
+        first: dict[tuple[Any, ...], str] = {}
+        tied = {}
+        for name, one in network.state_dict().items():
+            place = (one.data_ptr(), one.shape, one.stride())
+            if one.numel() and place in first:
+                tied[name] = first[place]
+                continue
+            first[place] = name
+            self.pack(one.detach(), f"{path}/{name}")
+        return tied
 
     def _tensor(self, value: Tensor, path: str) -> Any:
         if value.layout is not torch.strided or value.is_quantized or value.is_complex():
@@ -264,6 +283,9 @@ class _Unpacker:
         if "module" in plain:
             assert self.network is not None
             return self.network.get_submodule(plain["module"])
+        if "buffer" in plain:
+            assert self.network is not None
+            return self.network.get_buffer(plain["buffer"])
         if "same" in plain:
             return self.known[plain["same"]]
         self.known[path] = self._made(plain, path)

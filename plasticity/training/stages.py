@@ -143,7 +143,7 @@ def prepare(run: Run, inputs: Inputs, hardware: Hardware, code: Code, log: Log) 
     methods = NONE
     if initial.initial:
         started = initial.initial.to(device)
-        methods = Methods.of(run.stage.methods, network, started, order.steps.per_epoch)
+        methods = Methods.of(run.stage.methods, network, started, order.steps.per_epoch, passes)
     return Stage(
         run=run,
         code=code,

@@ -21,7 +21,8 @@ class Parseval(Method):
     def __init__(self, network: Network, strength: float, scale: float) -> None:
         self.strength = strength
         self.scale = scale
-        self.weights = [layer.weight for layer in layers(network).values()][:-1]
+        found = layers(network)
+        self.weights = [one.weight for name, one in found.items() if name not in network.head]
         if not self.weights:
             raise UserError(
                 "the network has no weights before its last layer, which is left out; take a "
