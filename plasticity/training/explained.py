@@ -130,8 +130,9 @@ def not_deterministic(run: Run, error: Exception) -> UserError:
     operation = str(error).split()[0]
     return UserError(
         f"stage '{run.stage}': {operation}, which model {run.model} (or its optimiser "
-        "or a method) uses, gives other bits each time on this device, and results here are reproducible to the bit; take a "
-        "layer that computes the same otherwise, such as a mean instead of adaptive pooling"
+        "or a method) uses, gives other bits each time on this device, and results here are "
+        "reproducible to the bit; take a layer that computes the same otherwise, such as a mean "
+        "instead of adaptive pooling"
     )
 
 

@@ -29,6 +29,8 @@ def some(monkeypatch):
     declare("probe", acts="gradient", passes=1)
     declare("probes", acts="gradient", passes=2)
     declare("cut", acts="weights")
+    declare("mean", acts="second")
+    declare("trail", acts="second")
 
     def closing(parameters, *, lr):
         """A rule with a closure."""
@@ -77,6 +79,7 @@ def test_in_one_order(wrong: str, right: str):
         ("aloss1+aloss2", "are of one kind"),
         ("aloss1+aloss1", "are of one kind"),
         ("probe1+probes1", "both make passes of their own in a step"),
+        ("mean1+trail1", "both train a second network along"),
         ("aloss0", "size"),
         ("aloss", "unknown method 'aloss'"),
         ("aloss1+", "unknown method ''"),

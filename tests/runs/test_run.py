@@ -108,6 +108,13 @@ def test_the_pattern_of_rungs_knows_them(run, epochs):
         assert bool(re.fullmatch(rungs.pattern(), str(one))) == one.is_rung
 
 
+@pytest.mark.parametrize("methods", ["", "+l2init0.01", "+sam0.1+hare0.9every2"])
+@pytest.mark.parametrize(("rule", "is_rung"), [("adam-lr0.1", True), ("adam-lr0.1-cosine", False)])
+def test_methods_leave_a_rung_what_it_is(rule, is_rung, methods):
+    run = Run.parse(f"cifar10/resnet18/seed0/half_{rule}{methods}_e10_init")
+    assert run.is_rung == bool(re.fullmatch(rungs.pattern(), str(run))) == is_rung
+
+
 def rungs_below(run):
     below = []
     while run := run.rung:

@@ -45,6 +45,10 @@ OPTIMISERS = [
     *("adam-lr0.01", "rmsprop-lr0.001", "sgd-lr0.1", "sgd-lr0.1-m0.9"),
     *("adamw-lr0.01", "muon-lr0.01"),
 ]
+METHODS = [
+    *("l2init0.01", "wasserstein0.01", "spectral0.01", "parseval0.01", "sam0.1", "clip1"),
+    *("shrinkperturb0.001x0.001", "redo0.5every2steps", "cbp0.01-mature2", "hare0.9every1"),
+]
 WAYS = [*(("graph", precision) for precision in PRECISIONS), ("eager", "bfloat16")]
 STAGE = "digits-clutter/resnet-d1w2/seed0/half_{}-b16_e{}_init"
 
@@ -67,6 +71,18 @@ def test_a_rung_and_a_repetition_end_in_the_same_bits(
         assert equal(reference, checkpoint.load(other.checkpoint))
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_stage_with_a_method_is_saved_and_repeated(tmp_path: Path, method: str):
+    folder, hardware = Folder.prepare(tmp_path), Hardware("cuda", "bfloat16")
+    run = Run.parse(f"digits-clutter/resnet-d1w2/seed0/half_adam-lr0.01-b16+{method}_e3_init")
+    first, saved, second = (
+        checkpoint.load(folder.train(run, name, hardware=hardware, resume_every=every).checkpoint)
+        for name, every in (("first", 1e9), ("saved", 0.0), ("second", 1e9))
+    )
+    assert equal(first, second)
+    assert equal(first, saved)
+
+
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize(
     "stage",
@@ -75,6 +91,7 @@ def test_a_rung_and_a_repetition_end_in_the_same_bits(
         "half+augment_sgd-lr0.1-m0.9-b16-drop2_e5_init",
         "half+rotation_adam-lr0.01-b16_e5_init",
         "drift0.5_adam-lr0.01-b16_e5_init",
+        *(f"half_adam-lr0.01-b16+{method}_e5_init" for method in METHODS),
     ],
 )
 def test_a_graph_ends_where_the_operations_one_by_one_do(
