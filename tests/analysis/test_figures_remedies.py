@@ -4,12 +4,17 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import yaml
+from made_metrics import COLD, PRETRAINING, WARM
 from matplotlib import rc_context
 
 from plasticity.analysis.figures import Tables, remedies, render, style
 from plasticity.analysis.preview import made_up_tables
+from plasticity.analysis.summary.curves import curves
+from plasticity.analysis.summary.remedies import remedies_tables
+from plasticity.analysis.summary.runs import runs_table
 from plasticity.core.errors import UserError
 from plasticity.study import Study
 
@@ -62,6 +67,23 @@ def test_costs_end_where_the_table_says():
     ends = course.groupby("role")["multiply_adds"].max()
     told = tables().arms.set_index("role")["multiply_adds"]
     assert ends.to_dict() == pytest.approx(told[ends.index].to_dict())
+
+
+def test_costs_end_where_the_table_says_where_a_run_diverged_too(write):
+    """Of the first role, half way: the table's mean is without it, as the figure's is."""
+    cold = [write(COLD, seed, [0.7, 0.8, 0.8, 0.8, 0.8]) for seed in range(2)]
+    cold += [write(COLD, 2, [0.7, 0.8], diverged_step=20, ends=20)]
+    runs = dict([*cold, *(write(WARM, seed, [0.7] * 5) for seed in range(3))])
+    before = dict(write(PRETRAINING, seed, [0.4, 0.5]) for seed in range(3))
+    table = runs_table(runs, before).to_pandas()
+    epochs = pa.concat_tables(curves(runs, before)).to_pandas()
+    paths = [str(run) for run in runs]
+    roles = {"cold": paths[:3], "warm": paths[3:]}
+    arms = remedies_tables(table, epochs, roles, 1000.0)[0].to_pandas()
+    found = Tables.of("Remedies", table, epochs, roles, {}, remedies=arms)
+    course = drawn(found).numbers.query("on_front.notna()")
+    ends = course.groupby("role")["multiply_adds"].max()
+    assert ends.to_dict() == pytest.approx(dict.fromkeys(roles, 3 * 1000.0 * 5 * 9 * 128))
 
 
 def test_an_arm_that_diverged_is_left_out():

@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from plasticity.analysis.figures import Drawing, Tables, style
-from plasticity.analysis.summary.remedies import costs
+from plasticity.analysis.summary.costs import costs
+from plasticity.analysis.summary.roles import stages_of
 from plasticity.runs.roles import COLD, COLD_LONG, WARM, arm_of
 
 HOLLOW: dict[str, Any] = {"markerfacecolor": "white", "zorder": 2}
@@ -110,7 +111,7 @@ def _course(tables: Tables, table: pd.DataFrame) -> pd.DataFrame:
     Of the epochs that all seeds have; `on_front` is whether no role has had more for less.
     """
     setting = tables.runs["role"].map(table.set_index("role")["setting"])
-    is_chosen = tables.runs["run"].str.split("/", n=3).str[3] == setting
+    is_chosen = tables.runs["run"].map(stages_of) == setting
     chosen = tables.runs[is_chosen]
     epochs = chosen[["role", "run", "seed"]].merge(costs(chosen, tables.curves), on="run")
     mean = epochs.groupby(["role", "epoch"], sort=False).agg(
