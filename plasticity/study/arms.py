@@ -50,10 +50,12 @@ def copies(figure: FigureSettings, remedies: Mapping[str, ArmSettings]) -> int:
 def labels_of(figure: FigureSettings, remedies: Mapping[str, ArmSettings]) -> dict[str, str]:
     """The roles that `figure` may have, in order, in the words of a legend."""
     labels = {}
-    told = figure.labels
+    told, has_arms = figure.labels, figure.arms is not None
     for role in figure.runs:
+        if role == COLD_LONG and has_arms:
+            continue  # it has its place and its words behind cold
         labels[role] = told.get(role, role)
-        if role == COLD and figure.arms is not None:
+        if role == COLD and has_arms:
             labels[COLD_LONG] = told.get(COLD_LONG, f"{labels[role]}, for longer")
         for name, arm in arms_of(figure, remedies).items():
             called = told.get(name, name)
@@ -120,9 +122,15 @@ def with_arms(
         runs = given.get(role) or _longer(given[COLD], given[WARM])
         for run in _each_once(f"{where}.tune.points.{short}", runs, tried[short]):
             yield PlannedRun(role, run)
+    origins: dict[str, str] = {}
     for name, arm in arms.items():
         called = named_arm(name, arm)
         own = f"{where}.arms.{name}" if name in (settings.arms or {}) else f"remedies.{name}"
+        if origins.setdefault(called, own) != own:
+            raise UserError(
+                f"{own}: its role is called {f'{WARM}-{called}'!r}, and that of {origins[called]} "
+                "is too; rename one"
+            )
         # A start has no counterpart from scratch but cold, at whatever rates both are tried.
         acts = arm.acts or any(point.methods for point in tried[name])
         changes = [point.over(arm) for point in tried[name]]

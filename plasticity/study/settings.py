@@ -91,7 +91,7 @@ class FigureSettings(Section):
         "repeated `n` times.",
         min_length=1,
     )
-    labels: dict[Name, Text] = about("Roles in the words of the legend.", {})
+    labels: dict[Name, Text] = about("Roles and arms in the words of the legend.", {})
     grid: dict[Name, GridValues] = about(
         "Variables for the runs, the data set and the model: each role is made at every "
         "combination of those that it mentions.",
@@ -117,14 +117,10 @@ class FigureSettings(Section):
         return self
 
     @model_validator(mode="after")
-    def _known_labels(self) -> FigureSettings:
+    def _known_variables(self) -> FigureSettings:
         for variable in self.grid:
             if variable in FILLED:
                 raise ValueError(f"grid.{variable}: has a meaning of its own; choose another name")
-        known = {**self.runs, **(self.arms or {})}
-        for role in self.labels:
-            if role not in known:
-                raise ValueError(unknown("labels", "role", role, known))
         return self
 
     @model_validator(mode="after")
@@ -316,6 +312,33 @@ class Settings(Section):
         for name in self.lengths:
             if name in self.optimisers:
                 raise ValueError(f"lengths.{name}: an optimiser has the same name; rename one")
+        return self
+
+    @model_validator(mode="after")
+    def _known_labels(self) -> Settings:
+        for name, figure in self.figures.items():
+            longer = {} if figure.arms is None else {COLD_LONG: None}
+            known = {**figure.runs, **longer, **self.remedies, **(figure.arms or {})}
+            for role in figure.labels:
+                if role not in known:
+                    raise ValueError(unknown(f"figures.{name}.labels", "role", role, known))
+        return self
+
+    @model_validator(mode="after")
+    def _held_out_once(self) -> Settings:
+        for name, figure in self.figures.items():
+            dataset = figure.dataset or self.dataset
+            if figure.tune is None or "{" in dataset:  # which needs a grid, and arms have none
+                continue
+            try:
+                held = datasets.parse(dataset).options["validation"]
+            except UserError as error:
+                raise ValueError(f"figures.{name}.dataset: {error}") from None
+            if held:
+                raise ValueError(
+                    f"figures.{name}.tune.validation: {dataset} holds out {held} examples already; "
+                    "name the data set without -v, or leave tune out"
+                )
         return self
 
     @classmethod

@@ -49,7 +49,7 @@ def evidence_of(levels, passes=()):
     for role, accuracy in levels.items():
         rows = played("remedies", role, accuracy)
         rows["run"] = [f"d/m/seed{seed}/{role}" for seed in rows["seed"]]
-        about = {"begins": 0, "batch": 1, "start_batches": 0, "passes": passes.get(role, 1)}
+        about = {"begins": 0, "batch": 1, "start_passes": 0, "passes": passes.get(role, 1)}
         tables.append(rows.assign(**about, validation_accuracy=np.nan))
         epochs = np.tile(np.arange(1, EPOCHS + 1), len(accuracy))
         repeated = rows.loc[rows.index.repeat(EPOCHS), ["run", "role", "seed", "test_accuracy"]]

@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 import early_figure_tables
+import made_metrics
 import pandas as pd
 import pytest
 from figure_tables import (
@@ -22,10 +23,19 @@ from figure_tables import (
 )
 
 from plasticity.analysis.figures import style
+from plasticity.analysis.preview import made_up_tables
 from plasticity.core.errors import UserError
 from plasticity.runs.layout import FIGURE_SUFFIXES
 
-EVERY = DRAWINGS | early_figure_tables.DRAWINGS
+
+def compared(seeds):
+    """A figure with arms."""
+    paths = {"cold": made_metrics.COLD, "warm": made_metrics.WARM, "warm-top": made_metrics.RESET}
+    roles = {role: [path.format(seed=seed) for seed in seeds] for role, path in paths.items()}
+    return made_up_tables("A title", roles, {role: role for role in roles}, None, {}, True)
+
+
+EVERY = DRAWINGS | early_figure_tables.DRAWINGS | {"remedies": compared}
 
 
 @pytest.fixture(scope="module")

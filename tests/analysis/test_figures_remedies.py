@@ -4,12 +4,17 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import yaml
+from made_metrics import COLD, PRETRAINING, WARM
 from matplotlib import rc_context
 
 from plasticity.analysis.figures import Tables, remedies, render, style
 from plasticity.analysis.preview import made_up_tables
+from plasticity.analysis.summary.curves import curves
+from plasticity.analysis.summary.remedies import remedies_tables
+from plasticity.analysis.summary.runs import runs_table
 from plasticity.core.errors import UserError
 from plasticity.study import Study
 
@@ -40,12 +45,59 @@ def test_its_arms_stand_by_their_accuracy_under_their_names():
     assert places["l2init-both"] == list(ordered).index("warm-l2init-both")
 
 
-def test_its_legend_says_what_is_what_and_its_note_what_bars_are():
+def words(legend):
+    return [text.get_text() for text in legend.get_texts()]
+
+
+def test_its_legends_say_what_is_what_and_its_note_what_bars_are():
+    """One below the arms, of their markers, and one below the picture, of the lines."""
     picture = drawn().picture
+    left, _ = picture.axes
+    told = ["from scratch", "from scratch, the same method", "pretrained"]
+    assert words(left.get_legend()) == told
     (legend,) = picture.legends
-    told = {text.get_text() for text in legend.get_texts()}
-    assert {"from scratch", "from scratch, the same method", "pretrained", "Pareto front"} <= told
+    first, second, *_, others, front = words(legend)
+    assert [first, second] == ["from scratch", "warm start"]
+    assert [others, front] == ["the others", "Pareto front"]
     assert "5 seeds; error bars and band: standard deviation" in picture.get_suptitle()
+
+
+def test_lines_that_are_on_the_front_where_it_is_seen_have_a_colour_and_a_label():
+    figure = drawn()
+    _, right = figure.picture.axes
+    bottom, _ = right.get_ylim()
+    course = figure.numbers.query("on_front.notna()")
+    seen = course[course["mean"] >= bottom]
+    ahead = {"cold", "warm", *seen.loc[seen["on_front"].astype(bool), "role"]}
+    assert ahead < {*course.loc[course["on_front"].astype(bool), "role"], "cold", "warm"}
+    told = {tables().labels[role] for role in ahead} | {"the others", "Pareto front"}
+    assert {*words(figure.picture.legends[0])} == told
+    first, last = right.get_xlim()
+    costs = seen["multiply_adds"]
+    assert first < costs.min() < 1.2 * first
+    assert last / 1.2 < costs.max() < last
+
+
+def test_epochs_far_below_the_final_accuracies_leave_the_costs_to_be_read():
+    low = tables().curves.assign(test_accuracy=0.01 * tables().curves["test_accuracy"])
+    figure = drawn(replace(tables(), curves=low))
+    _, right = figure.picture.axes
+    costs = figure.numbers.query("on_front.notna()")["multiply_adds"]
+    first, last = right.get_xlim()
+    assert first < costs.min() < costs.max() < last
+
+
+def test_what_is_compared_in_a_column_stands_side_by_side():
+    left, _ = drawn().picture.axes
+    names = [label.get_text() for label in left.get_xticklabels()]
+    place = names.index("l2init")
+    near = sorted(
+        float(x)
+        for bar in left.containers
+        for x in bar.lines[0].get_xdata()
+        if abs(x - place) < 0.5
+    )
+    assert near == pytest.approx([place - remedies.ASIDE, place + remedies.ASIDE])
 
 
 def test_no_row_beats_those_on_the_front():
@@ -62,6 +114,23 @@ def test_costs_end_where_the_table_says():
     ends = course.groupby("role")["multiply_adds"].max()
     told = tables().arms.set_index("role")["multiply_adds"]
     assert ends.to_dict() == pytest.approx(told[ends.index].to_dict())
+
+
+def test_costs_end_where_the_table_says_where_a_run_diverged_too(write):
+    """Of the first role, half way: the table's mean is without it, as the figure's is."""
+    cold = [write(COLD, seed, [0.7, 0.8, 0.8, 0.8, 0.8]) for seed in range(2)]
+    cold += [write(COLD, 2, [0.7, 0.8], diverged_step=20, ends=20)]
+    runs = dict([*cold, *(write(WARM, seed, [0.7] * 5) for seed in range(3))])
+    before = dict(write(PRETRAINING, seed, [0.4, 0.5]) for seed in range(3))
+    table = runs_table(runs, before).to_pandas()
+    epochs = pa.concat_tables(curves(runs, before)).to_pandas()
+    paths = [str(run) for run in runs]
+    roles = {"cold": paths[:3], "warm": paths[3:]}
+    arms = remedies_tables(table, epochs, roles, 1000.0)[0].to_pandas()
+    found = Tables.of("Remedies", table, epochs, roles, {}, remedies=arms)
+    course = drawn(found).numbers.query("on_front.notna()")
+    ends = course.groupby("role")["multiply_adds"].max()
+    assert ends.to_dict() == pytest.approx(dict.fromkeys(roles, 3 * 1000.0 * 5 * 9 * 128))
 
 
 def test_an_arm_that_diverged_is_left_out():

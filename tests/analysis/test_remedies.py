@@ -10,12 +10,12 @@ import pytest
 from made_metrics import PLACE
 from own_methods import own_methods  # noqa: F401 (a fixture)
 
+from plasticity.analysis.summary.costs import accuracy_by
 from plasticity.analysis.summary.curves import curves
 from plasticity.analysis.summary.remedies import (
     FORWARD_PASSES,
     REMEDIES,
     TRIED,
-    accuracy_by,
     remedies_tables,
     tried,
 )
@@ -190,6 +190,67 @@ def test_a_run_that_diverged_takes_its_pair_along(write):
     assert row["low"] is row["gap_low"] is row["gap_p_value"] is None
 
 
+def test_a_run_whose_pretraining_diverged_at_once_is_left_out_of_what_it_costs(write):
+    """No stage of it has an epoch. Where all runs of a role diverged, it has no costs."""
+    diverged = {"diverged_step": 3, "ends": 3}
+    runs = dict(write(ROLES["cold"], seed, [0.8] * 5) for seed in range(2))
+    runs |= [write(ROLES["warm"], 0, [0.7] * 5), write(ROLES["warm"], 1, [], **diverged)]
+    before = dict([write(BEFORE, 0, [0.4, 0.5]), write(BEFORE, 1, [], **diverged)])
+    once = BEFORE.replace("0.002", "0.2")
+    for seed in range(2):
+        runs |= [write(once + "/full_sgd-lr0.1_e5_reset6", seed, [], **diverged)]
+        before |= [write(once, seed, [], **diverged)]
+    paths = [str(run) for run in runs]
+    played = {"cold": paths[:2], "warm": paths[2:4], "warm-last": paths[4:]}
+    course = pa.concat_tables(curves(runs, before)).to_pandas()
+    remedies, _ = remedies_tables(
+        runs_table(runs, before).to_pandas(), course, played, MULTIPLY_ADDS
+    )
+    _, warm, last = remedies.to_pylist()
+    image = FORWARD_PASSES * MULTIPLY_ADDS
+    assert (warm["n"], warm["diverged"]) == (1, 1)
+    assert warm["pretrain_multiply_adds"] == 2 * 9 * 64 * image
+    assert (warm["steps"], warm["multiply_adds"]) == (45, 5 * EPOCH * image)
+    assert last["diverged"] == 2
+    costs = ("steps", "multiply_adds", "pretrain_multiply_adds", "seconds")
+    assert [last[name] for name in costs] == [None] * 4
+
+
+def test_a_stage_that_goes_on_with_the_clock_of_the_one_before_costs_what_it_adds(write):
+    """Two epochs, and on till the fifth: five in all."""
+    goes_on = BEFORE + "/half_adam-lr0.002-b64_till5_keep"
+    warm = goes_on + "/full_sgd-lr0.1_e5_keep"
+    runs = dict([write(ROLES["cold"], 0, [0.8] * 5), write(warm, 0, [0.7] * 5)])
+    later = write(goes_on, 0, [0.5, 0.5, 0.6], first=3, begins=18)
+    before = dict([write(BEFORE, 0, [0.4, 0.5]), later])
+    cold, tuned = map(str, runs)
+    course = pa.concat_tables(curves(runs, before)).to_pandas()
+    played = {"cold": [cold], "warm": [tuned]}
+    remedies, _ = remedies_tables(
+        runs_table(runs, before).to_pandas(), course, played, MULTIPLY_ADDS
+    )
+    image = FORWARD_PASSES * MULTIPLY_ADDS
+    assert remedies["pretrain_multiply_adds"].to_pylist() == [0, 5 * 9 * 64 * image]
+
+
+def test_seeds_whose_cold_run_diverged_are_none_of_those_compared(write):
+    """Of two seeds one has a cold run: accuracies and costs of the other are compared to none."""
+    table, course, played = made(write, FINAL)
+    dead = table["run"] == played["cold"][0]
+    table.loc[dead, "diverged"] = True
+    table.loc[dead, "test_accuracy"] = math.nan
+    remedies, every = remedies_tables(table, course, played, MULTIPLY_ADDS)
+    row = next(one for one in remedies.to_pylist() if one["role"] == "warm")
+    assert (row["n"], row["seeds_to_cold"], row["never"]) == (2, 1, 1)
+    assert row["seeds_at_cold_cost"] == 1
+    assert row["accuracy_at_cold_cost"] == pytest.approx(0.74)
+    page = remedies_page("A", "B", remedies.to_pandas(), every.to_pandas(), {})
+    (sheet,) = Sheet(page).tables
+    told = dict(zip(sheet[0], sheet[3], strict=True))
+    assert told["steps to cold's accuracy"] == "1 of 1 seeds never"
+    assert told["accuracy at the cost of cold / %"] == "74.00of 1 of 2 seeds"
+
+
 POINTS = [ROLES["warm-pull"], ROLES["warm-pull"].replace("l2init0.01", "l2init0.1")]
 
 
@@ -231,6 +292,7 @@ def test_what_is_chosen(accuracy, diverged, chosen):
         }
     )
     found = tried(runs)
+    assert list(found["setting"]) == ["full_sgd-lr1_e1_init", "full_sgd-lr2_e1_init"]
     assert found.loc[found["chosen"], "point"].to_list() == [chosen]
 
 

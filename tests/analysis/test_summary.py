@@ -57,7 +57,7 @@ def test_a_cold_run_by_hand(write):
         "optimiser_name": "sgd",
         "methods": None,
         "passes": 1,
-        "start_batches": 0,
+        "start_passes": 0,
         "lr": 0.1,
         "momentum": 0.9,
         "weight_decay": 0.0,

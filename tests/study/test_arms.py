@@ -18,6 +18,9 @@ ARMS = {
 }
 
 
+BOTH = {"methods": "+l2init0.01", "pretrain": True}
+
+
 def of_arms(arms=ARMS, **settings):
     """The paper's study with a figure of `arms`."""
     figure = {
@@ -63,6 +66,29 @@ def test_labels_are_told_by_arm():
     assert labels["cold-long"] == "from scratch, for longer"
     assert labels["cold-l2"] == "from scratch, L2 Init"
     assert labels["warm-l2-throughout-both"] == "warm, l2-throughout, both stages"
+
+
+def test_arms_of_the_study_and_cold_for_longer_may_have_labels():
+    labels = {"cold": "from scratch", "cold-long": "longer", "pull": "pulled"}
+    config = of_arms(labels=labels) | {"remedies": {"pull": "+l2init0.1"}}
+    config["figures"]["fig01"]["labels"]["pull"] = "pulled back"
+    found = {name: Study(config).figures[name].labels for name in ("arms", "fig01")}
+    assert found["arms"]["cold-long"] == "longer"
+    assert found["arms"]["cold-pull"] == "from scratch, pulled"
+    assert found["fig01"]["warm-pull"].endswith(", pulled back")
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(
+    ("given", "told"), [({}, "scratch, for longer"), ({"cold-long": "Longer"}, "Longer")]
+)
+def test_cold_for_longer_has_its_label_where_it_is_spelt_too(first, given, told):
+    long = {"cold-long": "full_{adam}_e75_init"}
+    runs = {"cold": COLD, "warm": WARM}
+    spelt_runs = {**long, **runs} if first else {**runs, **long}
+    labels = Study(of_arms(runs=spelt_runs, labels={"cold": "scratch", **given})).figures["arms"]
+    assert labels.labels["cold-long"] == told
+    assert [*labels.labels][:2] == ["cold", "cold-long"]
 
 
 def test_cold_for_longer_has_at_least_the_steps_of_both_stages():
@@ -169,6 +195,12 @@ def test_as_much_is_tried_of_each_arm_on_data_that_are_held_out():
         ({"arms": {"same": "keep"}}, "figures.arms.arms.same: 'keep' is the plain warm start"),
         ({"arms": {"none": {}}}, "figures.arms.arms: none: changes nothing"),
         ({"arms": {"l2-both": "+l2init0.1"}}, "arms: l2-both: ends like what acts in pretraining"),
+        (
+            {"arms": {"l2": BOTH, "l2-both": BOTH}},
+            "figures.arms.arms.l2-both: its role is called 'warm-l2-both', and that of "
+            "figures.arms.arms.l2 is too; rename one",
+        ),
+        ({"labels": {"lost": "x"}}, "figures.arms.labels: unknown role 'lost'; expected one of co"),
         ({"arms": {"long": "reset6"}}, "figures.arms.arms: long: is cold for longer"),
         ({"arms": {"l2": "+l2ini0.01"}}, "figures.arms.arms.l2: unknown method 'l2ini0.01'"),
         ({"arms": {"l2": {"methods": "l2init0.01"}}}, "expected a '+' before each"),
@@ -191,6 +223,29 @@ def test_as_much_is_tried_of_each_arm_on_data_that_are_held_out():
 def test_what_is_no_figure_of_arms_is_refused(settings, message):
     config = of_arms(**settings) if "arms" in settings else of_arms(ARMS, **settings)
     assert message in refusal(config)
+
+
+def test_an_arm_and_a_remedy_of_the_study_that_are_called_alike_are_refused():
+    config = of_arms({"l2-both": BOTH}) | {"remedies": {"l2": BOTH}}
+    assert "figures.arms.arms.l2-both: its role is called" in refusal(config)
+    assert "that of remedies.l2 is too" in refusal(config)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        (
+            "cifar10-v1000",
+            "figures.arms.tune.validation: cifar10-v1000 holds out 1000 examples already; name the "
+            "data set without -v, or leave tune out",
+        ),
+        ("cifra10", "figures.arms.dataset: unknown data set 'cifra10'"),
+        ("cifar{x}", "figures.arms.runs.cold: unknown word in braces 'x'"),
+    ],
+)
+def test_data_that_are_held_out_already_are_refused_where_tuning_holds_some_out(dataset, message):
+    config = of_arms(TWO, dataset=dataset, tune={"validation": 5000, "points": POINTS})
+    assert refusal(config).startswith(message)
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,13 @@
 
 import pytest
 import yaml
-from configurations import ROOT, with_changes
+from configurations import OVERLAYS, ROOT, with_changes
 from snakemake.utils import update_config
 
 from plasticity.study import Study
 
 PROTOCOLS = {path.stem: path for path in sorted((ROOT / "studies/protocols").glob("*.yaml"))}
+ALL = [ROOT / "config.yaml", *OVERLAYS, *PROTOCOLS.values()]
 TINY = {
     "dataset": "digits-clutter-n128",
     "model": "resnet-d1w8",
@@ -70,14 +71,31 @@ def test_dash_has_50_chunks_and_a_start_at_each():
     chain = stages(study, "warm-last", "remedies_50")
     assert len(chain) == 50
     assert all(stage.endswith("_until99.9x99_reset6") for stage in chain[1:])
-    assert len(stages(study, "warm-top5")) == 25
+    assert len(stages(study, "warm-top")) == 25
 
 
-def test_the_recipe_is_in_every_arm():
+def test_the_recipe_is_in_every_stage_of_every_arm():
     study = study_of("recipe")
-    for run in study.figures["remedies"].runs:
-        assert all("augment" in stage.seen for stage in run.stages)
+    stages_of_all = [stage for run in study.figures["remedies"].runs for stage in run.stages]
+    for stage in stages_of_all:
+        assert "augment" in stage.seen
+        assert stage.optimiser.options["schedule"] == "cosine"
+        assert stage.optimiser.options["weight_decay"] > 0
     assert stages(study, "cold") == ["full+augment_sgd-lr0.1-m0.9-wd0.0005-cosine_e200_init"]
+
+
+@pytest.mark.parametrize("overlay", ALL, ids=lambda path: path.stem)
+def test_tenfold_is_ten_times_the_rate(overlay):
+    config = with_changes(yaml.safe_load(overlay.read_text()))
+    config["figures"]["remedies"].pop("tune", None)
+    config |= {"dataset": "cifar10", "datasets": {}}  # whatever data are here
+    figure = Study(config).figures["remedies"]
+    rates = {
+        item.role: item.run.stage.optimiser.options["lr"]
+        for item in figure.planned
+        if item.role in ("warm", "warm-tenfold")
+    }
+    assert rates["warm-tenfold"] == pytest.approx(10 * rates["warm"])
 
 
 def test_tuning_is_as_much_for_each_arm():

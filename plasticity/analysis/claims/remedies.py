@@ -16,7 +16,8 @@ from plasticity.analysis.claims.evidence import (
     Paper,
     compared,
 )
-from plasticity.analysis.summary.remedies import at_cold_cost, tried
+from plasticity.analysis.summary.costs import at_cold_cost
+from plasticity.analysis.summary.remedies import tried
 from plasticity.runs.roles import COLD, WARM, arm_of, counterpart
 
 FIGURE = "remedies"

@@ -12,14 +12,24 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from plasticity.analysis.figures import Drawing, Tables, style
-from plasticity.analysis.summary.remedies import costs
+from plasticity.analysis.summary.costs import costs
+from plasticity.analysis.summary.roles import stages_of
 from plasticity.runs.roles import COLD, COLD_LONG, WARM, arm_of
 
 HOLLOW: dict[str, Any] = {"markerfacecolor": "white", "zorder": 2}
 
+FINALS = ("from scratch", "from scratch, the same method", "pretrained")
+"""What the markers of final accuracies stand for, in the order of their legend."""
+
 BELOW = 0.6
 """How far below the final accuracies the axis goes, in parts of their range: earlier epochs are
-lower, and the first ones far away."""
+lower, and the first ones far away. The legend of the arms stands there."""
+
+ASIDE = 0.13
+"""How far from the middle of its column each of two final accuracies stands, in columns."""
+
+FEW_TICKS = 30
+"""From this ratio of costs on their axis has ticks at 1 and 3 times powers of ten."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +74,13 @@ def draw(tables: Tables) -> Drawing:
     names = [_called(arm, tables.labels) for arm in arms]
     left.set_xticks(range(len(arms)), names, rotation=60, ha="right", rotation_mode="anchor")
     left.set(ylabel=style.FINAL_ACCURACY)
-    _draw_course(right, course, tables.labels)
     low = min(final.accuracy - final.bar for final in finals)
     high = max(final.accuracy + final.bar for final in finals)
-    left.set_ylim(low - BELOW * (high - low), high + 0.15 * (high - low))
-    picture.legend(**style.entries((left, right)), loc="outside lower center", ncols=3, fontsize=8)
+    bottom = low - BELOW * (high - low)
+    left.set_ylim(bottom, high + 0.15 * (high - low))
+    _draw_course(right, course, tables.labels, bottom)
+    left.legend(**style.entries((left,), *FINALS), loc="lower left", fontsize=8)
+    picture.legend(**style.entries((right,)), loc="outside lower center", ncols=3, fontsize=8)
     style.head(picture, tables.title, style.seeds_note(table["n"], "error bars and band"))
     return Drawing(picture, pd.concat([table, course], ignore_index=True))
 
@@ -81,12 +93,14 @@ def _by_accuracy(finals: Iterable[Final]) -> list[str]:
 
 
 def _draw_finals(axes: Axes, finals: Sequence[Final], arms: Sequence[str]) -> None:
-    """An arm a column: warm filled, the same from scratch hollow."""
+    """An arm a column: warm filled, the same from scratch hollow, to the left of it."""
     for place, arm in enumerate(arms):
         its = [final for final in finals if final.arm == arm]
-        axes.plot([place] * len(its), [final.accuracy for final in its], color="0.6", zorder=1)
-        for final in its:
-            _draw_final(axes, place, final)
+        aside = ASIDE if len(its) > 1 else 0.0
+        places = [place + (aside if final.is_warm else -aside) for final in its]
+        axes.plot(places, [final.accuracy for final in its], color="0.6", zorder=1)
+        for x, final in zip(places, its, strict=True):
+            _draw_final(axes, x, final)
     for cold in (final for final in finals if final.role == COLD):
         low, high = cold.accuracy - cold.bar, cold.accuracy + cold.bar
         axes.axhspan(low, high, color=style.COLD, alpha=0.15, linewidth=0)
@@ -95,11 +109,12 @@ def _draw_finals(axes: Axes, finals: Sequence[Final], arms: Sequence[str]) -> No
 
 
 def _draw_final(axes: Axes, x: float, final: Final) -> None:
-    look: dict[str, Any] = {"color": style.COLD, "marker": "o", "label": "from scratch"}
+    scratch, same, pretrained = FINALS
+    look: dict[str, Any] = {"color": style.COLD, "marker": "o", "label": scratch}
     if final.is_warm:
-        look = {"color": style.OTHERS[0], "marker": "s", "label": "pretrained"}
+        look = {"color": style.OTHERS[0], "marker": "s", "label": pretrained}
     elif final.role not in (COLD, COLD_LONG):
-        look |= {**HOLLOW, "label": "from scratch, the same method"}
+        look |= {**HOLLOW, "label": same}
     line: dict[str, Any] = {"markersize": 5.5, "capsize": 2, "linestyle": "none", "zorder": 3}
     axes.errorbar(x, final.accuracy, yerr=final.bar, **(line | look))
 
@@ -110,7 +125,7 @@ def _course(tables: Tables, table: pd.DataFrame) -> pd.DataFrame:
     Of the epochs that all seeds have; `on_front` is whether no role has had more for less.
     """
     setting = tables.runs["role"].map(table.set_index("role")["setting"])
-    is_chosen = tables.runs["run"].str.split("/", n=3).str[3] == setting
+    is_chosen = tables.runs["run"].map(stages_of) == setting
     chosen = tables.runs[is_chosen]
     epochs = chosen[["role", "run", "seed"]].merge(costs(chosen, tables.curves), on="run")
     mean = epochs.groupby(["role", "epoch"], sort=False).agg(
@@ -127,21 +142,28 @@ def _course(tables: Tables, table: pd.DataFrame) -> pd.DataFrame:
     return mean.drop(columns="passes")
 
 
-def _draw_course(axes: Axes, course: pd.DataFrame, labels: Mapping[str, str]) -> None:
+def _draw_course(
+    axes: Axes, course: pd.DataFrame, labels: Mapping[str, str], bottom: float
+) -> None:
     """Every role's accuracy over its cost, and the front of those that none beats.
 
-    Grey, but for cold, warm and those on the front.
+    Grey, but for cold, warm and those on the front. Nothing below the accuracy `bottom` is seen.
     """
-    front = course[course["on_front"]]
+    seen = course[course["mean"] >= bottom]
+    front = seen[seen["on_front"]]
     ahead = [*dict.fromkeys([COLD, WARM, *front["role"]])]
-    for role, line in course.groupby("role", sort=False):
-        look: dict[str, Any] = {"color": "0.75", "linewidth": 0.8, "zorder": 1}
-        if role in ahead:
-            place = ahead.index(str(role))
-            look = {"color": style.series_color(str(role), place), "linewidth": 1.4, "zorder": 2}
-            look |= {"linestyle": style.DASHES[max(0, place - 1) // len(style.OTHERS)]}
-            look |= {"label": labels.get(str(role), str(role))}
-        axes.plot(line["multiply_adds"], line["mean"], **look)
+    lines = {str(role): line for role, line in course.groupby("role", sort=False)}
+    for place, role in enumerate(ahead):
+        if role not in lines:
+            continue
+        line = lines.pop(role)
+        look: dict[str, Any] = {"color": style.series_color(role, place), "linewidth": 1.4}
+        look |= {"linestyle": style.DASHES[max(0, place - 1) // len(style.OTHERS)]}
+        label = labels.get(role, role)
+        axes.plot(line["multiply_adds"], line["mean"], **look, label=label, zorder=2)
+    for line in lines.values():
+        look = {"color": "0.75", "linewidth": 0.8, "label": "the others"}
+        axes.plot(line["multiply_adds"], line["mean"], **look, zorder=1)
     axes.step(
         front["multiply_adds"],
         front["mean"],
@@ -149,15 +171,20 @@ def _draw_course(axes: Axes, course: pd.DataFrame, labels: Mapping[str, str]) ->
         color="0.2",
         linewidth=1,
         marker=".",
-        markersize=5,
+        markersize=3,
         zorder=3,
         label="Pareto front",
     )
+    # Where no epoch that all seeds have is near the final accuracies, none is seen.
+    shown = (seen if len(seen) else course)["multiply_adds"]
+    first, last = shown.min(), shown.max()
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+    axes.set_xlim(first / 1.1, last * 1.1)
+    subs = (1.0, 3.0) if last > FEW_TICKS * first else (1.0, 2.0, 5.0)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0e}".replace("e+", "e"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set(xlabel="Multiply-adds since tuning began")
+    axes.set(xlabel="Multiply-adds since tuning began", ylabel=style.ACCURACY)
 
 
 def _called(arm: str, labels: Mapping[str, str]) -> str:

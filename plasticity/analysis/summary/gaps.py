@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from plasticity.analysis import stats
 from plasticity.analysis.storage import COUNT, REAL, TEXT
-from plasticity.analysis.summary.roles import require_comparable
+from plasticity.analysis.summary.roles import require_comparable, stages_of
 from plasticity.runs import Run
 
 GAPS = pa.schema(
@@ -66,8 +66,8 @@ def gaps_table(runs: pd.DataFrame) -> pa.Table:
         )
         rows.append(
             {
-                "warm": _stages_of(first["run"]),
-                "cold": _stages_of(first["cold_run"]),
+                "warm": stages_of(first["run"]),
+                "cold": stages_of(first["cold_run"]),
                 "dataset": first["dataset"],
                 "model": first["model"],
                 "n": paired.n,
@@ -86,8 +86,3 @@ def gaps_table(runs: pd.DataFrame) -> pa.Table:
             }
         )
     return pa.Table.from_pylist(rows, schema=GAPS)
-
-
-def _stages_of(path: str) -> str:
-    """The stages of a lineage path, without data set, model and seed."""
-    return "/".join(path.split("/")[3:])

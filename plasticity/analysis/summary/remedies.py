@@ -1,8 +1,8 @@
 """The table of remedies: each arm of a figure against cold, and its cost; and all that was tried.
 
 What a run costs are multiply-adds of its last stage: three forward passes a forward and backward
-pass, as the latter is two, for every pass of its rule, its methods and its start. What pretraining
-cost is a number of its own: it was done before the data arrived.
+pass, as the latter is two, for every pass that `costs` counts. What pretraining cost is a number of
+its own: it was done before the data arrived.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ import pyarrow as pa
 
 from plasticity.analysis import stats
 from plasticity.analysis.storage import COUNT, FLAG, REAL, TEXT
-from plasticity.analysis.summary.roles import require_comparable, with_roles
-from plasticity.runs import Run, ancestors
-from plasticity.runs.metrics import FINAL_PART
+from plasticity.analysis.summary.costs import alive, at_cold_cost, costs, passes_before
+from plasticity.analysis.summary.roles import require_comparable, stages_of, with_roles
+from plasticity.runs import Run
 from plasticity.runs.roles import BOTH, COLD, COLD_LONG, WARM, arm_of, counterpart
-from plasticity.runs.workload import start_passes
 
 LEVEL = 0.05
 """The chance that any interval of a column does not hold what it is about."""
@@ -62,17 +61,21 @@ REMEDIES = pa.schema(
         ("own_gap_low", REAL),
         ("own_gap_high", REAL),
         ("own_gap_p_value", REAL),
-        # The mean accuracy by the time that it has cost as much as the seed's cold run.
+        # The mean accuracy by the time that it has cost as much as the seed's cold run, over the
+        # seeds of which neither diverged and of which an epoch costs no more.
         ("accuracy_at_cold_cost", REAL),
-        # Means over seeds, of the last stage; and what came before it.
+        ("seeds_at_cold_cost", COUNT),
+        # Means over seeds, of the last stage; and what came before it, without runs that diverged.
         ("steps", REAL),
         ("multiply_adds", REAL),
         ("pretrain_multiply_adds", REAL),
         ("seconds", REAL),
-        # To the first epoch with the final accuracy of the seed's cold run: medians over seeds, of
-        # which those that never have it count as later than all others.
+        # To the first epoch with the final accuracy of the seed's cold run: medians over the seeds
+        # whose cold run did not diverge, `seeds_to_cold`, of which those that `never` have it count
+        # as later than all others.
         ("steps_to_cold", REAL),
         ("multiply_adds_to_cold", REAL),
+        ("seeds_to_cold", COUNT),
         ("never", COUNT),
     ]
 )
@@ -105,10 +108,7 @@ def tried(runs: pd.DataFrame) -> pd.DataFrame:
     those of which the fewest runs diverged.
     """
     found = runs.copy()
-    found["setting"] = [
-        run.replace(f"/seed{seed}/", "/", 1)
-        for run, seed in zip(found["run"], found["seed"], strict=True)
-    ]
+    found["setting"] = found["run"].map(stages_of)
     found["point"], found["chosen"] = 1, True
     for _, role in found.groupby("role", sort=False):
         names = list(dict.fromkeys(role["setting"]))
@@ -119,48 +119,6 @@ def tried(runs: pd.DataFrame) -> pd.DataFrame:
             best = by_setting["validation_accuracy"].mean().where(dead == dead.min()).fillna(-1.0)
             found.loc[role.index, "chosen"] = role["setting"] == best.idxmax()
     return found
-
-
-def costs(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
-    """The evaluated epochs of `runs`: with `steps` that were made and `passes` of an image so far.
-
-    A pass is forward and backward. What a start passes over, it does before the first epoch.
-    """
-    columns = ["run", "begins", "batch", "passes", "start_batches"]
-    about = runs[columns].drop_duplicates("run").set_index("run")
-    tuning = curves[(curves["kind"] == "tune") & curves["run"].isin(about.index)]
-    table = tuning[["run", "epoch", "iteration", "test_accuracy"]].drop_duplicates(["run", "epoch"])
-    table = table[table["test_accuracy"].notna()].join(about, on="run")
-    table["steps"] = table["iteration"] - table["begins"]
-    batches = table["steps"] * table["passes"] + table["start_batches"]
-    return table.assign(passes=batches * table["batch"])[
-        ["run", "epoch", "steps", "passes", "test_accuracy"]
-    ].sort_values(["run", "epoch"])
-
-
-def accuracy_by(epochs: pd.DataFrame, most: pd.Series) -> pd.Series:
-    """The final test accuracy of runs of which only the `epochs` count that so many passes pay for.
-
-    Over the last fifth of these, as that of a whole run. `most` is by run, as is what is returned;
-    a run that has no such epoch is left out.
-    """
-    paid = epochs[epochs["passes"] <= epochs["run"].map(most)]
-    last = paid.groupby("run")["epoch"].transform("max")
-    window = (last // FINAL_PART).clip(lower=1)
-    return paid[paid["epoch"] > last - window].groupby("run")["test_accuracy"].mean()
-
-
-def at_cold_cost(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.Series:
-    """The accuracy of each of `runs` at the cost of the cold run of its seed, by run.
-
-    Of what was chosen, without runs that diverged; not a number where that of cold did.
-    """
-    alive = runs[~runs["diverged"].astype(bool)]
-    epochs = costs(alive, curves)
-    spent = epochs.groupby("run")["passes"].max()
-    cold = alive[alive["role"] == COLD].set_index("seed")["run"].map(spent)
-    every = alive.drop_duplicates("run").set_index("run")["seed"]
-    return accuracy_by(epochs, every.map(cold)).reindex(every.index)
 
 
 @dataclass(frozen=True)
@@ -191,6 +149,86 @@ class Compared:
         return {f"{name}{end}": value for end, value in columns.items()}
 
 
+@dataclass(frozen=True)
+class Arms:
+    """What was chosen of each role of a figure with arms, and what it is compared with.
+
+    `chosen` has a row a run, by role in `by_role`; `accuracy` are final ones by role and seed,
+    `gaps` and `own_gaps` those to cold and to cold with the same, which `own` names by role.
+    `epochs` are those that were evaluated, with their costs, by run; `budgeted` are accuracies at
+    the cost of cold and `before` the passes of an image before the last stage, by run as well.
+    """
+
+    by_role: Mapping[str, pd.DataFrame]
+    accuracy: Mapping[str, pd.Series]
+    own: Mapping[str, str]
+    gaps: Compared
+    own_gaps: Compared
+    epochs: Mapping[str, pd.DataFrame]
+    budgeted: pd.Series
+    before: pd.Series
+
+    @classmethod
+    def of(cls, chosen: pd.DataFrame, curves: pd.DataFrame) -> Arms:
+        """Those of the runs that were `chosen`, with their roles, and of all `curves`."""
+        by_role = _by("role", chosen)
+        accuracy = {
+            role: alive(rows).set_index("seed")["test_accuracy"].sort_index()
+            for role, rows in by_role.items()
+        }
+        own = {role: counterpart(role, accuracy) for role in accuracy if role.startswith(WARM)}
+        return cls(
+            by_role,
+            accuracy,
+            own,
+            Compared(
+                {r: _differences(accuracy[COLD], of) for r, of in accuracy.items() if r != COLD}
+            ),
+            Compared({r: _differences(accuracy[c], accuracy[r]) for r, c in own.items()}),
+            _by("run", costs(chosen, curves)),
+            at_cold_cost(chosen, curves),
+            passes_before(alive(chosen)["run"], curves),
+        )
+
+    def row(self, role: str, image: float) -> dict[str, object]:
+        """The row of `role` by `REMEDIES`, whose passes of an image cost `image` multiply-adds."""
+        of, accuracy = self.by_role[role], self.accuracy[role]
+        whole = alive(of)
+        mean = stats.mean_difference(accuracy.to_numpy()) if len(accuracy) else None
+        reached = _reached(of, self.accuracy[COLD], self.epochs)
+        budgeted = self.budgeted.reindex(of["run"])
+        ended = pd.DataFrame(
+            [self.epochs[run].iloc[-1] for run in whole["run"]],
+            columns=NO_EPOCHS.columns,
+        )
+        return {
+            "role": role,
+            "arm": arm_of(role),
+            "begins": _begins(of["run"].iloc[0]),
+            "acts": _acts(role, self.accuracy),
+            "setting": of["setting"].iloc[0],
+            "tried": of["tried"].iloc[0],
+            "validation_accuracy": of["validation_accuracy"].mean(),
+            "n": len(accuracy),
+            "diverged": int(of["diverged"].sum()),
+            **(_interval(mean) if mean else {}),
+            "pairs": len(self.gaps.gaps.get(role, [])) or None,
+            **(self.gaps.row(role, "gap") if role != COLD else {}),
+            "own_cold": self.own.get(role),
+            **(self.own_gaps.row(role, "own_gap") if role in self.own else {}),
+            "accuracy_at_cold_cost": budgeted.mean(),
+            "seeds_at_cold_cost": int(budgeted.count()),
+            "steps": ended["steps"].mean(),
+            "multiply_adds": ended["passes"].mean() * image,
+            "pretrain_multiply_adds": self.before.reindex(whole["run"]).mean() * image,
+            "seconds": whole["seconds"].mean(),
+            "steps_to_cold": _median(reached["steps"]),
+            "multiply_adds_to_cold": _median(reached["passes"] * image),
+            "seeds_to_cold": len(reached),
+            "never": int(np.isinf(reached["steps"]).sum()),
+        }
+
+
 def remedies_tables(
     runs: pd.DataFrame,
     curves: pd.DataFrame,
@@ -206,54 +244,11 @@ def remedies_tables(
     require_comparable(played)
     every = tried(played)
     every["arm"] = every["role"].map(arm_of)
-    chosen = every[every["chosen"]]
-    accuracy = {
-        role: rows[~rows["diverged"].astype(bool)].set_index("seed")["test_accuracy"].sort_index()
-        for role, rows in _by("role", chosen).items()
-    }
-    own = {role: counterpart(role, accuracy) for role in accuracy if role.startswith(WARM)}
-    gaps = Compared(
-        {r: _differences(accuracy[COLD], of) for r, of in accuracy.items() if r != COLD}
-    )
-    own_gaps = Compared({r: _differences(accuracy[c], accuracy[r]) for r, c in own.items()})
-    image = FORWARD_PASSES * multiply_adds
-    epochs = _by("run", costs(chosen, curves))
-    budgeted = at_cold_cost(chosen, curves)
-    rows = []
-    for role, of in _by("role", chosen).items():
-        mean = stats.mean_difference(accuracy[role].to_numpy()) if len(accuracy[role]) else None
-        reached = _reached(of, accuracy[COLD], epochs)
-        ended = [epochs[run].iloc[-1] for run in of["run"] if run in epochs]
-        rows.append(
-            {
-                "role": role,
-                "arm": arm_of(role),
-                "begins": _begins(of["run"].iloc[0]),
-                "acts": _acts(role, accuracy),
-                "setting": of["setting"].iloc[0].split("/", 2)[2],
-                "tried": every.loc[every["role"] == role, "point"].max(),
-                "validation_accuracy": of["validation_accuracy"].mean(),
-                "n": len(accuracy[role]),
-                "diverged": int(of["diverged"].sum()),
-                **(_interval(mean) if mean else {}),
-                "pairs": len(gaps.gaps.get(role, [])) or None,
-                **(gaps.row(role, "gap") if role != COLD else {}),
-                "own_cold": own.get(role),
-                **(own_gaps.row(role, "own_gap") if role in own else {}),
-                "accuracy_at_cold_cost": budgeted.reindex(of["run"]).mean(),
-                "steps": np.mean([one["steps"] for one in ended]) if ended else None,
-                "multiply_adds": np.mean([one["passes"] for one in ended]) * image
-                if ended
-                else None,
-                "pretrain_multiply_adds": _before(of["run"], curves) * image,
-                "seconds": of["seconds"].mean(),
-                "steps_to_cold": _median(reached["steps"]),
-                "multiply_adds_to_cold": _median(reached["passes"] * image),
-                "never": int(np.isinf(reached["steps"]).sum()),
-            }
-        )
+    every["tried"] = every.groupby("role")["point"].transform("max")
+    arms = Arms.of(every[every["chosen"]], curves)
+    rows = [_told(arms.row(role, FORWARD_PASSES * multiply_adds)) for role in arms.by_role]
     return (
-        pa.Table.from_pylist([_told(row) for row in rows], schema=REMEDIES),
+        pa.Table.from_pylist(rows, schema=REMEDIES),
         pa.Table.from_pandas(every[TRIED.names], schema=TRIED, preserve_index=False),
     )
 
@@ -289,22 +284,6 @@ def _acts(role: str, roles: Mapping[str, object]) -> str:
     if not arm_of(role) or role == COLD_LONG or f"{COLD}-{arm_of(role)}" not in roles:
         return ""
     return "pretraining and tuning" if role.startswith(WARM) and role.endswith(BOTH) else "tuning"
-
-
-def _before(paths: pd.Series, curves: pd.DataFrame) -> float:
-    """The passes of an image in all stages before the last, on average over the runs of `paths`."""
-    earlier = curves[curves["kind"] == "pretrain"]
-    steps = earlier.groupby("run")["iteration"].max()
-    found = []
-    for path in paths:
-        found.append(
-            sum(
-                (steps[str(one)] * one.stage.passes + start_passes(one))
-                * one.stage.optimiser.options["batch"]
-                for one in ancestors([Run.parse(path)])
-            )
-        )
-    return float(np.mean(found))
 
 
 def _reached(of: pd.DataFrame, cold: pd.Series, epochs: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

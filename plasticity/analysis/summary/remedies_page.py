@@ -39,9 +39,10 @@ to plain cold, and to cold with the same methods and rule. A method that lifts c
 closes the first and not the second. The intervals of a column hold together for all of its
 rows, with a chance of {{ level }} that any misses (Bonferroni); p values are of paired t tests,
 corrected over the rows by Holm. <b>At the cost of cold</b> is the accuracy by the time that the
-row has cost as many multiply-adds as the cold run of its seed. <b>To cold's accuracy</b> is
-what it took to the first epoch with the final accuracy of that cold run: the median over seeds,
-of which those that never had it count as later than all others.</p>
+row has cost as many multiply-adds as the cold run of its seed, where these pay for an epoch.
+<b>To cold's accuracy</b> is what it took to the first epoch with the final accuracy of that
+cold run: the median over seeds, of which those that never had it count as later than all
+others.</p>
 <p>Multiply-adds are those of the last stage: three times those of the forward pass, for each
 image and each forward and backward pass of rule, methods and start. What else methods compute
 is in the wall time alone. Those of pretraining stand apart: it was done before the data
@@ -144,9 +145,13 @@ def _cells(
         interval = _interval(row[f"{column}_low"], row[f"{column}_high"])
         yield f"{name} / points", _number(row[column], "{:.2f}", 100, interval)
         yield f"p of the {name}", _number(row[f"{column}_p_value"], "{:.2g}")
-    yield "accuracy at the cost of cold / %", _number(row["accuracy_at_cold_cost"], "{:.2f}", 100)
-    never = row["never"]
-    late = f"{never} of {row['n'] + row['diverged']} seeds never" if never else ""
+    few = row["seeds_at_cold_cost"] < row["n"]
+    some = f"of {row['seeds_at_cold_cost']} of {row['n']} seeds" if few else ""
+    yield (
+        "accuracy at the cost of cold / %",
+        _number(row["accuracy_at_cold_cost"], "{:.2f}", 100, some),
+    )
+    late = f"{row['never']} of {row['seeds_to_cold']} seeds never" if row["never"] else ""
     yield "steps to cold's accuracy", _number(row["steps_to_cold"], "{:,.0f}", more=late)
     for name, column in (
         ("multiply-adds to cold's accuracy", "multiply_adds_to_cold"),
@@ -174,7 +179,7 @@ def _tried(tried: pd.DataFrame, labels: Mapping[str, str]) -> Table:
             _number(of["test_accuracy"].mean(), "{:.2f}", 100),
             _number(of["diverged"].sum(), "{:.0f}"),
             Cell("✓" if chosen else "", str(int(chosen))),
-            Cell(setting := of["setting"].iloc[0].split("/", 2)[2], setting, kind="text long"),
+            Cell(setting := of["setting"].iloc[0], setting, kind="text long"),
         ]
         rows.append(Row(cells, chosen))
     return Table("All that was tried; validation accuracy chose", [*columns, "stages"], rows)

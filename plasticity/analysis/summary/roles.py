@@ -1,4 +1,4 @@
-"""Which runs of a table are compared: their roles in a figure, and whether they may be."""
+"""Which runs of a table are compared: roles in a figure, stages, and whether they may be."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from collections.abc import Mapping
 import pandas as pd
 
 from plasticity.core.errors import UserError
+
+
+def stages_of(path: str) -> str:
+    """The stages of the `path` of a run, without data set, model and seed."""
+    return "/".join(path.split("/")[3:])
 
 
 def with_roles(

@@ -39,10 +39,10 @@ RUNS = pa.schema(
         ("optimiser", TEXT),
         ("optimiser_name", TEXT),
         # What acts beside it (null where nothing does); how often a step evaluates loss and
-        # gradient, for both; and how many batches the start was given, each of them once so.
+        # gradient, for both; and the forward and backward passes, of a batch, that the start made.
         ("methods", TEXT),
         ("passes", COUNT),
-        ("start_batches", COUNT),
+        ("start_passes", COUNT),
         ("lr", REAL),
         ("momentum", REAL),
         ("weight_decay", REAL),
@@ -212,7 +212,7 @@ def describe_run(
         "optimiser_name": optimiser.member.name,
         "methods": _methods(run.stage),
         "passes": run.stage.passes,
-        "start_batches": start_passes(run),
+        "start_passes": start_passes(run),
         "lr": optimiser.options.get("lr"),
         "momentum": optimiser.options.get("momentum"),
         "weight_decay": optimiser.options.get("weight_decay"),
