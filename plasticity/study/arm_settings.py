@@ -88,8 +88,8 @@ def _changes(arms: dict[str, ArmSettings]) -> dict[str, ArmSettings]:
             )
         if name.endswith(BOTH) and not arm.pretrain:
             raise ValueError(f"{name}: ends like what acts in pretraining too; add pretrain: true")
-        if name == LONG:
-            raise ValueError(f"{LONG}: is cold for longer; choose another name")
+        if name in (COLD, WARM, LONG):
+            raise ValueError(f"{name}: is what a plain run is called; choose another name")
     return arms
 
 
