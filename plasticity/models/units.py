@@ -87,11 +87,19 @@ class UnitLayer:
         columns = weight.unflatten(1, (self.halves, self.units, self.spread))  # type: ignore[no-untyped-call]
         return columns.movedim(2, 0)  # type: ignore[no-any-return]
 
-    def magnitudes(self, given: Tensor) -> Tensor:
-        """The mean of |a| over a batch and positions, of the input `given` to `outgoing`.
+    def magnitudes(self, given: Tensor, images: int) -> Tensor:
+        """The mean of |a| over a batch of so many `images` and positions, of the input `given`.
 
-        By unit and column, float32 [units, halves, spread].
+        That of `outgoing`. By unit and column, float32 [units, halves, spread]. Raises `UserError`
+        where channels were flattened into other rows than one an image, as `view(-1, 16)` can.
         """
+        from_image = isinstance(self.network.get_submodule(self.incoming), nn.Conv2d)
+        if from_image and self.axis == -1 and len(given) != images:
+            raise UserError(
+                f"network {type(self.network).__name__}: {self.outgoing} is given {len(given)} "
+                f"rows for {images} images, so that none of its columns reads a unit of "
+                f"{self.incoming} alone; flatten by flatten(1), or leave out methods on units"
+            )
         entries = given.movedim(self.axis, -1).flatten(0, -2).abs()
         means = entries.mean(0, dtype=torch.float32)
         return means.view(self.halves, self.units, self.spread).movedim(1, 0)
@@ -144,7 +152,7 @@ def activity(network: nn.Module, layers: Sequence[UnitLayer], images: Tensor) ->
 
     def keep(layer: UnitLayer) -> Any:
         def hook(_: nn.Module, given: tuple[Tensor, ...]) -> None:
-            seen[layer.outgoing] = layer.magnitudes(given[0])
+            seen[layer.outgoing] = layer.magnitudes(given[0], len(images))
 
         return hook
 
@@ -362,7 +370,7 @@ def _flattens(word: str, node: fx.Node, module: nn.Module | None) -> bool:
         return rest in ([1], [1, -1])
     if word in ("view", "reshape"):
         sizes = rest[0] if len(rest) == 1 and isinstance(rest[0], tuple | list) else rest
-        # With another first size a row may hold positions of several channels or images.
-        return len(sizes) == 2 and _is_batch_size(sizes[0])
+        # Whether there is a row an image, `magnitudes` finds out.
+        return len(sizes) == 2 and (_is_batch_size(sizes[0]) or bool(sizes[0] == -1))
     axes = rest[0] if word in ("mean", "amax") and rest else ()
     return axes in ((2, 3), (-2, -1), [2, 3], [-2, -1])

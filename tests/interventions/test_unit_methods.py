@@ -185,14 +185,14 @@ def test_contribution_is_activity_times_outgoing_weights():
     hidden = network.network[:2](images)
     outgoing = network.network[2].weight.abs()
     by_hand = [hidden[:, u].abs().mean() * outgoing[:, u].sum() for u in range(3)]
-    torch.testing.assert_close(contribution(first, hidden), torch.stack(by_hand))
+    torch.testing.assert_close(contribution(first, hidden, len(hidden)), torch.stack(by_hand))
     flat = network.network[2:5](hidden)
     weights = network.network[5].weight
     by_hand = [
         sum(flat[:, c].abs().mean() * weights[:, c].abs().sum() for c in range(16 * u, 16 * u + 16))
         for u in range(2)
     ]
-    torch.testing.assert_close(contribution(second, flat), torch.stack(by_hand))
+    torch.testing.assert_close(contribution(second, flat, len(flat)), torch.stack(by_hand))
 
 
 @torch.no_grad()
@@ -265,4 +265,22 @@ def test_activations_in_half_precision_add_up_in_float32():
     network = network_of("mlp-d1w4")
     (layer,) = unit_layers(network)
     given = torch.full((3000, 4), 1 + 2**-7, dtype=torch.bfloat16)
-    assert layer.magnitudes(given).unique().tolist() == [1 + 2**-7]
+    assert layer.magnitudes(given, 3000).unique().tolist() == [1 + 2**-7]
+
+
+def test_channels_that_are_mixed_by_a_view_are_refused():
+    """Of 4 x 4 images 16 channels are 16 rows an image: no column reads a unit alone."""
+
+    class Mixing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.fc = nn.Conv2d(1, 16, 3, padding=1), nn.Linear(16, 3)
+
+        def forward(self, images):
+            return self.fc(self.conv(images).relu().view(-1, 16))[: images.size(0)]
+
+    network = Foreign(Mixing())
+    (layer,) = unit_layers(network)
+    with pytest.raises(UserError, match=r"network\.fc is given 48 rows for 3 images, .* flatten"):
+        layer.magnitudes(torch.ones(48, 16), 3)
+    assert layer.magnitudes(torch.ones(3, 16), 3).shape == (16, 1, 1)

@@ -17,7 +17,11 @@ from extension_files import start, written
 
 pytestmark = pytest.mark.skipif(slurm.lacking() is not None, reason=f"SLURM: {slurm.lacking()}")
 
-PROFILE = ("--workflow-profile", "profiles/slurm", "--slurm-status-command", "squeue")
+PROFILE = (
+    *("--workflow-profile", "profiles/slurm", "--slurm-status-command", "squeue"),
+    # Snakemake ends only when the time is over in which submissions are counted.
+    *("--max-jobs-per-timespan", "100/5s", "--slurm-init-seconds-before-status-checks", "1"),
+)
 """The profile; `squeue`, as this cluster keeps no accounts."""
 
 IMPATIENT = """

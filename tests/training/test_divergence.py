@@ -251,7 +251,12 @@ def test_a_line_through_what_is_not_finite_has_no_accuracy_there(chain: Chain, t
     run = Run.parse(f"{PLACE}/full_{SGD}_i4_init/full_{SGD}_till2_keep")
     ends = [chain.state(one) for one in (run, run.reordered_run)]
     state = checkpoint.load(ends[1])
-    head = {name: value * 1e30 for name, value in state.network.items() if "weight" in name}
+    # So large that even a few of them have no finite sum, on any processor.
+    head = {
+        name: torch.full_like(value, 3e38)
+        for name, value in state.network.items()
+        if "weight" in name
+    }
     broken = tmp_path / "broken"
     checkpoint.save(broken, replace(state, network={**state.network, **head}))
     lines: list[str] = []

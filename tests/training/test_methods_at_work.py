@@ -20,6 +20,9 @@ SECOND = ("ema0.9", "hare0.9every1")
 METHODS = (*ON_THE_LOSS, "sam0.1", *ON_WEIGHTS, *SECOND)
 """A spelling of each, in their order."""
 
+TOGETHER = "+".join(method for method in METHODS if not method.startswith("ema"))
+"""All of them that go together: one has a second network."""
+
 
 def run_of(*stages: str, model: str = "resnet-d1w2") -> Run:
     return Run.parse("/".join([f"digits-clutter/{model}/seed0", *stages]))
@@ -51,7 +54,7 @@ def same(one, other) -> bool:
 
 @pytest.mark.parametrize("rule", ["sgd-lr0.05-m0.9-b16", "muon-lr0.01-b16"])
 def test_all_together_they_end_in_the_same_bits(folder: Folder, rule: str):
-    run = run_of(f"full+augment_{rule}+{'+'.join(METHODS)}_i6_init")
+    run = run_of(f"full+augment_{rule}+{TOGETHER}_i6_init")
     straight = whole(folder, run)
     assert equal(straight, killed_everywhere(folder, run))
     assert equal(straight, whole(folder, run, "taped", hardware=Taped()))
@@ -64,14 +67,14 @@ def test_all_together_they_end_in_the_same_bits(folder: Folder, rule: str):
      "frozennet", "sparenet", "noisynet"],
 )  # fmt: skip
 def test_all_of_them_work_on_every_network(folder: Folder, model: str):
-    straight = whole(folder, run_of(f"full_{RULE}+{'+'.join(METHODS)}_i3_init", model=model))
+    straight = whole(folder, run_of(f"full_{RULE}+{TOGETHER}_i3_init", model=model))
     assert straight.diverged is None
     assert all(value.isfinite().all() for value in straight.weights.values())
 
 
 def test_they_work_on_a_large_network(chain: Chain):
     """But for the one that sorts all of its weights, in which nothing depends on their number."""
-    spelt = "+".join(one for one in METHODS if not one.startswith("wasserstein"))
+    spelt = "+".join(one for one in TOGETHER.split("+") if not one.startswith("wasserstein"))
     stage = chain.prepared(run_of(f"full_{RULE}+{spelt}_i1_init", model="vgg16"))
     state = stage.train_state
     before = copied(state.network)
@@ -82,7 +85,7 @@ def test_they_work_on_a_large_network(chain: Chain):
 
 
 def test_pruned_weights_stay_zero(chain: Chain):
-    run = run_of(f"full_{RULE}+{'+'.join(METHODS)}_e2_ticket1-p0.5")
+    run = run_of(f"full_{RULE}+{TOGETHER}_e2_ticket1-p0.5")
     ended = checkpoint.load(chain.state(run))
     assert ended.mask
     for name, mask in ended.mask.items():
@@ -158,7 +161,7 @@ def copied(network: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 def test_a_rung_goes_on_with_what_a_method_remembers(folder: Folder):
     """Ten epochs, then ten more, as twenty in one piece."""
-    spelt = f"half_{RULE}+ema0.9+hare0.9every3_e{{}}_init"
+    spelt = f"half_{RULE}+shrinkperturb0.001x0.01+hare0.9every3_e{{}}_init"
     long = run_of(spelt.format(20))
     assert str(long.rung) == str(run_of(spelt.format(10)))
     rung = folder.train(long.rung, "rung").checkpoint

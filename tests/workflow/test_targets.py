@@ -100,7 +100,10 @@ def test_a_report_is_no_figure(tidy: Clone):
     [
         ("fig99", "unknown figure 'fig99'"),
         ("results/preview/tiny/fig99.png", "unknown figure 'fig99'"),
-        ("results/claims/tiny-early.html", "unknown group 'early'; expected one of early_phase"),
+        (
+            "results/claims/tiny-early.html",
+            "unknown group 'early'; expected one of remedies_claim, early_phase",
+        ),
         ("results/splits/digits-clutter-n64-r6/seed007/half.parquet", "is spelt 'seed7'"),
         ("results/data/cifar11/train.safetensors", "did you mean 'cifar10'?"),
         ("results/tune/x", "expected a run's folder"),

@@ -51,7 +51,7 @@ class ContinualBackprop(Method):
         chosen = []
         for number, layer in enumerate(layers):
             given = at.activations[layer.outgoing].input
-            chosen.append(self._replaced(number, contribution(layer, given)))
+            chosen.append(self._replaced(number, contribution(layer, given, len(at.labels))))
         renew(at, layers, chosen, self.fresh)
 
     def _replaced(self, number: int, contribution: Tensor) -> Tensor:
@@ -77,15 +77,15 @@ class ContinualBackprop(Method):
             self.fresh[name].copy_(value)
 
 
-def contribution(layer: UnitLayer, given: Tensor) -> Tensor:
+def contribution(layer: UnitLayer, given: Tensor, images: int) -> Tensor:
     """The mean of |a| times the sum of |outgoing weights| of each unit, [units].
 
-    `given` are the activations, the input to what reads them. A unit of several columns has the sum
-    over these.
+    `given` are the activations of a batch of so many `images`, the input to what reads them. A unit
+    of several columns has the sum over these.
     """
     weights = layer.columns(layer.outgoing_weight).abs()
     outgoing = weights.sum((1, *range(4, weights.ndim)))
-    return (layer.magnitudes(given) * outgoing).sum((1, 2))
+    return (layer.magnitudes(given, images) * outgoing).sum((1, 2))
 
 
 @methods.member(
