@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from clone import ROOT, Clone
 from extension_files import written
 
@@ -35,6 +36,7 @@ figures:
 """
 
 
+@pytest.mark.long
 def test_all_that_the_page_declares_is_used_in_an_experiment(tmp_path: Path):
     (tmp_path / "project").mkdir()
     clone = Clone(tmp_path / "project")
