@@ -21,9 +21,9 @@ HOLLOW: dict[str, Any] = {"markerfacecolor": "white", "zorder": 2}
 FINALS = ("from scratch", "from scratch, the same method", "pretrained")
 """What the markers of final accuracies stand for, in the order of their legend."""
 
-BELOW = 0.6
+BELOW = 0.2
 """How far below the final accuracies the axis goes, in parts of their range: earlier epochs are
-lower, and the first ones far away. The legend of the arms stands there."""
+lower, and the first ones far away."""
 
 ASIDE = 0.13
 """How far from the middle of its column each of two final accuracies stands, in columns."""
@@ -76,11 +76,11 @@ def draw(tables: Tables) -> Drawing:
     left.set(ylabel=style.FINAL_ACCURACY)
     low = min(final.accuracy - final.bar for final in finals)
     high = max(final.accuracy + final.bar for final in finals)
-    bottom = low - BELOW * (high - low)
+    bottom = max(0.0, low - BELOW * (high - low))
     left.set_ylim(bottom, high + 0.15 * (high - low))
     _draw_course(right, course, tables.labels, bottom)
-    left.legend(**style.entries((left,), *FINALS), loc="lower left", fontsize=8)
-    picture.legend(**style.entries((right,)), loc="outside lower center", ncols=3, fontsize=8)
+    picture.legend(**style.entries((left,), *FINALS), loc="outside lower left", fontsize=8)
+    picture.legend(**style.entries((right,)), loc="outside lower right", ncols=2, fontsize=8)
     style.head(picture, tables.title, style.seeds_note(table["n"], "error bars and band"))
     return Drawing(picture, pd.concat([table, course], ignore_index=True))
 
