@@ -52,10 +52,9 @@ def words(legend):
 def test_its_legends_say_what_is_what_and_its_note_what_bars_are():
     """One below the arms, of their markers, and one below the picture, of the lines."""
     picture = drawn().picture
-    left, _ = picture.axes
     told = ["from scratch", "from scratch, the same method", "pretrained"]
-    assert words(left.get_legend()) == told
-    (legend,) = picture.legends
+    finals, legend = picture.legends
+    assert words(finals) == told
     first, second, *_, others, front = words(legend)
     assert [first, second] == ["from scratch", "warm start"]
     assert [others, front] == ["the others", "Pareto front"]
@@ -71,11 +70,18 @@ def test_lines_that_are_on_the_front_where_it_is_seen_have_a_colour_and_a_label(
     ahead = {"cold", "warm", *seen.loc[seen["on_front"].astype(bool), "role"]}
     assert ahead < {*course.loc[course["on_front"].astype(bool), "role"], "cold", "warm"}
     told = {tables().labels[role] for role in ahead} | {"the others", "Pareto front"}
-    assert {*words(figure.picture.legends[0])} == told
+    assert {*words(figure.picture.legends[1])} == told
     first, last = right.get_xlim()
     costs = seen["multiply_adds"]
     assert first < costs.min() < 1.2 * first
     assert last / 1.2 < costs.max() < last
+
+
+def test_no_accuracy_below_zero_is_shown():
+    low = tables().arms.copy()
+    low.loc[low.index[-1], "accuracy"] = 0.02
+    _, right = drawn(replace(tables(), remedies=low)).picture.axes
+    assert right.get_ylim()[0] == 0
 
 
 def test_epochs_far_below_the_final_accuracies_leave_the_costs_to_be_read():
