@@ -221,7 +221,7 @@ CODE = [
     Case(
         "23-closure",
         (_runs(_rule("muon-lr0.002"), fails=True,
-               says=(r"muon is declared twice: .*muon\.py:\d+ and .*of_the_case\.py:\d+",)),),
+               says=(r"muon is declared twice: .*of_the_case\.py:\d+ and .*muon\.py:\d+",)),),
         "muon", "optim",
     ),
     Case(
