@@ -30,7 +30,7 @@ from plasticity.data import sources
 from plasticity.data.raw import RawData
 from plasticity.interventions.options import LEARNING_RATE
 from plasticity.runs import (
-    DatasetFacts as _facts, ModelFacts, Number, OptimiserFacts,
+    DatasetFacts as _facts, ModelFacts, Number, OptimiserFacts, StartFacts,
     datasets, models, optimisers, starts,
 )
 '''
