@@ -97,6 +97,11 @@ def read_header(path: str | Path) -> dict[str, Any]:
         return file.header
 
 
+def below(prefix: str, tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `tensors` whose names begin with `prefix`, by the rest of their names."""
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
 def checksum(header: Mapping[str, Any] | None, *parts: Mapping[str, Any]) -> str:
     """A SHA-256 over a header and the names, types, shapes and values of tensors on the CPU.
 

@@ -10,6 +10,7 @@ from torch.nn import Parameter
 from torch.nn.functional import cosine_similarity, cross_entropy
 
 from plasticity.models.network import Network
+from plasticity.models.undo import put_back
 
 TINY = 1e-300
 """Norms are at least this in float64: only what is zero has no direction."""
@@ -28,9 +29,11 @@ def average_gradients(
     Neither buffers, such as running statistics, nor torch's global generators are moved.
     """
     averages = [torch.zeros_like(parameter) for parameter in parameters]
-    buffers = [(buffer, buffer.clone()) for buffer in network.buffers()]
     device = next(network.parameters()).device
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+    with (
+        put_back(list(network.buffers())),
+        torch.random.fork_rng([device] if device.type == "cuda" else []),
+    ):
         for images, labels in batches:
             with torch.enable_grad():
                 loss = cross_entropy(network(images).float(), labels)
@@ -38,8 +41,6 @@ def average_gradients(
                     loss, list(parameters), allow_unused=True, materialize_grads=True
                 )
             torch._foreach_lerp_(averages, gradients, alpha)
-    for buffer, before in buffers:
-        buffer.copy_(before)
     return averages
 
 

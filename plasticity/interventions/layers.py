@@ -1,4 +1,4 @@
-"""The parts of a network that remedies act on: its layers with weights, and what of it is trained.
+"""The layers of a network with weights, on which remedies act.
 
 What stands here is read without torch, as methods are declared with it.
 """
@@ -74,8 +74,3 @@ def layers(network: Network) -> dict[str, Layer]:
             f"attention, on which this remedy acts; {others}"
         )
     return found
-
-
-def trained(network: Network) -> list[Parameter]:
-    """The parameters of `network` that are not frozen."""
-    return [one for one in network.parameters() if one.requires_grad]

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import update_bn
 
+from plasticity.models.undo import put_back
+
 Examples = tuple[Tensor, Tensor]
 """A batch: images, float32 [b, ...], and labels, int64 [b], on the device of the network."""
 
@@ -43,13 +45,9 @@ def training_mode(network: nn.Module) -> Iterator[None]:
     Running statistics, which training mode moves, are so left alone. Draws of the global
     generators, as of dropout, are not put back.
     """
-    modes = {module: module.training for module in network.modules()}
-    buffers = [(buffer, buffer.clone()) for buffer in network.buffers()]
-    network.train()
-    try:
+    with _modes_put_back(network), put_back(list(network.buffers())):
+        network.train()
         yield
-    finally:
-        _put_back(modes, buffers)
 
 
 @contextmanager
@@ -60,22 +58,20 @@ def evaluation_mode(network: nn.Module, batches: Sequence[Examples]) -> Iterator
     those that a network brings along belong to other weights. Modes and buffers are put back
     afterwards. It takes a forward pass a batch.
     """
+    with _modes_put_back(network), put_back(list(network.buffers())):
+        update_bn(batches, network)
+        network.eval()
+        yield
+
+
+@contextmanager
+def _modes_put_back(network: nn.Module) -> Iterator[None]:
     modes = {module: module.training for module in network.modules()}
-    buffers = [(buffer, buffer.clone()) for buffer in network.buffers()]
-    update_bn(batches, network)
-    network.eval()
     try:
         yield
     finally:
-        _put_back(modes, buffers)
-
-
-@torch.no_grad()
-def _put_back(modes: dict[nn.Module, bool], buffers: list[tuple[Tensor, Tensor]]) -> None:
-    for module, mode in modes.items():
-        module.training = mode
-    for buffer, before in buffers:
-        buffer.copy_(before)
+        for module, mode in modes.items():
+            module.training = mode
 
 
 def logits_of(network: nn.Module, images: Tensor) -> Tensor:

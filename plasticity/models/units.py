@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from plasticity.core.errors import UserError
 from plasticity.models.network import Foreign, Network
 from plasticity.models.resnet import Head, Output, StridedPointwise
+from plasticity.models.undo import put_back
 from plasticity.models.vgg import Halving
 
 LAYERS = (nn.Conv2d, nn.Linear, StridedPointwise, Output, Head)
@@ -156,16 +157,13 @@ def activity(network: nn.Module, layers: Sequence[UnitLayer], images: Tensor) ->
 
         return hook
 
-    buffers = list(network.buffers())
-    before = [buffer.clone() for buffer in buffers]
     hooks = [layer.reader.register_forward_pre_hook(keep(layer)) for layer in layers]
     try:
-        network(images)
+        with put_back(list(network.buffers())):
+            network(images)
     finally:
         for hook in hooks:
             hook.remove()
-        for buffer, value in zip(buffers, before, strict=True):
-            buffer.copy_(value)
     return [seen[layer.outgoing] for layer in layers]
 
 

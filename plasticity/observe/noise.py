@@ -28,7 +28,7 @@ from plasticity.measures.estimates import Estimate, jackknife, mean
 from plasticity.measures.noise import Gradients
 from plasticity.measures.rows import Examples, in_a_row, norm, trainable
 from plasticity.models import generators, masks
-from plasticity.observe.telemetry import iterations
+from plasticity.observe.telemetry import iterations, reached, require_steps
 from plasticity.runs.cadence import Cadence
 from plasticity.training.batches import shuffled
 from plasticity.training.examples import Batch
@@ -122,13 +122,9 @@ def observe(
     where there are too few examples or iterations.
     """
     run, began = stage.run, time.perf_counter()
-    if (steps := stage.steps.end - stage.steps.begin) < cadence.iterations:
-        raise UserError(
-            f"iterations: {cadence.iterations:,} asked for, but stage '{run.stage}' of run {run} "
-            f"has {steps:,}; observe fewer of them or a longer stage"
-        )
+    require_steps(stage, cadence)
     probes = {name: _probes(stage, name, indices, batches) for name, indices in groups.items()}
-    observed = _reached(stage, cadence.observed(), diverged, ended)
+    observed = reached(stage, cadence, diverged, ended)
     weights = trainable(stage.train_state.network)
     end = None
     if final is not None:
@@ -179,20 +175,6 @@ def _probes(stage: Stage, name: str, indices: Tensor, batches: int) -> list[Exam
         )
     return [
         stage.train.batch(Batch(each.to(stage.device), on_host=each)) for each in drawn[:batches]
-    ]
-
-
-def _reached(
-    stage: Stage, observed: list[int], diverged: int | None, ended: int | None
-) -> list[int]:
-    """Those of `observed` to which the run came."""
-    begin = stage.steps.begin
-    if stage.diverged_before is not None:
-        return []
-    return [
-        one
-        for one in observed
-        if (diverged is None or begin + one < diverged) and (ended is None or begin + one <= ended)
     ]
 
 

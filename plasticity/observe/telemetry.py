@@ -183,22 +183,12 @@ def observe(
     stopped early. Raises `UserError` where the stage has fewer.
     """
     run, network, began = stage.run, stage.train_state.network, time.perf_counter()
-    if (steps := stage.steps.end - stage.steps.begin) < cadence.iterations:
-        raise UserError(
-            f"iterations: {cadence.iterations:,} asked for, but stage '{run.stage}' of run {run} "
-            f"has {steps:,}; observe fewer of them or a longer stage"
-        )
+    require_steps(stage, cadence)
     masks.require_prunable(network)
     weights = parameters_of(network)
     traces = draw_traces(weights, TRACES, torch_generator(run.seed, "traces"))
-    observed, evaluated = cadence.observed(), set(cadence.evaluated())
-    if stage.diverged_before is not None:
-        observed = []
-    elif diverged is not None:
-        observed = [one for one in observed if stage.steps.begin + one < diverged]
-    if ended is not None:
-        observed = [one for one in observed if stage.steps.begin + one <= ended]
-    evaluated &= set(observed)
+    observed = reached(stage, cadence, diverged, ended)
+    evaluated = set(observed).intersection(cadence.evaluated())
     observer = Observer(network, weights, final, traces, len(observed))
     for iteration in iterations(stage, observed):
         tested = evaluate(stage.train_state, stage.test) if iteration in evaluated else None
@@ -213,6 +203,28 @@ def observe(
         f"with an evaluation, in {time.perf_counter() - began:.1f} s"
     )
     return table
+
+
+def require_steps(stage: Stage, cadence: Cadence) -> None:
+    """Raise `UserError` where `stage` has fewer steps than `cadence` looks at."""
+    steps = stage.steps.end - stage.steps.begin
+    if steps < cadence.iterations:
+        raise UserError(
+            f"iterations: {cadence.iterations:,} asked for, but stage '{stage.run.stage}' of run "
+            f"{stage.run} has {steps:,}; observe fewer of them or a longer stage"
+        )
+
+
+def reached(stage: Stage, cadence: Cadence, diverged: int | None, ended: int | None) -> list[int]:
+    """The iterations of `cadence` to which `stage` came, which `diverged` or `ended` by then."""
+    begin = stage.steps.begin
+    if stage.diverged_before is not None:
+        return []
+    return [
+        one
+        for one in cadence.observed()
+        if (diverged is None or begin + one < diverged) and (ended is None or begin + one <= ended)
+    ]
 
 
 def iterations(stage: Stage, stops: Sequence[int]) -> Iterator[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -20,7 +20,7 @@ from plasticity.runs.facts import (
 )
 from plasticity.runs.grammar import SpellingError
 from plasticity.runs.length import Length
-from plasticity.runs.registry import Term
+from plasticity.runs.registry import F, Term
 
 SEPARATOR = re.compile(r"\+(?![\d.])")
 """What stands before a method: a plus before a number is a sign."""
@@ -77,12 +77,12 @@ class Stage:
     @cached_property
     def trained_by(self) -> str:
         """The optimiser token: the update rule, and the methods beside it."""
-        return "+".join(map(str, (self.optimiser, *self.methods)))
+        return trained_by(self.optimiser, self.methods)
 
     @property
     def passes(self) -> int:
         """How often a step evaluates the loss and its gradient: its rule, and methods besides."""
-        return self.optimiser.facts.passes + sum(method.facts.passes for method in self.methods)
+        return passes_of(self.optimiser, self.methods)
 
     def __hash__(self) -> int:
         # Equal stages have the same spelling, and text keeps its hash.
@@ -118,18 +118,21 @@ class Stage:
         return self.spelling
 
 
+def trained_by(rule: Term[OptimiserFacts], methods: Sequence[Term[MethodFacts]]) -> str:
+    """The token of a `rule` and the `methods` beside it."""
+    return "+".join(map(str, (rule, *methods)))
+
+
+def passes_of(rule: Term[OptimiserFacts], methods: Sequence[Term[MethodFacts]]) -> int:
+    """How often a step by `rule` with `methods` evaluates the loss and its gradient."""
+    return rule.facts.passes + sum(method.facts.passes for method in methods)
+
+
 def transforms_of(text: str) -> tuple[Term[TransformFacts], ...]:
     """The transforms in the data token `text`, in their order; raises `SpellingError`."""
     selection, *spelt = text.split("+")
-    transforms = tuple(vocabulary.transforms.parse(view) for view in spelt)
-    try:
-        ordered = combination(transforms)
-    except ValueError as error:
-        raise SpellingError(f"data {shown(text)}: {error}") from None
-    if ordered != transforms:
-        right = "+".join([selection, *map(str, ordered)])
-        raise SpellingError(f"data {shown(text)} is spelt {right!r}")
-    return transforms
+    terms = tuple(vocabulary.transforms.parse(view) for view in spelt)
+    return _require_order("data", text, selection, terms, combination)
 
 
 def rule_and_methods(
@@ -153,12 +156,23 @@ def methods_of(text: str) -> tuple[Term[MethodFacts], ...]:
 def _spelt_methods(
     kind: str, text: str, before: str, spelt: Sequence[str]
 ) -> tuple[Term[MethodFacts], ...]:
-    methods = tuple(vocabulary.methods.parse(method) for method in spelt)
+    terms = tuple(vocabulary.methods.parse(method) for method in spelt)
+    return _require_order(kind, text, before, terms, methods_in_order)
+
+
+def _require_order(
+    kind: str,
+    text: str,
+    before: str,
+    terms: tuple[Term[F], ...],
+    in_order: Callable[[tuple[Term[F], ...]], tuple[Term[F], ...]],
+) -> tuple[Term[F], ...]:
+    """The `terms` behind `before` in `text`, which are `in_order`; raises `SpellingError`."""
     try:
-        ordered = methods_in_order(methods)
+        ordered = in_order(terms)
     except ValueError as error:
         raise SpellingError(f"{kind} {shown(text)}: {error}") from None
-    if ordered != methods:
+    if ordered != terms:
         right = "+".join([before, *map(str, ordered)])
         raise SpellingError(f"{kind} {shown(text)} is spelt {right!r}")
-    return methods
+    return terms

@@ -20,7 +20,7 @@ from plasticity.runs.facts import (
 )
 from plasticity.runs.registry import Term
 from plasticity.runs.run import Run
-from plasticity.runs.stage import rule_and_methods
+from plasticity.runs.stage import passes_of, rule_and_methods, trained_by
 from plasticity.runs.variants import sizes_of
 
 RATE = 0.001
@@ -110,12 +110,12 @@ class Workload:
     @property
     def passes(self) -> int:
         """How often a step evaluates the loss and its gradient."""
-        return self.optimiser.facts.passes + sum(one.facts.passes for one in self.methods)
+        return passes_of(self.optimiser, self.methods)
 
     @property
     def trained_by(self) -> str:
         """The rule, and the methods beside it."""
-        return "+".join(map(str, (self.optimiser, *self.methods)))
+        return trained_by(self.optimiser, self.methods)
 
     def __str__(self) -> str:
         width = f"x{self.width}" if self.width else ""

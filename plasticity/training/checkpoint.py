@@ -238,15 +238,15 @@ def load(path: str | Path) -> Checkpoint:
         diverged = file.header.get("diverged")
         return Checkpoint(
             identity=identity,
-            network=_below("network/", found),
-            optimiser=_below("optimiser/", found),
+            network=tensors.below("network/", found),
+            optimiser=tensors.below("optimiser/", found),
             history=from_rows(found["history"].tolist()),
             part=found.get("part"),
-            mask=_below("kept/", found),
+            mask=tensors.below("kept/", found),
             plain=file.header.get("optimiser"),
-            generators=_below("generators/", found),
+            generators=tensors.below("generators/", found),
             diverged=Divergence(**diverged) if diverged else None,
-            evaluated=_below("evaluated/", found),
+            evaluated=tensors.below("evaluated/", found),
         )
 
 
@@ -337,7 +337,3 @@ def position(history: Sequence[EpochMetrics], batches: int) -> str:
 
 def _copy(value: Tensor) -> Tensor:
     return value.detach().to("cpu", copy=True).contiguous()
-
-
-def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 from plasticity.core.errors import UserError
 from plasticity.core.tensors import checksum
 from plasticity.models import generators
+from plasticity.models.undo import put_back, undoing
 from plasticity.training.backends import is_out_of_memory, refusing_shortages
 from plasticity.training.examples import Batch, Examples
 from plasticity.training.loop import (
@@ -28,8 +29,6 @@ from plasticity.training.loop import (
     evaluate_all,
     never,
     no_sums,
-    put_back,
-    undoing,
 )
 from plasticity.training.optimiser_state import held_in_python, place_numbers, taken_apart
 

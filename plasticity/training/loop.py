@@ -23,6 +23,7 @@ from plasticity.core.errors import UserError
 from plasticity.interventions.method import Again, Pass
 from plasticity.models import generators
 from plasticity.models.network import Network
+from plasticity.models.undo import put_back
 from plasticity.runs.compute import Precision
 from plasticity.runs.metrics import EVALUATED, EpochMetrics
 from plasticity.training import methods
@@ -95,12 +96,6 @@ class TrainState:
         Pruned weights stay at 0.
         """
         bare = bare_step(self.optimiser)
-        weights: list[Tensor] = [weight for weight, _ in self.masks]
-        masks: Any = [mask for _, mask in self.masks]
-
-        def prune() -> None:
-            if weights:
-                torch._foreach_mul_(weights, masks)
 
         def step(made: Pass) -> None:
             if self.methods.members:
@@ -112,10 +107,16 @@ class TrainState:
             else:
                 bare(made.again)
             with torch.no_grad():
-                prune()
-                self.methods.change_weights(made, prune)
+                self.prune()
+                self.methods.change_weights(made, self.prune)
 
         return step
+
+    def prune(self) -> None:
+        """Set the weights that are pruned to 0."""
+        if self.masks:
+            weights, masks = map(list, zip(*self.masks, strict=True))
+            torch._foreach_mul_(weights, masks)
 
     def closure(self, images: Tensor, labels: Tensor) -> Again:
         """What evaluates the loss of a batch and its gradients at the present weights.
@@ -177,28 +178,6 @@ class Diverged:
 def never() -> bool:
     """To go on to the end."""
     return False
-
-
-def undoing(tensors: Sequence[Tensor]) -> Callable[[], None]:
-    """What gives `tensors` the values back that they have now."""
-    before = [tensor.detach().clone() for tensor in tensors]
-
-    def undo() -> None:
-        with torch.no_grad():
-            for tensor, value in zip(tensors, before, strict=True):
-                tensor.copy_(value)
-
-    return undo
-
-
-@contextmanager
-def put_back(tensors: Sequence[Tensor]) -> Iterator[None]:
-    """Leave the values of `tensors` as they were, whatever happens to them here."""
-    undo = undoing(tensors)
-    try:
-        yield
-    finally:
-        undo()
 
 
 class EagerExecution:

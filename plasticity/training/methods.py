@@ -132,16 +132,16 @@ class Methods:
         network: Network,
         optimiser: Optimizer,
         examples: Examples,
-        masks: Sequence[tuple[nn.Parameter, Tensor]] = (),
+        prune: Callable[[], None],
     ) -> Iterator[Batch]:
         """`batches`, which come after so many steps `made` of the stage.
 
-        When one is taken, the events that come before its step have happened. Weights that `masks`
-        prunes stay 0.
+        When one is taken, the events that come before its step have happened, each followed by
+        `prune`.
         """
         if not any(self.every):
             return batches
-        return self._one_by_one(batches, made, network, optimiser, examples, masks)
+        return self._one_by_one(batches, made, network, optimiser, examples, prune)
 
     def _one_by_one(
         self,
@@ -150,7 +150,7 @@ class Methods:
         network: Network,
         optimiser: Optimizer,
         examples: Examples,
-        masks: Sequence[tuple[nn.Parameter, Tensor]],
+        prune: Callable[[], None],
     ) -> Iterator[Batch]:
         for number, batch in enumerate(batches, start=made):
             due = [
@@ -163,8 +163,7 @@ class Methods:
                 for member in due:
                     self._happen(member, step)
                     with torch.no_grad():
-                        for weight, mask in masks:
-                            weight.mul_(mask)
+                        prune()
             yield batch
 
     def _happen(self, member: Method, step: Step) -> None:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from plasticity.core.errors import UserError
-from plasticity.core.tensors import checksum
+from plasticity.core.tensors import below, checksum
 from plasticity.interventions.method import Method
 
 REMEMBER_NOTHING = (
@@ -128,7 +128,7 @@ def put_back(
             path = f"method {number}/{name}"
             if isinstance(value, dict) and "network" in value:  # which others may hold: in place
                 mine.known[path] = vars(method)[name]
-                state = _below(f"{path}/", tensors)
+                state = below(f"{path}/", tensors)
                 tied = {other: state[one] for other, one in value["tied"].items()}
                 mine.known[path].load_state_dict({**state, **tied})
             else:
@@ -329,10 +329,6 @@ def _range(tensor: Tensor) -> tuple[int, int]:
 
 def _in(path: str, key: object) -> str:
     return f"{path}/{key}" if path else str(key)
-
-
-def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def _parameters(optimiser: Optimizer) -> list[Tensor]:

@@ -93,7 +93,7 @@ class Stage:
         batches = self.schedule.followed(batches, state.optimiser, done + more)
         made = done + more - self.steps.begin
         return state.methods.followed(
-            batches, made, state.network, state.optimiser, self.train, state.masks
+            batches, made, state.network, state.optimiser, self.train, state.prune
         )
 
 

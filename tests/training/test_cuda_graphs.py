@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 
 from plasticity.core.errors import UserError
 from plasticity.models import generators
+from plasticity.models.undo import put_back
 from plasticity.observe import telemetry
 from plasticity.runs import Run
 from plasticity.runs.cadence import Cadence
@@ -33,7 +34,6 @@ from plasticity.training.loop import (
     EpochProgress,
     TrainState,
     evaluate,
-    put_back,
     train_on,
 )
 from plasticity.training.stages import Inputs, prepare

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -133,6 +134,7 @@ class Compared:
             return None
         return stats.mean_difference(self.gaps[role], confidence=1 - LEVEL / len(self.gaps))
 
+    @cached_property
     def p_values(self) -> dict[str, float]:
         """By role, corrected by Holm; one that cannot be tested counts all the same."""
         raw = {role: found.p_value if (found := self.of(role)) else math.nan for role in self.gaps}
@@ -143,7 +145,7 @@ class Compared:
     def row(self, role: str, name: str) -> dict[str, float | None]:
         """The columns of `role`, each of which begins with `name`."""
         found = self.of(role)
-        p_value = self.p_values()[role] if found else math.nan
+        p_value = self.p_values[role] if found else math.nan
         mean, low, high = (found.mean, found.low, found.high) if found else [math.nan] * 3
         columns = {"": mean, "_low": low, "_high": high, "_p_value": p_value}
         return {f"{name}{end}": value for end, value in columns.items()}
