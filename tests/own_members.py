@@ -5,6 +5,7 @@ from collections import deque
 import pytest
 import torch
 from own_networks import NETWORKS
+from registries import with_own_words
 from torch.optim import SGD, Optimizer
 
 from plasticity.interventions.options import LEARNING_RATE
@@ -12,23 +13,17 @@ from plasticity.runs import ModelFacts, OptimiserFacts, models, optimisers, star
 
 
 @pytest.fixture
-def own_members(monkeypatch):
+def own_members():
     """All that stands below can be spelt."""
-    registries = (models, optimisers, starts)
-    for registry in registries:
-        monkeypatch.setattr(registry, "_members", dict(registry.members))
-    for network, modules in NETWORKS.items():
-        models.member(network.__name__, facts=ModelFacts(modules=modules))(network)
-    for rule in RULES:
-        facts = OptimiserFacts(PASSES.get(rule, 1))
-        optimisers.member(f"{rule.__name__}-lr{{lr}}", facts=facts, lr=LEARNING_RATE)(rule)
-    for start in (jolt, trip):
-        starts.member(start.__name__)(start)
-    yield
-    monkeypatch.undo()
-    for registry in registries:
-        registry.parse.cache_clear()
-        registry.read.cache_clear()
+    with with_own_words(models, optimisers, starts):
+        for network, modules in NETWORKS.items():
+            models.member(network.__name__, facts=ModelFacts(modules=modules))(network)
+        for rule in RULES:
+            facts = OptimiserFacts(PASSES.get(rule, 1))
+            optimisers.member(f"{rule.__name__}-lr{{lr}}", facts=facts, lr=LEARNING_RATE)(rule)
+        for start in (jolt, trip):
+            starts.member(start.__name__)(start)
+        yield
 
 
 # Rules

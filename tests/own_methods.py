@@ -4,31 +4,52 @@ from copy import deepcopy
 
 import pytest
 import torch
+from registries import with_own_words
 
 from plasticity.interventions.method import Method
-from plasticity.runs import Integer, MethodFacts, Number, methods
+from plasticity.runs import Integer, MethodFacts, Number, Run, methods
 
 
 @pytest.fixture
-def own_methods(monkeypatch):
+def own_methods():
     """All that stands below can be spelt."""
-    monkeypatch.setattr(methods, "_members", dict(methods.members))
-    strength = {"strength": Number(above=0)}
-    methods.member("quiet{strength}", facts=MethodFacts(acts="loss"), **strength)(quiet)
-    methods.member("noise{strength}", facts=MethodFacts(acts="gradient"), **strength)(noise)
-    methods.member("twice{strength}", facts=MethodFacts(acts="gradient", passes=1), **strength)(
-        twice
-    )
-    methods.member("fade{strength}", facts=MethodFacts(acts="weights"), **strength)(fade)
-    every = {"every": Integer(at_least=1)}
-    facts = MethodFacts(acts="units", every=lambda *, every: (every, "steps"))
-    methods.member("forget{every}", facts=facts, **every)(forget)
-    facts = MethodFacts(acts="second", every=lambda *, every: (every, "epochs"))
-    methods.member("follow{every}", facts=facts, **every)(follow)
-    yield
-    monkeypatch.undo()
-    methods.parse.cache_clear()
-    methods.read.cache_clear()
+    with with_own_words(methods):
+        strength, every = {"strength": Number(above=0)}, {"every": Integer(at_least=1)}
+        for word, function, facts, options in (
+            ("quiet{strength}", quiet, MethodFacts(acts="loss"), strength),
+            ("noise{strength}", noise, MethodFacts(acts="gradient"), strength),
+            ("twice{strength}", twice, MethodFacts(acts="gradient", passes=1), strength),
+            ("fade{strength}", fade, MethodFacts(acts="weights"), strength),
+            (
+                "forget{every}",
+                forget,
+                MethodFacts(acts="units", every=lambda *, every: (every, "steps")),
+                every,
+            ),
+            (
+                "follow{every}",
+                follow,
+                MethodFacts(acts="second", every=lambda *, every: (every, "epochs")),
+                every,
+            ),
+        ):
+            methods.member(word, facts=facts, **options)(function)
+        yield
+
+
+def declared(word, method, **facts):
+    """A run with `method`, spelt by a `word` that no other test has, as runs are kept by name.
+
+    `method` makes it of the network of the stage.
+    """
+
+    def mine(network, initial):
+        """Of this test."""
+        return method(network)
+
+    mine.__name__ = word
+    methods.member(word, facts=MethodFacts(**{"acts": "weights", **facts}))(mine)
+    return Run.parse(f"digits-clutter/resnet-d1w2/seed0/full_sgd-lr0.1-b16+{word}_e2_init")
 
 
 KINDS = ("quiet0.1", "noise0.01", "twice0.05", "fade0.001", "forget3", "follow1")

@@ -113,25 +113,11 @@ def lengths(draw, before=None):
 
 
 @st.composite
-def looks(draw):
-    """Views that go together, in their order."""
-    members = draw(st.sets(st.sampled_from(sorted(transforms.members)), max_size=2))
+def together(draw, registry, in_order):
+    """Terms of `registry` that go together, as they are `in_order`."""
+    members = draw(st.sets(st.sampled_from(sorted(registry.members)), max_size=2))
     try:
-        return combination(
-            draw(terms(transforms, lambda m, n=name: m.name == n)) for name in members
-        )
-    except ValueError:
-        return ()
-
-
-@st.composite
-def beside(draw):
-    """Methods that go together, in their order."""
-    members = draw(st.sets(st.sampled_from(sorted(methods.members)), max_size=2))
-    try:
-        return methods_in_order(
-            draw(terms(methods, lambda m, n=name: m.name == n)) for name in members
-        )
+        return in_order(draw(terms(registry, lambda m, n=name: m.name == n)) for name in members)
     except ValueError:
         return ()
 
@@ -161,8 +147,10 @@ def runs(draw):
             optimiser=stages[-1].optimiser if same or carries else draw(terms(optimisers)),
             length=length,
             start=start,
-            transforms=stages[-1].transforms if carries else draw(looks()),
-            methods=draw(beside()),
+            transforms=stages[-1].transforms
+            if carries
+            else draw(together(transforms, combination)),
+            methods=draw(together(methods, methods_in_order)),
         )
         if length.unit == "until" and (stage.depends_on_length or start.facts.ticket):
             stage = replace(stage, length=Length("e", length.number))

@@ -2,6 +2,7 @@
 
 import pytest
 from any_run import refused
+from registries import with_own_words
 
 from plasticity.runs import Integer, MethodFacts, Number, OptimiserFacts, Run, methods, optimisers
 from plasticity.runs.workload import Workload
@@ -10,10 +11,8 @@ PLACE = "cifar10/resnet18/seed0"
 
 
 @pytest.fixture(autouse=True)
-def some(monkeypatch):
+def some():
     """Methods of several kinds, and a rule with a closure."""
-    for registry in (methods, optimisers):
-        monkeypatch.setattr(registry, "_members", dict(registry.members))
 
     def declare(word: str, **facts) -> None:
         def function(network, initial, *, size):
@@ -24,24 +23,21 @@ def some(monkeypatch):
             function
         )
 
-    declare("aloss", acts="loss")
-    declare("bloss", acts="loss")
-    declare("probe", acts="gradient", passes=1)
-    declare("probes", acts="gradient", passes=2)
-    declare("cut", acts="weights")
-    declare("mean", acts="second")
-    declare("trail", acts="second")
+    with with_own_words(methods, optimisers):
+        declare("aloss", acts="loss")
+        declare("bloss", acts="loss")
+        declare("probe", acts="gradient", passes=1)
+        declare("probes", acts="gradient", passes=2)
+        declare("cut", acts="weights")
+        declare("mean", acts="second")
+        declare("trail", acts="second")
 
-    def closing(parameters, *, lr):
-        """A rule with a closure."""
+        def closing(parameters, *, lr):
+            """A rule with a closure."""
 
-    facts = OptimiserFacts(passes=2)
-    optimisers.member("closing-lr{lr}", facts=facts, lr=Number(above=0))(closing)
-    yield
-    monkeypatch.undo()
-    for registry in (methods, optimisers):
-        registry.parse.cache_clear()
-        registry.read.cache_clear()
+        facts = OptimiserFacts(passes=2)
+        optimisers.member("closing-lr{lr}", facts=facts, lr=Number(above=0))(closing)
+        yield
 
 
 def path(*tokens: str) -> str:

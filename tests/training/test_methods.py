@@ -6,7 +6,7 @@ import pytest
 import torch
 from chain import Chain
 from killed import killed_everywhere, whole
-from own_methods import KINDS, own_methods  # noqa: F401 (a fixture)
+from own_methods import KINDS, declared, own_methods  # noqa: F401 (a fixture)
 from test_cuda_graphs import Taped
 from tiny import Folder, equal
 
@@ -14,7 +14,7 @@ from plasticity.core.errors import UserError
 from plasticity.interventions.method import Method
 from plasticity.observe.calibration import network_cost
 from plasticity.observe.telemetry import iterations
-from plasticity.runs import MethodFacts, Run, methods
+from plasticity.runs import MethodFacts, Run
 from plasticity.runs.workload import Workload
 from plasticity.training import checkpoint
 from plasticity.training.loop import evaluate
@@ -26,18 +26,6 @@ pytestmark = pytest.mark.usefixtures("own_methods")
 
 def run_of(*stages: str) -> Run:
     return Run.parse("/".join([PLACE, *stages]))
-
-
-def declared(word: str, method: type[Method], **facts) -> Run:
-    """A run with `method`, spelt by a `word` that no other test has, as runs are kept by name."""
-
-    def mine(network, initial):
-        """Of this test."""
-        return method()
-
-    mine.__name__ = word
-    methods.member(word, facts=MethodFacts(**{"acts": "weights", **facts}))(mine)
-    return run_of(f"full_sgd-lr0.1-b16+{word}_e2_init")
 
 
 RULES = [("adam-lr0.01-b16", spelt) for spelt in KINDS] + [("sgd-lr0.05-m0.9-b16", ALL)]
@@ -98,7 +86,7 @@ class TestRefusals:
             folder.train(run)
 
     def test_what_is_no_method(self, folder: Folder):
-        run = declared("none", lambda: "none")  # type: ignore[arg-type]
+        run = declared("none", lambda network: "none")
         self.refused(folder, run, "method none: returns str; expected a plasticity.interventions")
 
     def test_two_methods_that_call_two_modules_alike(self, folder: Folder):
@@ -106,7 +94,7 @@ class TestRefusals:
             def watched(self):
                 return {"first": torch.nn.ReLU()}
 
-        declared("other", Mine)
+        declared("other", lambda network: Mine())
         run = run_of("full_sgd-lr0.1-b16+quiet0.1+other_e2_init")
         self.refused(folder, run, "method Mine: calls a module 'first' that it watches, and")
 
@@ -115,11 +103,11 @@ class TestRefusals:
             def event(self, at):
                 pass
 
-        run = declared("silent", Mine)
+        run = declared("silent", lambda network: Mine())
         self.refused(folder, run, "method silent: has an event and does not say when it happens")
 
     def test_a_time_without_an_event(self, folder: Folder):
-        run = declared("idle", Method, every=(2, "steps"))
+        run = declared("idle", lambda network: Method(), every=(2, "steps"))
         self.refused(
             folder, run, "method idle: declares every among its facts, and Method has no event"
         )
@@ -131,7 +119,7 @@ class TestRefusals:
             def event(self, at):
                 self.done += 1
 
-        run = declared("counting", Mine, every=(2, "steps"))
+        run = declared("counting", lambda network: Mine(), every=(2, "steps"))
         self.refused(folder, run, "method Mine: its event changes a number or replaces a tensor")
 
     def test_what_cannot_be_saved(self, folder: Folder):
@@ -139,7 +127,7 @@ class TestRefusals:
             def __init__(self):
                 self.odd = object()
 
-        run = declared("strange", Mine)
+        run = declared("strange", lambda network: Mine())
         self.refused(folder, run, "method Mine: method 0/odd is of the type object, which cannot")
 
     @pytest.mark.parametrize("wrong", [(0, "steps"), (1, "days"), 5, "often"])
@@ -158,7 +146,7 @@ def test_what_it_counts_in_python_goes_on_and_is_not_recorded(folder: Folder):
             for parameter in at.network.parameters():
                 parameter.mul_(1 - 0.001 * self.done)
 
-    run = declared("fading", Mine)
+    run = declared("fading", lambda network: Mine())
     assert equal(whole(folder, run), killed_everywhere(folder, run))
     with pytest.raises(UserError, match="execution: SGD or Mine counts its steps"):
         whole(folder, run, "taped", hardware=Taped())

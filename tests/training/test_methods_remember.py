@@ -5,29 +5,17 @@ from copy import deepcopy
 import pytest
 import torch
 from killed import killed_everywhere, whole
-from own_methods import own_methods  # noqa: F401 (a fixture)
+from own_methods import declared, own_methods  # noqa: F401 (a fixture)
 from test_cuda_graphs import Taped
 from tiny import Folder, equal
 
 from plasticity.core.errors import UserError
 from plasticity.interventions.method import Method
-from plasticity.runs import MethodFacts, Run, methods
+from plasticity.runs import Run
 from plasticity.training import cuda_graphs
 
 PLACE = "digits-clutter/resnet-d1w2/seed0"
 pytestmark = pytest.mark.usefixtures("own_methods")
-
-
-def declared(word: str, method: type[Method], **facts) -> Run:
-    """A run with `method`, spelt by a `word` that no other test has, as runs are kept by name."""
-
-    def mine(network, initial):
-        """Of this test."""
-        return method(network)
-
-    mine.__name__ = word
-    methods.member(word, facts=MethodFacts(**{"acts": "weights", **facts}))(mine)
-    return Run.parse(f"{PLACE}/full_sgd-lr0.1-b16+{word}_e2_init")
 
 
 def goes_on(folder: Folder, run: Run) -> bool:
